@@ -1,0 +1,1 @@
+"""Modbus: frames, client, planner, codec, profiles."""

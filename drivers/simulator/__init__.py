@@ -1,0 +1,1 @@
+"""A farm of simulated devices, from profiles or from the recorded answers of real ones."""

@@ -1,0 +1,1 @@
+"""The ground everything stands on: values, clock, errors and codecs; no input or output."""

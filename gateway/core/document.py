@@ -1,0 +1,169 @@
+"""YAML text to typed values; every complaint names file, line and key, and what was expected.
+
+Pure: text in, values or ConfigError out. Configuration, profiles and the hub's settings all come
+through here, so all are checked alike.
+"""
+
+import difflib
+import re
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import yaml
+
+from gateway.core.errors import ConfigError
+
+T = TypeVar("T")
+Path = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A piece of a parsed text: its content and the place ("file:line") where it was written.
+
+    The content of a mapping is a dict of documents, of a list a list of documents, else a plain value.
+    """
+
+    content: Any
+    place: str
+
+    def plain(self) -> Any:
+        """The values alone."""
+        if isinstance(self.content, dict):
+            return {key: child.plain() for key, child in self.content.items()}
+        if isinstance(self.content, list):
+            return [child.plain() for child in self.content]
+        return self.content
+
+    def place_of(self, path: Path) -> str:
+        """Where `path`, or the nearest thing around it, was written."""
+        document = self
+        for step in path:
+            try:
+                document = document.content[step]
+            except (KeyError, IndexError, TypeError):
+                break
+        return document.place
+
+    def named(self) -> dict[Any, "Document"] | None:
+        """The entries of a list by their `name`; None where it is no list of named entries."""
+        if not isinstance(self.content, list):
+            return None
+        if not all(isinstance(child.content, dict) and "name" in child.content for child in self.content):
+            return None
+        return {child.content["name"].content: child for child in self.content}
+
+
+def parse(text: str, source: str) -> Document:
+    """Parse one YAML document; `source` is its file's name. An empty text is an empty mapping."""
+    loader = yaml.CSafeLoader(text)
+    try:
+        root = loader.get_single_node()
+        document = Document({}, f"{source}:1") if root is None else _build(loader, root, source, ())
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{source}:{line}: not YAML: {error.problem or error.context}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"{source}:1: not YAML: {error}") from error
+    finally:
+        loader.dispose()
+    if not isinstance(document.content, dict):
+        raise ConfigError(f"{source}:1: expected keys and values, got {type(document.content).__name__}")
+    return document
+
+
+def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
+    place = f"{source}:{node.start_mark.line + 1}"
+    if isinstance(node, yaml.SequenceNode):
+        return Document([_build(loader, item, source, (*path, at)) for at, item in enumerate(node.value)], place)
+    if not isinstance(node, yaml.MappingNode):
+        return Document(loader.construct_object(node), place)
+    mapping: dict[str | int, Document] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node)
+        at = f"{source}:{key_node.start_mark.line + 1}"
+        if not isinstance(key, str | int):
+            raise ConfigError(f"{at}: {dotted(path)}: a key must be a word or a number, not {key!r}")
+        if key in mapping:
+            raise ConfigError(f"{at}: {dotted((*path, key))}: the key is here twice; the first is at {mapping[key].place}")
+        child = _build(loader, value_node, source, (*path, key))
+        mapping[key] = Document(child.content, at)
+    return Document(mapping, place)
+
+
+def overlay(base: Document, over: Document) -> Document:
+    """`over` on top of `base`: mappings merge key by key, lists whose entries have a `name` merge by it.
+
+    Anything else in `over` replaces what was there.
+    """
+    if isinstance(base.content, dict) and isinstance(over.content, dict):
+        return Document(_merged(base.content, over.content), over.place)
+    below, above = base.named(), over.named()
+    if below is not None and above is not None:
+        return Document(list(_merged(below, above).values()), over.place)
+    return over
+
+
+def _merged(base: dict[Any, Document], over: dict[Any, Document]) -> dict[Any, Document]:
+    return base | {key: overlay(base[key], child) if key in base else child for key, child in over.items()}
+
+
+def convert(document: Document, kind: type[T]) -> T:
+    """The document as a `kind` (a msgspec struct). Raises ConfigError for the first thing that does not fit."""
+    try:
+        return msgspec.convert(document.plain(), kind)
+    except msgspec.ValidationError as error:
+        message, path = _located(str(error))
+        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message)
+        if unknown:
+            path = (*path, unknown[1])
+            message = f"no such key{_suggestion(document, kind, path)}"
+        raise ConfigError(f"{document.place_of(path)}: {dotted(path)}: {_in_words(message)}") from error
+
+
+def _located(text: str) -> tuple[str, Path]:
+    """Split msgspec's message into what is wrong and the path where."""
+    message, _, where = text.partition(" - at `")
+    path: list[str | int] = []
+    for name, index in re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where):
+        if index == "...":
+            break
+        path.append(name or int(index))
+    return message, tuple(path)
+
+
+def _suggestion(document: Document, kind: Any, path: Path) -> str:
+    for step in path[:-1]:
+        kind = _inner(kind, step)
+    fields = [field.encode_name for field in msgspec.structs.fields(kind)] if kind else []
+    near = difflib.get_close_matches(str(path[-1]), fields, n=1)
+    return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(fields)}" if fields else ""
+
+
+def _inner(kind: Any, step: str | int) -> Any:
+    """The struct type that stands at `step` inside `kind`; None where that is not a struct."""
+    if isinstance(step, str):
+        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)} if kind else {}
+        kind = fields.get(step)
+    candidates = [kind, *getattr(kind, "__args__", ())]
+    for candidate in candidates:
+        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
+            return candidate
+    return None
+
+
+def _in_words(message: str) -> str:
+    for theirs, ours in (("`str`", "text"), ("`int`", "a whole number"), ("`float`", "a number"), ("`bool`", "true or false"),
+                         ("`object`", "keys and values"), ("`array`", "a list"), ("`null`", "nothing")):  # fmt: skip
+        message = message.replace(theirs, ours)
+    missing = re.fullmatch(r"Object missing required field `(.*)`", message)
+    if missing:
+        return f"the key {missing[1]} is missing"
+    return message[:1].lower() + message[1:]
+
+
+def dotted(path: Path) -> str:
+    """A path for people: `buses[0].devices[1].unit_id`."""
+    text = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+    return text.removeprefix(".") or "(top)"

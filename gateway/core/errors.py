@@ -1,0 +1,37 @@
+"""The errors of Holdfast; a class is named for what its catcher does.
+
+HoldfastError
+|- ConfigError     stop, exit code 2: a file or a command line is wrong
+|- DeviceError     poll again later: a field device did not answer, or not sensibly
+|- PushError       keep the batch and try again: the hub did not take it
+|- StorageError    stop, the service manager starts us again: the disk did not take it
+`- CodecError      set this piece aside: bytes that are not what they should be
+"""
+
+
+class HoldfastError(Exception):
+    """What happened and where, in one sentence; `hint` says what to do about it."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(HoldfastError):
+    """A configuration, a profile or a command line that cannot be used."""
+
+
+class DeviceError(HoldfastError):
+    """A field device that could not be read."""
+
+
+class PushError(HoldfastError):
+    """A batch that the hub has not acknowledged."""
+
+
+class StorageError(HoldfastError):
+    """A store that does not take or give its data."""
+
+
+class CodecError(HoldfastError):
+    """Bytes that are truncated, corrupt or of a kind that this release does not know."""

@@ -1,0 +1,130 @@
+"""The values everything passes on: point, layout, record, reading, event.
+
+They are frozen msgspec structs: one definition serves memory, disk and wire, and what comes from
+outside is checked against it while it is decoded.
+"""
+
+import hashlib
+from enum import StrEnum
+from fractions import Fraction
+from functools import cached_property
+from typing import Annotated, Literal
+
+import msgspec
+
+from gateway.core.row import RowFormat
+
+Raw = int | float | str
+"""A value as the device holds it, before its scale."""
+
+PointType = Annotated[
+    str, msgspec.Meta(pattern=r"^(bit|[ui](8|16|32|64)|f(32|64)|text:([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))$")
+]
+"""How a value is stored: its width in the register, or `text:N` for at most N bytes of UTF-8."""
+
+Kind = Literal["gauge", "counter", "enum", "bitfield", "text"]
+Role = Literal["grid", "pv", "battery", "load", "meter", "relay", "lock", "other"]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f/\\]{1,64}$")]
+
+
+class Quality(StrEnum):
+    """What a value is worth."""
+
+    GOOD = "good"
+    MISSING = "missing"  # the device says so itself (a sentinel), or did not give it
+
+
+class Point(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """One quantity of a device; its value is the stored number times `scale`, in `unit`."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=96)]
+    type: PointType
+    unit: str = ""
+    kind: Kind = "gauge"
+    quantity: str = ""  # power, energy, voltage: the words of Home Assistant's device classes
+    scale: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$")] = "1"
+    names: dict[str, str] = {}  # enum: number -> words; bitfield: bit -> words
+
+    def value(self, raw: Raw | None) -> Raw | None:
+        """The number in `unit`, rounded once; text and None as they are.
+
+        A decimal scale is applied as a fraction: 3 x 0.1 is 0.3, not 0.30000000000000004.
+        """
+        if raw is None or isinstance(raw, str) or self.scale == "1":
+            return raw
+        scale = Fraction(self.scale)
+        return raw * scale.numerator / scale.denominator
+
+
+class Layout(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
+    """The ordered points of one poll group of one device; a record refers to it by its id."""
+
+    device: Name
+    group: Name
+    points: Annotated[tuple[Point, ...], msgspec.Meta(min_length=1, max_length=2000)]
+    profile: str = ""
+    role: Role = "other"
+
+    @cached_property
+    def id(self) -> bytes:
+        """8 bytes: a digest of the content, so that the same layout has the same id everywhere."""
+        return hashlib.sha256(self.encoded).digest()[:8]
+
+    @cached_property
+    def encoded(self) -> bytes:
+        """The layout as JSON with its keys in fixed order; what `id` is the digest of."""
+        return msgspec.json.encode(self, order="deterministic")
+
+    @cached_property
+    def rows(self) -> RowFormat:
+        return RowFormat(tuple(point.type for point in self.points))
+
+    @cached_property
+    def scales(self) -> tuple[Fraction | None, ...]:
+        return tuple(None if point.scale == "1" else Fraction(point.scale) for point in self.points)
+
+
+class Record(msgspec.Struct, frozen=True, array_like=True):
+    """One layout measured at one time; `row` holds the values as `Layout.rows` packs them."""
+
+    layout_id: bytes
+    ts: int  # milliseconds since 1970 UTC, when it was measured
+    row: bytes
+    flags: int = 0  # 0 to 255; no bit has a meaning yet
+    seq: int = -1  # the order in which the buffer took it; -1 until then
+
+
+class Reading(msgspec.Struct, frozen=True):
+    """One value of a record, for people."""
+
+    key: str
+    value: Raw | None
+    unit: str
+    quality: Quality
+
+
+class Event(msgspec.Struct, frozen=True):
+    """Something that happened on the site; a stream of its own beside the records."""
+
+    ts: int  # milliseconds since 1970 UTC
+    kind: str  # device_offline, device_online, gateway_started, ...
+    device: str = ""
+    detail: str = ""
+    seq: int = -1  # given out by the buffer; -1 until then
+
+
+def decode_layout(encoded: bytes) -> Layout:
+    """Raises msgspec.ValidationError for anything that is not a layout."""
+    return msgspec.json.decode(encoded, type=Layout)
+
+
+def readings_of(layout: Layout, record: Record) -> list[Reading]:
+    """The record's values in engineering units, in the layout's order."""
+    readings = []
+    for point, scale, raw in zip(layout.points, layout.scales, layout.rows.unpack(record.row), strict=True):
+        value: Raw | None = raw
+        if scale is not None and isinstance(raw, (int, float)):
+            value = raw * scale.numerator / scale.denominator
+        quality = Quality.MISSING if raw is None else Quality.GOOD
+        readings.append(Reading(point.key, value, point.unit, quality))
+    return readings

@@ -1,0 +1,67 @@
+"""Whole numbers of any size as bytes, 7 bits each, low ones first; signed ones by zigzag."""
+
+from collections.abc import Iterable
+
+from gateway.core.errors import CodecError
+
+
+def put(out: bytearray, number: int) -> None:
+    """Append `number`, 0 or more."""
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+
+
+def put_curve(out: bytearray, numbers: Iterable[int]) -> None:
+    """Append `numbers` as second differences: a steady step, as of seq and of time, costs a byte each."""
+    last = step = 0
+    for number in numbers:
+        bend = number - last - step
+        put(out, bend << 1 if bend >= 0 else -bend << 1 | 1)
+        step, last = number - last, number
+
+
+class Reader:
+    """Takes numbers and bytes off the front of `data`; raises CodecError where it ends too early."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def number(self, most: int) -> int:
+        """The next number; CodecError above `most`, so that a corrupt length allocates nothing."""
+        number = shift = 0
+        while True:
+            if self._at >= len(self._data) or shift > 70:
+                raise CodecError(f"truncated at byte {self._at}")
+            byte = self._data[self._at]
+            self._at += 1
+            number |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+            shift += 7
+        if number > most:
+            raise CodecError(f"{number} at byte {self._at} where at most {most} can be")
+        return number
+
+    def curve(self, count: int) -> list[int]:
+        numbers = []
+        last = step = 0
+        for _ in range(count):
+            bend = self.number(1 << 68)
+            step += -(bend >> 1) if bend & 1 else bend >> 1
+            last += step
+            numbers.append(last)
+        return numbers
+
+    def bytes(self, count: int) -> bytes:
+        if self._at + count > len(self._data):
+            raise CodecError(f"truncated at byte {len(self._data)}, {count} bytes were due at {self._at}")
+        taken = self._data[self._at : self._at + count]
+        self._at += count
+        return taken
+
+    @property
+    def exhausted(self) -> bool:
+        return self._at == len(self._data)

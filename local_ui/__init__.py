@@ -1,0 +1,1 @@
+"""The site's web page and its JSON API."""
