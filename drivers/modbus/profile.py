@@ -15,7 +15,8 @@ from gateway.core.model import Kind, Role
 
 Table = Literal["holding", "input", "coil", "discrete"]
 RegisterType = Literal[
-    "bit", "u8_high", "u8_low", "i8_high", "i8_low", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "text", "ymdhms"
+    "bit", "u8_high", "u8_low", "i8_high", "i8_low", "u16", "i16", "u32", "i32", "u64", "i64",
+    "f32", "f64", "text", "ymdhms",
 ]  # fmt: skip
 Register = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -151,7 +152,9 @@ def _check_points(profile: Profile, parsed: document.Document) -> None:
             raise ConfigError(f"{what}: words: expected for a text, and only there")
         table = point.table or profile.table
         if (point.type == "bit") != (table in ("coil", "discrete")):
-            raise ConfigError(f"{what}: type: a {table} holds " + ("bits" if table in ("coil", "discrete") else "registers"))
+            raise ConfigError(
+                f"{what}: type: a {table} holds " + ("bits" if table in ("coil", "discrete") else "registers")
+            )
         if point.group != "live" and point.group not in profile.groups:
             raise ConfigError(f"{what}: group: {point.group} is not among the profile's groups")
         if point.register + point.count > 65536:

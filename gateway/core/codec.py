@@ -1,10 +1,11 @@
 """Records as bytes: the one format of frames and blocks, on the disk and on the wire.
 
 Records whose rows have the same shape are laid out together, layout by layout in the order of their
-first seq, column by column: so like stands beside like, even where each device gave one record. A column is a list of unsigned words, whatever its type, so every bit pattern survives.
-Each word is kept as its difference to the one before (zigzag, modulo the width), and the bytes of
-equal weight are put side by side: slow measurements become runs of zeros. zstd packs the whole,
-with a checksum. docs/decisions/0003-block-codec.md has the figures of what else was tried.
+first seq, column by column: so like stands beside like, even where each device gave one record. A
+column is a list of unsigned words, whatever its type, so every bit pattern survives. Each word is
+kept as its difference to the one before (zigzag, modulo the width), and the bytes of equal weight
+are put side by side: slow measurements become runs of zeros. zstd packs the whole, with a checksum.
+docs/decisions/0003-block-codec.md has the figures of what else was tried.
 
     pack     := zstd(version, layout count, layout ids of 8 bytes, run count, run...)
     run      := record count, column count, width of each column (1 byte each),
@@ -72,11 +73,20 @@ def decode(pack: bytes) -> list[Record]:
     return records
 
 
-def _unpacked(pack: bytes) -> bytes:
+def unpacked_size(pack: bytes) -> int:
+    """How many bytes `pack` says it holds, before any is allocated. Raises CodecError, also above PACK_BYTES_MAX."""
     try:
         size = zstandard.frame_content_size(pack)
-        if not 0 <= size <= PACK_BYTES_MAX:
-            raise CodecError(f"a pack that says it holds {size} bytes; at most {PACK_BYTES_MAX} can be")
+    except zstandard.ZstdError as error:
+        raise CodecError(f"not a pack: {error}") from error
+    if not 0 <= size <= PACK_BYTES_MAX:
+        raise CodecError(f"a pack that says it holds {size} bytes; at most {PACK_BYTES_MAX} can be")
+    return size
+
+
+def _unpacked(pack: bytes) -> bytes:
+    unpacked_size(pack)
+    try:
         return _decompressor.decompress(pack, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise CodecError(f"not a sound pack: {error}") from error

@@ -15,6 +15,7 @@ import yaml
 from gateway.core.errors import ConfigError
 
 T = TypeVar("T")
+DEPTH_MAX = 20
 Path = tuple[str | int, ...]
 
 
@@ -75,6 +76,8 @@ def parse(text: str, source: str) -> Document:
 
 def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
     place = f"{source}:{node.start_mark.line + 1}"
+    if len(path) > DEPTH_MAX:
+        raise ConfigError(f"{place}: nested deeper than {DEPTH_MAX}, or an alias that holds itself")
     if isinstance(node, yaml.SequenceNode):
         return Document([_build(loader, item, source, (*path, at)) for at, item in enumerate(node.value)], place)
     if not isinstance(node, yaml.MappingNode):
@@ -86,7 +89,9 @@ def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
         if not isinstance(key, str | int):
             raise ConfigError(f"{at}: {dotted(path)}: a key must be a word or a number, not {key!r}")
         if key in mapping:
-            raise ConfigError(f"{at}: {dotted((*path, key))}: the key is here twice; the first is at {mapping[key].place}")
+            raise ConfigError(
+                f"{at}: {dotted((*path, key))}: the key is here twice; the first is at {mapping[key].place}"
+            )
         child = _build(loader, value_node, source, (*path, key))
         mapping[key] = Document(child.content, at)
     return Document(mapping, place)
@@ -153,9 +158,14 @@ def _inner(kind: Any, step: str | int) -> Any:
     return None
 
 
+WORDS = {
+    "`str`": "text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false",
+    "`object`": "keys and values", "`array`": "a list", "`null`": "nothing",
+}  # fmt: skip
+
+
 def _in_words(message: str) -> str:
-    for theirs, ours in (("`str`", "text"), ("`int`", "a whole number"), ("`float`", "a number"), ("`bool`", "true or false"),
-                         ("`object`", "keys and values"), ("`array`", "a list"), ("`null`", "nothing")):  # fmt: skip
+    for theirs, ours in WORDS.items():
         message = message.replace(theirs, ours)
     missing = re.fullmatch(r"Object missing required field `(.*)`", message)
     if missing:

@@ -18,7 +18,8 @@ Raw = int | float | str
 """A value as the device holds it, before its scale."""
 
 PointType = Annotated[
-    str, msgspec.Meta(pattern=r"^(bit|[ui](8|16|32|64)|f(32|64)|text:([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))$")
+    str,
+    msgspec.Meta(pattern=r"^(bit|[ui](8|16|32|64)|f(32|64)|text:([1-9]|[1-9][0-9]|1[0-9][0-9]|2[0-4][0-9]|25[0-5]))$"),
 ]
 """How a value is stored: its width in the register, or `text:N` for at most N bytes of UTF-8."""
 

@@ -19,6 +19,7 @@ class DeviceState(msgspec.Struct, frozen=True):
     since: int  # when `presence` last changed
     reason: str = ""  # why it is offline, and what to do
     ts: int = 0  # when the newest of `readings` was measured
+    missed: int = 0  # polls that were due while the bus was still busy, since the start
     readings: tuple[Reading, ...] = ()
 
 

@@ -1,0 +1,1 @@
+"""Defaults, device profiles and example sites; data only."""

@@ -1,0 +1,128 @@
+"""A bus on TCP: one conversation at a time with the devices behind one endpoint."""
+
+import asyncio
+import errno
+import random
+
+from drivers.modbus.frames import Read, Reply, find_rtu_reply, find_tcp_reply, rtu_request, tcp_request
+from gateway.core.errors import CodecError, DeviceError
+
+CONNECT_S = 5.0
+RTU_INBOX_MAX = 4096  # noise beyond this is thrown away; a frame has at most 256 bytes
+
+
+class TcpLink(asyncio.Protocol):
+    """Modbus over a TCP connection, framed as Modbus TCP or, for serial converters, as RTU.
+
+    Connects by itself when a request finds it closed. One request at a time: the task that owns
+    the bus awaits each reply before it sends the next.
+    """
+
+    def __init__(self, host: str, port: int, framing: str, *, settle_s: float = 0) -> None:
+        self.name = f"{host}:{port}"
+        self.late_replies = 0  # frames that answered nothing that was asked
+        self._address = host, port
+        self._rtu = framing == "rtu"
+        self._settle_s = settle_s
+        self._transport: asyncio.Transport | None = None
+        self._inbox = bytearray()
+        self._transaction = random.randrange(1, 0x10000)
+        self._asked: tuple[int, Read, asyncio.Future[Reply]] | None = None
+        self._quarantine: tuple[int, float] | None = None  # unit id, until (loop time)
+
+    async def ask(self, request: Read, timeout_s: float) -> Reply:
+        """Send `request` and await its reply. Raises DeviceError without one within `timeout_s`."""
+        transport = self._transport or await self._connect(request)
+        await self._sit_out(request)
+        self._inbox.clear()  # whatever is there came before the question
+        self._transaction = self._transaction % 0xFFFF + 1
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[Reply] = loop.create_future()
+        self._asked = self._transaction, request, reply
+        transport.write(rtu_request(request) if self._rtu else tcp_request(self._transaction, request))
+        timer = loop.call_later(timeout_s, self._expire, request, reply, timeout_s)
+        try:
+            return await reply
+        finally:
+            timer.cancel()
+            self._asked = None
+
+    async def close(self) -> None:
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    async def _connect(self, request: Read) -> asyncio.Transport:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_S):
+                transport, _ = await loop.create_connection(lambda: self, *self._address)
+        except (OSError, TimeoutError) as error:
+            raise DeviceError(f"{self.name}: {_in_words(error)}", hint="check its power, cable and address") from error
+        self._transport = transport
+        await asyncio.sleep(self._settle_s)
+        return transport
+
+    async def _sit_out(self, request: Read) -> None:
+        """On a serial line, let a late reply of this unit pass before asking it again.
+
+        An RTU reply carries nothing that tells which request it answers: after a timeout the next
+        request to the same unit waits until the late one can no longer come. Others go at once.
+        """
+        if self._quarantine is None or self._quarantine[0] != request.unit_id:
+            return
+        await asyncio.sleep(self._quarantine[1] - asyncio.get_running_loop().time())
+        self._quarantine = None
+
+    def _expire(self, request: Read, reply: asyncio.Future[Reply], timeout_s: float) -> None:
+        if self._rtu:
+            self._quarantine = request.unit_id, asyncio.get_running_loop().time() + 2 * timeout_s
+        if not reply.done():
+            reply.set_exception(
+                DeviceError(
+                    f"no answer from {self.name} unit {request.unit_id} within {timeout_s:g} s",
+                    hint="check the unit id, the wiring and that the device is on",
+                )
+            )
+
+    def data_received(self, data: bytes) -> None:
+        self._inbox += data
+        if self._asked is None:
+            del self._inbox[:-RTU_INBOX_MAX]
+            return
+        transaction, request, awaited = self._asked
+        try:
+            reply, foreign = self._find(transaction, request)
+        except CodecError as error:
+            self._fail(f"{self.name}: {error}", "this may not be a Modbus TCP port; RTU converters want framing: rtu")
+            return
+        self.late_replies += foreign
+        if reply is not None and not awaited.done():
+            awaited.set_result(reply)
+
+    def _find(self, transaction: int, request: Read) -> tuple[Reply | None, int]:
+        if not self._rtu:
+            return find_tcp_reply(self._inbox, transaction, request)
+        reply = find_rtu_reply(bytes(self._inbox), request)
+        del self._inbox[:-RTU_INBOX_MAX]
+        return reply, 0
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        self._fail(f"{self.name} closed the connection", "it may serve only one client, or restart just now")
+
+    def _fail(self, message: str, hint: str) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+            self._transport = None
+        if self._asked is not None and not self._asked[2].done():
+            self._asked[2].set_exception(DeviceError(message, hint=hint))
+
+
+def _in_words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no connection within {CONNECT_S:g} s"
+    code = getattr(error, "errno", None)
+    if code == errno.ECONNREFUSED:
+        return "refuses the connection"
+    return getattr(error, "strerror", None) or str(error)

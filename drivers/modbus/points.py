@@ -1,0 +1,104 @@
+"""Points and the registers they are in: what a profile says, ready for planning and decoding."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from drivers.modbus.codec import STORED, Decoder, decoder
+from drivers.modbus.planner import Block
+from drivers.modbus.profile import Profile, scale_text
+from gateway.core.model import Point, Quality, Raw
+
+EXPONENTS = range(-10, 11)  # SunSpec: what a scale factor may be
+
+
+@dataclass(frozen=True)
+class PlacedPoint:
+    """A point, the registers that it is in, and how they become its number."""
+
+    point: Point
+    block: Block
+    type: str
+    order: str = "big"
+    missing: frozenset[int] = frozenset()  # numbers that mean "not available"
+    exponent: int = 0  # the number counts 10 ** exponent
+    exponent_at: int | None = None  # the register that holds the exponent instead
+    group: str = "live"
+    model: int | None = None  # SunSpec's model and its own name for the point
+    path: str = ""
+
+    @cached_property
+    def decode(self) -> Decoder:
+        return decoder(self.type, self.block.count, self.order)
+
+    @property
+    def blocks(self) -> Iterable[Block]:
+        """All that must be read for it, in one read where possible."""
+        yield self.block
+        if self.exponent_at is not None:
+            yield Block(self.block.table, self.exponent_at, 1)
+
+
+@dataclass(frozen=True, slots=True)
+class PointReading:
+    """One point as the device gave it: `raw` before the scale, `stored` as the buffer keeps it."""
+
+    placed: PlacedPoint
+    raw: Raw | None
+    stored: Raw | None
+
+    @property
+    def value(self) -> Raw | None:
+        return self.placed.point.value(self.stored)
+
+    @property
+    def quality(self) -> Quality:
+        return Quality.MISSING if self.stored is None else Quality.GOOD
+
+
+def place_points(profile: Profile) -> tuple[PlacedPoint, ...]:
+    """The points of a profile that lists them."""
+    return tuple(
+        PlacedPoint(
+            point=Point(
+                key=spec.key,
+                type=f"text:{2 * spec.count}" if spec.type == "text" else STORED.get(spec.type, spec.type),
+                unit=spec.unit,
+                kind="text" if spec.type in ("text", "ymdhms") else spec.kind,
+                quantity=spec.quantity,
+                scale=scale_text(spec.scale),
+                names={str(number): name for number, name in spec.names.items()},
+            ),
+            block=Block(spec.table or profile.table, spec.register, spec.count),
+            type=spec.type,
+            order=spec.order or profile.order,
+            missing=frozenset(profile.missing.get(spec.type, ()) if spec.missing is None else spec.missing),
+            group=spec.group,
+        )
+        for spec in profile.points
+    )
+
+
+def decode_point(placed: PlacedPoint, answers: Mapping[Block, bytes]) -> PointReading:
+    """The point out of the blocks that were answered; missing where its block was not."""
+    raw = _raw(placed, placed.block, placed.decode, answers)
+    if raw is None or raw in placed.missing:
+        return PointReading(placed, raw, None)
+    if not placed.exponent and placed.exponent_at is None:
+        return PointReading(placed, raw, raw)
+    exponent: Raw | None = placed.exponent
+    if placed.exponent_at is not None:
+        exponent = _raw(placed, Block(placed.block.table, placed.exponent_at, 1), _exponent, answers)
+    if isinstance(raw, str) or not isinstance(exponent, int) or exponent not in EXPONENTS:
+        return PointReading(placed, raw, None)
+    return PointReading(placed, raw, float(raw * 10**exponent) if exponent >= 0 else raw / 10**-exponent)
+
+
+_exponent = decoder("i16", 1, "big")
+
+
+def _raw(placed: PlacedPoint, piece: Block, decode: Decoder, answers: Mapping[Block, bytes]) -> Raw | None:
+    for block, words in answers.items():
+        if block.table == piece.table and block.address <= piece.address and piece.end <= block.end:
+            return decode(words, 2 * (piece.address - block.address))
+    return None

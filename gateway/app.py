@@ -1,0 +1,175 @@
+"""The one place that knows every concrete part, and puts them together."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from importlib import resources
+from pathlib import Path
+from random import Random
+
+from aiohttp import web
+from local_ui.app import build_app
+
+from drivers.modbus.device import ModbusDevice
+from drivers.modbus.link import TcpLink
+from drivers.modbus.profile import Profile, parse_profile
+from gateway.buffer.buffer import Buffer
+from gateway.config import BusConfig, Config, load_config
+from gateway.core.clock import Clock, SystemClock
+from gateway.core.document import Document
+from gateway.core.errors import ConfigError, HoldfastError
+from gateway.core.status import SyncState
+from gateway.live import Live
+from gateway.polling import BusPoller
+from gateway.profiles import profile_text
+from gateway.site import RunningSite
+from sync.edge.engine import Engine
+from sync.edge.https import HttpsTransport
+from sync.hub.app import build_hub
+from sync.hub.config import HubConfig, parse_hub_config
+from sync.hub.store import SqliteStore
+
+log = logging.getLogger(__name__)
+
+
+class Plan:
+    """A checked configuration with its profiles: all that `run_gateway` needs, and nothing opened yet."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises ConfigError for anything that is wrong in the configuration or in a profile that it names."""
+        self.folder = path.parent
+        self.config, document = load_config(path)
+        self.profiles: dict[str, Profile] = {}
+        for b, bus in enumerate(self.config.buses):
+            for d, device in enumerate(bus.devices):
+                self._load(device.profile, document, ("buses", b, "devices", d, "profile"))
+
+    def _load(self, name: str, document: Document, path: tuple[str | int, ...]) -> None:
+        if name in self.profiles:
+            return
+        try:
+            self.profiles[name] = load_profile(name, self.folder)
+        except ConfigError as error:
+            raise ConfigError(f"{document.place_of(path)}: {error}", hint=error.hint) from error
+
+
+def load_profile(name: str, site_folder: Path | None = None) -> Profile:
+    """Raises ConfigError where there is no such profile, or it is wrong."""
+    return parse_profile(*profile_text(name, site_folder))
+
+
+async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
+    """The gateway. Run until SIGTERM or SIGINT; `ready` is told the page's address.
+
+    Raises HoldfastError for what it cannot start without.
+    """
+    config, clock, stop = plan.config, SystemClock(), _stop_asked()
+    async with contextlib.AsyncExitStack() as stack:
+        buffer = await Buffer.open(plan.folder / config.buffer.path, commit_s=config.buffer.commit_interval_s)
+        stack.push_async_callback(buffer.close)
+        engine = await _engine(config, buffer, clock, stack)
+        live = Live(clock)
+        sync_state = engine.state if engine else lambda: SyncState(hub="")
+        site = RunningSite(config.site.name, buffer, live, clock, sync_state)
+        pollers = [_poller(bus, plan, site, live, clock, stack) for bus in config.buses]
+        page = build_app(site, password_sha256=config.page.password_sha256)
+        address = await stack.enter_async_context(serve(page, config.page.host, config.page.port))
+        site.event("gateway_started")
+        ready(address)
+        jobs = {"buffer": buffer.run()} | {
+            f"bus {bus.name}": p.run() for bus, p in zip(config.buses, pollers, strict=True)
+        }
+        if engine is not None:
+            jobs["sync"] = engine.run()
+        await _run_until(stop, jobs)
+
+
+async def _engine(config: Config, buffer: Buffer, clock: Clock, stack: contextlib.AsyncExitStack) -> Engine | None:
+    if config.hub is None:
+        return None
+    transport = HttpsTransport(config.hub.url, config.hub.node_id, config.hub.secret)
+    stack.push_async_callback(transport.close)
+    return Engine(buffer, transport, clock, Random(), push_interval_s=config.hub.push_interval_s)
+
+
+def _poller(
+    bus: BusConfig, plan: Plan, site: RunningSite, live: Live, clock: Clock, stack: contextlib.AsyncExitStack
+) -> BusPoller:
+    host, _, port = bus.tcp.rpartition(":")
+    settle_s = max(plan.profiles[device.profile].link.settle_s for device in bus.devices)
+    link = TcpLink(host.strip("[]"), int(port), bus.framing, settle_s=settle_s)
+    stack.push_async_callback(link.close)
+    devices = []
+    for entry in bus.devices:
+        device = ModbusDevice(
+            entry.name, entry.profile, plan.profiles[entry.profile], link, clock,
+            role=entry.role, unit_id=entry.unit_id, poll_s=entry.poll_s,
+        )  # fmt: skip
+        live.add(device.name, device.role, device.profile_name)
+        devices.append(device)
+    return BusPoller(devices, site, clock)
+
+
+def load_hub_config(path: Path) -> HubConfig:
+    """Raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from error
+    return parse_hub_config(text, path.name)
+
+
+async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None]) -> None:
+    """The hub; paths are relative to `folder`. Run until SIGTERM or SIGINT; `ready` is told the page's address."""
+    static = resources.files("local_ui").joinpath("static")
+    stop = _stop_asked()
+    async with contextlib.AsyncExitStack() as stack:
+        store = await SqliteStore.open(folder / config.store)
+        stack.push_async_callback(store.close)
+        app = build_hub(config, store, SystemClock(), Path(str(static)))
+        ready(await stack.enter_async_context(serve(app, config.host, config.port)))
+        await stop.wait()
+
+
+async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
+    """Simulated devices. Run until SIGTERM or SIGINT. Raises ConfigError."""
+    from drivers.simulator.site import load_simulation, serve  # brings pymodbus, which a gateway never needs
+
+    stop = _stop_asked()
+    simulation = load_simulation(path)
+    await _run_until(stop, {"simulator": serve(simulation, say, lambda name: load_profile(name, path.parent))})
+
+
+@contextlib.asynccontextmanager
+async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
+    """Serve `app`; yields its address. Raises HoldfastError where the port cannot be had."""
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        await runner.cleanup()
+        raise HoldfastError(f"{host}:{port}: {error.strerror}", hint="another program may use the port") from error
+    try:
+        yield f"http://{host}:{port}/"
+    finally:
+        await runner.cleanup()
+
+
+def _stop_asked() -> asyncio.Event:
+    """Set at the first SIGTERM or SIGINT."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _run_until(stop: asyncio.Event, jobs: Mapping[str, Coroutine[None, None, None]]) -> None:
+    """Run the jobs, which run until cancelled, until `stop`; one that fails ends all, its error is raised."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
+        await stop.wait()
+        for task in running:
+            task.cancel()

@@ -1,0 +1,181 @@
+"""The buffer: takes records and events, one commit at a time, and gives them back by seq or by time.
+
+`put` only queues; a record counts as taken when its commit is on the disk, which `flushed` awaits.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from gateway.bell import Bell
+from gateway.buffer import reading, sealing
+from gateway.core import codec
+from gateway.core.database import Database
+from gateway.core.errors import StorageError
+from gateway.core.model import Event, Layout, Record, decode_layout
+from gateway.core.span import Span
+from gateway.core.status import BufferState
+
+GATHER_S = 0.1  # the buses poll at the same instants: what they bring within this goes into one commit
+PENDING_MAX = 200_000  # records kept in memory while the disk does not take them
+
+HEAD = """SELECT max((SELECT coalesce(max(hi), 0) FROM frame), (SELECT coalesce(max(hi), 0) FROM segment),
+          (SELECT value + 0 FROM meta WHERE key = 'head'))"""
+APPEND_FRAME = "INSERT INTO frame (lo, hi, bytes) VALUES (?, ?, ?)"
+APPEND_LAYOUT = "INSERT OR IGNORE INTO layout (id, encoded) VALUES (?, ?)"
+APPEND_EVENT = "INSERT INTO event (seq, ts, kind, device, detail) VALUES (?, ?, ?, ?, ?)"
+CLEAR_SPANS = "DELETE FROM span WHERE stream = ?"
+APPEND_SPAN = "INSERT INTO span (stream, lo, hi) VALUES (?, ?, ?)"
+
+StoredSpans = Sequence[tuple[int, int | None]]
+"""Spans as they are kept: (lo, hi), the last one with hi None: and all that is to come."""
+
+
+class Buffer:
+    """One open buffer file. Make it with `open`, end it with `close`."""
+
+    def __init__(self, database: Database, commit_s: float) -> None:
+        self.epoch = ""
+        self.error = ""
+        self.dropped = 0  # records that came while the disk took nothing and the memory was full
+        self.layouts: dict[bytes, Layout] = {}
+        self.committed = Bell()  # rings with the head once it is on the disk
+        self.events_committed = Bell()
+        self._database = database
+        self._commit_s = commit_s
+        self._put = asyncio.Event()
+        self._committing = asyncio.Lock()
+        self._records: list[Record] = []
+        self._events: list[Event] = []
+        self._new_layouts: list[Layout] = []
+        self._spans: dict[str, StoredSpans] = {}
+
+    @classmethod
+    async def open(cls, path: Path, *, commit_s: float = 1) -> "Buffer":
+        """Open or make the buffer file. Raises StorageError where that cannot be."""
+        buffer = cls(await Database.open(path, "gateway.buffer", page_size=1024), commit_s)
+        await buffer._load()
+        return buffer
+
+    async def _load(self) -> None:
+        async with self._database.transaction() as db:
+            fresh = [("epoch", secrets.token_hex(8)), ("head", "0")]
+            await db.executemany("INSERT OR IGNORE INTO meta (key, value) VALUES (?, ?)", fresh)
+        self.epoch = (await self._database.fetch("SELECT value FROM meta WHERE key = 'epoch'"))[0][0]
+        self.committed.ring((await self._database.fetch(HEAD))[0][0])
+        self.events_committed.ring((await self._database.fetch("SELECT coalesce(max(seq), -1) + 1 FROM event"))[0][0])
+        for _, encoded in await self._database.fetch("SELECT id, encoded FROM layout"):
+            layout = decode_layout(encoded)
+            self.layouts[layout.id] = layout
+
+    @property
+    def head(self) -> int:
+        """The seq that the next record gets."""
+        return self.committed.reached
+
+    def put(self, layout: Layout, records: Iterable[Record]) -> None:
+        """Queue records of one layout for the next commit."""
+        if layout.id not in self.layouts:
+            self.layouts[layout.id] = layout
+            self._new_layouts.append(layout)
+        self._records += records
+        if (excess := len(self._records) - PENDING_MAX) > 0:
+            del self._records[:excess]
+            self.dropped += excess
+        self._put.set()
+
+    def put_event(self, event: Event) -> None:
+        """Queue an event for the next commit."""
+        self._events = [*self._events, event][-PENDING_MAX:]
+        self._put.set()
+
+    def keep_spans(self, stream: str, spans: StoredSpans) -> None:
+        """Write what a stream has left with the next commit; lost on a crash, it is only sent once more."""
+        self._spans[stream] = tuple(spans)
+
+    async def flushed(self) -> None:
+        """Return when all that was put before is on the disk. Raises StorageError where it cannot be."""
+        await asyncio.shield(asyncio.ensure_future(self._commit()))
+
+    async def run(self) -> None:
+        """Commit what is put, once in `commit_s`; seal what is old enough. Run until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._run_commits(), name="buffer commits")
+            tasks.create_task(sealing.run(self._database, self.layouts, self._committing), name="buffer sealing")
+
+    async def _run_commits(self) -> None:
+        while True:
+            await self._put.wait()
+            self._put.clear()
+            await asyncio.sleep(GATHER_S)
+            try:
+                await self.flushed()
+            except StorageError:
+                self._put.set()  # it stays in memory; the next round tries again
+            await asyncio.sleep(0.9 * self._commit_s - GATHER_S)  # a little short: the next burst must find it waiting
+
+    async def _commit(self) -> None:
+        async with self._committing:
+            records, events, layouts, spans = self._records, self._events, self._new_layouts, self._spans
+            if not (records or events or layouts or spans):
+                return
+            self._records, self._events, self._new_layouts, self._spans = [], [], [], {}
+            try:
+                await self._write(records, events, layouts, spans)
+            except BaseException as error:
+                self._records, self._events = records + self._records, events + self._events
+                self._new_layouts, self._spans = layouts + self._new_layouts, spans | self._spans
+                self.error = str(error)
+                raise
+            self.error = ""
+            self.committed.ring(self.head + len(records))
+            self.events_committed.ring(self.events_committed.reached + len(events))
+
+    async def _write(
+        self, records: list[Record], events: list[Event], layouts: list[Layout], spans: dict[str, StoredSpans]
+    ) -> None:
+        numbered = [msgspec.structs.replace(record, seq=seq) for seq, record in enumerate(records, start=self.head)]
+        async with self._database.transaction() as db:
+            if layouts:
+                await db.executemany(APPEND_LAYOUT, [(layout.id, layout.encoded) for layout in layouts])
+            if numbered:
+                frame = codec.encode(numbered, self.layouts)
+                await db.execute(APPEND_FRAME, (self.head, self.head + len(numbered), frame))
+            if events:
+                first = self.events_committed.reached
+                rows = [(seq, e.ts, e.kind, e.device, e.detail) for seq, e in enumerate(events, start=first)]
+                await db.executemany(APPEND_EVENT, rows)
+            for stream, left in spans.items():
+                await db.execute(CLEAR_SPANS, (stream,))
+                await db.executemany(APPEND_SPAN, [(stream, lo, hi) for lo, hi in left])
+
+    async def spans(self, stream: str) -> list[tuple[int, int | None]]:
+        """What `keep_spans` kept; for a new stream everything."""
+        rows = await self._database.fetch("SELECT lo, hi FROM span WHERE stream = ? ORDER BY lo", (stream,))
+        return [(lo, hi) for lo, hi in rows] or [(0, None)]
+
+    async def read(self, wanted: Span, records_max: int) -> tuple[Span, list[bytes]]:
+        """The front of `wanted` as packs, and how far they reach; see `reading.packs`."""
+        return await reading.packs(self._database, self.layouts, wanted, records_max)
+
+    async def read_events(self, wanted: Span, events_max: int) -> list[Event]:
+        """Events of `wanted`, by seq."""
+        query = "SELECT ts, kind, device, detail, seq FROM event WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
+        return [Event(*row) for row in await self._database.fetch(query, (wanted.lo, wanted.hi, events_max))]
+
+    async def history(self, layout: Layout, since_ms: int) -> list[Record]:
+        """The committed records of one layout from `since_ms` on, by time."""
+        return await reading.history(self._database, layout, since_ms)
+
+    def state(self) -> BufferState:
+        return BufferState(self.head, self._database.bytes_on_disk(), self.error)
+
+    async def close(self) -> None:
+        """Commit what is queued, as far as the disk takes it, and close the file."""
+        try:
+            await self.flushed()
+        finally:
+            await self._database.close()

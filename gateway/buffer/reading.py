@@ -1,0 +1,72 @@
+"""What is in the buffer, by seq for the hub and by time for charts."""
+
+import asyncio
+
+from gateway.core import codec
+from gateway.core.database import Database
+from gateway.core.model import Layout, Record
+from gateway.core.span import Span
+
+# Both begin at the row that holds the seq asked for, by the primary key alone.
+SEGMENT_AT = """SELECT lo, hi FROM segment
+    WHERE lo >= coalesce((SELECT max(lo) FROM segment WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT 1"""
+FRAMES_AT = """SELECT lo, hi, bytes FROM frame
+    WHERE lo >= coalesce((SELECT max(lo) FROM frame WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT ?"""
+BLOCKS = "SELECT bytes FROM block WHERE segment = ?"
+BLOCKS_IN_TIME = "SELECT bytes FROM block WHERE layout = ? AND ts_max >= ?"
+TAIL = "SELECT bytes FROM frame ORDER BY lo"
+FRAMES_AT_ONCE = 600
+
+
+async def packs(
+    database: Database, layouts: codec.LayoutSource, wanted: Span, records_max: int
+) -> tuple[Span, list[bytes]]:
+    """The front of `wanted` as packs, and the part of it that they cover; an empty part: nothing is left there.
+
+    A sealed segment goes out block by block as it is stored, whole even where `wanted` begins
+    inside it: the hub knows a reading that it has. Frames are merged into one pack of at most
+    about `records_max` records.
+    """
+    at = (wanted.lo, wanted.lo, wanted.hi)
+    # Frames first: what is sealed between the two queries is then seen twice, never not at all.
+    first = await database.fetch(FRAMES_AT, (*at, 1))
+    segments = await database.fetch(SEGMENT_AT, at)
+    if segments and (not first or segments[0][0] <= first[0][0]):
+        lo, hi = segments[0]
+        return Span(wanted.lo, min(hi, wanted.hi)), [block for (block,) in await database.fetch(BLOCKS, (lo,))]
+    if not first:
+        return Span(wanted.hi, wanted.hi), []
+    frames = await database.fetch(FRAMES_AT, (*at, FRAMES_AT_ONCE))
+    if not frames or frames[0][0] != first[0][0]:
+        return await packs(database, layouts, wanted, records_max)  # sealed meanwhile
+    return await asyncio.to_thread(_merged, [tuple(frame) for frame in frames], layouts, wanted, records_max)
+
+
+def _merged(
+    frames: list[tuple[int, int, bytes]], layouts: codec.LayoutSource, wanted: Span, records_max: int
+) -> tuple[Span, list[bytes]]:
+    records: list[Record] = []
+    reached = wanted.lo
+    for _, hi, pack in frames:
+        if records and len(records) >= records_max:
+            break
+        records += [record for record in codec.decode(pack) if wanted.lo <= record.seq < wanted.hi]
+        reached = min(hi, wanted.hi)
+    return Span(wanted.lo, reached), [codec.encode(records, layouts)]
+
+
+async def history(database: Database, layout: Layout, since_ms: int) -> list[Record]:
+    """The records of one layout from `since_ms` on, by time; late ones stand where they belong.
+
+    Reads the sealed blocks of that time, and the whole tail, which is a few minutes long.
+    """
+    tail = await database.fetch(TAIL)  # before the blocks: what is sealed in between is seen twice, never not at all
+    blocks = await database.fetch(BLOCKS_IN_TIME, (layout.id, since_ms))
+    packs = [pack for (pack,) in [*blocks, *tail]]
+    return await asyncio.to_thread(_of_layout, packs, layout.id, since_ms)
+
+
+def _of_layout(packs: list[bytes], layout_id: bytes, since_ms: int) -> list[Record]:
+    records = (record for pack in packs for record in codec.decode(pack))
+    mine = {r.seq: r for r in records if r.layout_id == layout_id and r.ts >= since_ms}
+    return sorted(mine.values(), key=lambda r: (r.ts, r.seq))

@@ -1,0 +1,127 @@
+"""The command line: `holdfast`, one program for gateway, hub and simulator."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gateway import __version__, logs
+from gateway.core.errors import ConfigError, HoldfastError
+
+FAILED, WRONG = 1, 2
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+class Program(click.Group):
+    """Turns our errors into one line for people and an exit code: 2 for wrong input, 1 for what failed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except HoldfastError as error:
+            click.echo(f"holdfast: {error}", err=True)
+            if error.hint:
+                click.echo(f"  {error.hint}", err=True)
+            sys.exit(WRONG if isinstance(error, ConfigError) else FAILED)
+
+
+@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="holdfast")
+@click.option("--verbose", is_flag=True, help="Log more of what happens.")
+def main(verbose: bool) -> None:
+    """Read field devices, keep every reading, show it on site, and bring it to the hub."""
+    logs.start(logging.DEBUG if verbose else logging.INFO)
+
+
+@main.command()
+@click.option("--config", "file", type=FILE, required=True, help="The site's configuration, site.yaml.")
+def run(file: Path) -> None:
+    """Run the gateway of a site."""
+    from gateway.app import Plan, run_gateway
+
+    _until_stopped(lambda: run_gateway(Plan(file), lambda page: _say(f"the site's page: {page}")))
+
+
+@main.command()
+@click.option("--config", "file", type=FILE, required=True, help="The hub's configuration, hub.yaml.")
+def hub(file: Path) -> None:
+    """Run the hub that many sites push to."""
+    from gateway.app import load_hub_config, run_hub
+
+    config = load_hub_config(file)
+    _until_stopped(lambda: run_hub(config, file.parent, lambda page: _say(f"the hub's page: {page}")))
+
+
+@main.command()
+@click.option("--config", "file", type=FILE, required=True, help="Which devices to simulate, simulator.yaml.")
+def sim(file: Path) -> None:
+    """Simulate field devices, for trials without hardware."""
+    from gateway.app import run_simulator
+
+    _until_stopped(lambda: run_simulator(file, _say))
+
+
+@main.command()
+@click.option("--state", type=click.Path(file_okay=False, path_type=Path), default=Path("state"), show_default=True,
+              help="The folder for the demonstration's files.")  # fmt: skip
+def demo(state: Path) -> None:
+    """Show a whole site on this machine: simulated devices, gateway and hub."""
+    from gateway.demo import run_demo
+
+    _until_stopped(lambda: run_demo(state, _say))
+
+
+@main.command("check-config")
+@click.argument("file", type=FILE)
+def check_config(file: Path) -> None:
+    """Say whether a site's configuration, with its profiles, can be used; nothing is started."""
+    from gateway.app import Plan
+
+    plan = Plan(file)
+    devices = [device for bus in plan.config.buses for device in bus.devices]
+    click.echo(f"{file}: good; {len(plan.config.buses)} buses, {len(devices)} devices, {len(plan.profiles)} profiles")
+
+
+@main.command()
+@click.option("--profile", "profile", required=True, help="What kind of device it is, for example eastron-sdm630.")
+@click.option("--tcp", "endpoint", required=True, metavar="HOST[:PORT]", help="Where it is; port 502 if not given.")
+@click.option("--unit", type=click.IntRange(0, 255), help="Its unit id; the profile's usual one if not given.")
+@click.option(
+    "--framing", type=click.Choice(["tcp", "rtu"]), default="tcp", help="rtu: behind a plain serial converter."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+def read(profile: str, endpoint: str, unit: int | None, framing: str, as_json: bool) -> None:
+    """Read a device once, without any configuration, and print what it says."""
+    from gateway.readonce import present, read_once
+
+    result = asyncio.run(read_once(profile, endpoint, unit, framing))
+    present(result, as_json)
+
+
+def _say(line: str) -> None:
+    click.echo(line)
+    sys.stdout.flush()
+
+
+def _until_stopped(start: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    try:
+        asyncio.run(start())
+    except* HoldfastError as group:
+        raise _first(group) from None
+
+
+def _first(group: BaseExceptionGroup[HoldfastError]) -> HoldfastError:
+    error: BaseException = group
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    assert isinstance(error, HoldfastError)
+    return error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,127 @@
+"""The gateway's configuration: built-in defaults < FILE < FILE's `_local` neighbour.
+
+`site.yaml` may be managed by the hub; `site_local.yaml` beside it is the installer's, and only a
+person on site changes it. Lists whose entries have a name merge by name.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from gateway.core import document
+from gateway.core.errors import ConfigError
+from gateway.core.model import Name, Role
+
+Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Endpoint = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5}$", description="HOST:PORT")]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class _Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class SiteConfig(_Checked, frozen=True, kw_only=True):
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "Holdfast"
+
+
+class BufferConfig(_Checked, frozen=True, kw_only=True):
+    path: str = "buffer.db"  # relative to the configuration's folder
+    commit_interval_s: Annotated[float, msgspec.Meta(ge=0.2, le=600)] = 1
+
+
+class PageConfig(_Checked, frozen=True, kw_only=True):
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    password_sha256: Sha256 | None = None
+    open: bool = False  # everybody who reaches the page may look at it
+
+
+class HubLink(_Checked, frozen=True, kw_only=True):
+    url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]+", description="http(s)://HOST[:PORT]")]
+    node_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    secret: Annotated[str, msgspec.Meta(min_length=16)]
+    push_interval_s: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 5
+
+
+class DeviceConfig(_Checked, frozen=True, kw_only=True):
+    name: Name
+    profile: str
+    role: Role | None = None  # the profile's where it is not given
+    unit_id: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    poll_s: Annotated[float, msgspec.Meta(ge=0.1, le=86400)] = 5
+
+
+class BusConfig(_Checked, frozen=True, kw_only=True):
+    name: Name
+    tcp: Endpoint
+    framing: Literal["tcp", "rtu"] = "tcp"  # rtu: a converter that passes RTU frames through
+    devices: Annotated[tuple[DeviceConfig, ...], msgspec.Meta(min_length=1)]
+
+
+class Config(_Checked, frozen=True, kw_only=True):
+    """The effective configuration of one gateway."""
+
+    site: SiteConfig = SiteConfig()
+    buffer: BufferConfig = BufferConfig()
+    page: PageConfig = PageConfig()
+    hub: HubLink | None = None
+    buses: tuple[BusConfig, ...] = ()
+
+
+def load_config(path: Path) -> tuple[Config, document.Document]:
+    """The configuration of `path` and its local neighbour, and the document that says where each key stands.
+
+    Raises ConfigError with file, line, key and what was expected.
+    """
+    layers = [document.parse(_text(path), path.name)]
+    local = path.with_name(f"{path.stem}_local{path.suffix}")
+    if local.exists():
+        layers.append(document.parse(_text(local), local.name))
+    merged = layers[0] if len(layers) == 1 else document.overlay(*layers)
+    config = document.convert(merged, Config)
+    _check_names(config, merged)
+    _check_page(config, merged)
+    return config, merged
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise ConfigError(f"{path}: cannot be read: {reason}", hint="check the path and its rights") from error
+
+
+def _check_names(config: Config, merged: document.Document) -> None:
+    seen: dict[str, str] = {}
+    endpoints: dict[str, str] = {}
+    for b, bus in enumerate(config.buses):
+        place = merged.place_of(("buses", b, "tcp"))
+        if bus.tcp in endpoints:
+            raise ConfigError(
+                f"{place}: buses[{b}].tcp: {bus.tcp} is the endpoint of {endpoints[bus.tcp]} already",
+                hint="put devices that share an endpoint on one bus",
+            )
+        endpoints[bus.tcp] = bus.name
+        for what, name, path in [(f"buses[{b}].name", f"bus {bus.name}", ("buses", b))] + [
+            (f"buses[{b}].devices[{d}].name", f"device {device.name}", ("buses", b, "devices", d))
+            for d, device in enumerate(bus.devices)
+        ]:
+            place = merged.place_of(path)
+            if name in seen:
+                raise ConfigError(f"{place}: {what}: {name} is here twice; the first is at {seen[name]}")
+            seen[name] = place
+
+
+def _check_page(config: Config, merged: document.Document) -> None:
+    page = config.page
+    if page.host not in LOOPBACK and page.password_sha256 is None and not page.open:
+        place = merged.place_of(("page", "host"))
+        raise ConfigError(
+            f"{place}: page.host: {page.host} can be reached by others, but no password is set",
+            hint="set page.password_sha256, or page.open: true if everybody on the network may look",
+        )

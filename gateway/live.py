@@ -1,0 +1,78 @@
+"""The live view: the newest reading of everything, in memory, and who waits for changes."""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.bell import Bell
+from gateway.core.clock import Clock
+from gateway.core.errors import DeviceError
+from gateway.core.model import Layout, Record, Role, readings_of
+from gateway.core.status import DeviceState, Presence
+
+
+class Live:
+    """The state of each device; every change gets the next version."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.changed = Bell()  # rings with the newest version
+        self._clock = clock
+        self._states: dict[str, DeviceState] = {}
+        self._newest: dict[str, dict[str, tuple[Layout, Record]]] = {}  # by device and group
+        self._versions: dict[str, int] = {}
+
+    def add(self, device: str, role: Role, profile: str) -> None:
+        """Show a device that is going to be polled."""
+        self._states[device] = DeviceState(device, role, profile, "starting", self._clock.wall_ms())
+        self._newest[device] = {}
+        self._touch(device)
+
+    def took(self, layout: Layout, record: Record) -> None:
+        """Show a record; an older one than is shown changes nothing."""
+        groups = self._newest[layout.device]
+        shown = groups.get(layout.group)
+        if shown is None or record.ts >= shown[1].ts:
+            groups[layout.group] = layout, record
+            self._touch(layout.device)
+
+    def found(self, device: str) -> bool:
+        """The device answers; whether that is news."""
+        return self._set(device, "online", "")
+
+    def lost(self, device: str, error: DeviceError) -> bool:
+        """The device does not answer; whether that is news. Its last readings stay, with their age."""
+        reason = f"{error}; {error.hint}" if error.hint else str(error)
+        return self._set(device, "offline", reason)
+
+    def missed(self, device: str, polls: int) -> None:
+        """Count polls that were due while the bus was still busy."""
+        state = self._states[device]
+        self._states[device] = msgspec.structs.replace(state, missed=state.missed + polls)
+
+    def _set(self, device: str, presence: Presence, reason: str) -> bool:
+        state = self._states[device]
+        news = state.presence != presence
+        if news or state.reason != reason:
+            since = self._clock.wall_ms() if news else state.since
+            self._states[device] = msgspec.structs.replace(state, presence=presence, since=since, reason=reason)
+            self._touch(device)
+        return news
+
+    def _touch(self, device: str) -> None:
+        self._versions[device] = self.changed.reached + 1
+        self.changed.ring(self.changed.reached + 1)
+
+    def devices(self, since_version: int = -1) -> tuple[DeviceState, ...]:
+        """The devices that changed after `since_version`, in the order in which they were added."""
+        return tuple(self._with_readings(name) for name, version in self._versions.items() if version > since_version)
+
+    def layouts(self, device: str) -> Iterable[Layout]:
+        """The layouts that the device was last read by. Raises KeyError for an unknown device."""
+        return [layout for layout, _ in self._newest[device].values()]
+
+    def _with_readings(self, device: str) -> DeviceState:
+        """Readings are decoded here, when somebody looks, not at each poll."""
+        taken = self._newest[device].values()
+        readings = tuple(reading for layout, record in taken for reading in readings_of(layout, record))
+        ts = max((record.ts for _, record in taken), default=0)
+        return msgspec.structs.replace(self._states[device], ts=ts, readings=readings)

@@ -1,0 +1,193 @@
+"""The engine: empties the buffer's spans into the hub, the present first, the past beside it.
+
+Two lanes share one connection. The live lane sends the newest end of what is new, every
+`push_interval_s`; between its turns the backlog lane sends the oldest of what is left over.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping, Sequence
+from random import Random
+from typing import Protocol
+
+import msgspec
+
+from gateway.core.clock import Clock
+from gateway.core.errors import PushError
+from gateway.core.model import Event, Layout
+from gateway.core.span import Span
+from gateway.core.status import SyncState
+from sync.edge import spans as span_math
+from sync.edge.backoff import Backoff
+from sync.edge.transport import HubBusy, HubRefused, LayoutsWanted, Transport
+from sync.wire import BatchType, Cursor, Events, Layouts, Records
+
+LIVE_RECORDS_MAX = 5_000
+BACKLOG_RECORDS_MAX = 20_000
+EVENTS_MAX = 1_000
+HEARTBEAT_S = 60.0  # so often the hub hears of us, news or not
+
+log = logging.getLogger(__name__)
+
+
+class Head(Protocol):
+    """A number that only grows, as the buffer commits."""
+
+    @property
+    def reached(self) -> int: ...
+
+    async def wait_beyond(self, seen: int) -> int: ...
+
+
+class Outbox(Protocol):
+    """What the engine needs of the buffer."""
+
+    @property
+    def epoch(self) -> str: ...
+    @property
+    def layouts(self) -> Mapping[bytes, Layout]: ...
+    @property
+    def committed(self) -> Head: ...
+    @property
+    def events_committed(self) -> Head: ...
+    async def read(self, wanted: Span, records_max: int) -> tuple[Span, list[bytes]]: ...
+    async def read_events(self, wanted: Span, events_max: int) -> list[Event]: ...
+    async def spans(self, stream: str) -> list[tuple[int, int | None]]: ...
+    def keep_spans(self, stream: str, spans: Sequence[tuple[int, int | None]]) -> None: ...
+
+
+class Engine:
+    """Pushes one buffer to one hub."""
+
+    def __init__(
+        self, outbox: Outbox, transport: Transport, clock: Clock, random: Random, *, push_interval_s: float
+    ) -> None:
+        self._outbox = outbox
+        self._transport = transport
+        self._clock = clock
+        self._random = random
+        self._interval_s = push_interval_s
+        self._spans: span_math.Spans = ()
+        self._grown_to = 0
+        self._live_hi = 0  # below this everything left is the backlog lane's
+        self._live_at = -1e9  # monotonic, of the live lane's last push
+        self._connected = False
+        self._acknowledged_at = 0
+        self._error = ""
+
+    async def run(self) -> None:
+        """Push for ever. Run until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._run_records(), name="sync records")
+            tasks.create_task(self._run_events(), name="sync events")
+
+    def state(self) -> SyncState:
+        self._grow()
+        backlog = span_math.length(self._spans)
+        return SyncState(self._transport.name, self._connected, backlog, self._acknowledged_at, self._error)
+
+    async def _run_records(self) -> None:
+        self._grown_to = self._outbox.committed.reached
+        self._spans = span_math.restored(await self._outbox.spans("records"), self._grown_to)
+        backoff = Backoff(self._random)
+        while True:
+            await self._wait_for_work()
+            try:
+                await self._push_records()
+            except LayoutsWanted as missing:
+                await self._attempt(backoff, self._push_layouts(missing.wanted))
+            except PushError as error:
+                await self._back_off(backoff, error)
+            else:
+                self._succeeded(backoff)
+
+    async def _wait_for_work(self) -> None:
+        """Until the live lane's turn has come and there is news, or there is backlog to send meanwhile."""
+        while not self._live_due() and not self._backlog():
+            since = self._clock.monotonic_s() - self._live_at
+            if self._outbox.committed.reached > self._live_hi:
+                await asyncio.sleep(self._interval_s - since)
+                continue
+            try:
+                async with asyncio.timeout(HEARTBEAT_S - since):
+                    await self._outbox.committed.wait_beyond(self._live_hi)
+            except TimeoutError:
+                return
+
+    def _live_due(self) -> bool:
+        since = self._clock.monotonic_s() - self._live_at
+        news = self._outbox.committed.reached > self._live_hi
+        return since >= HEARTBEAT_S or (news and since >= 0.9 * self._interval_s)
+
+    def _backlog(self) -> span_math.Spans:
+        self._grow()
+        return tuple(left for span in self._spans if (left := span.within(Span(0, self._live_hi))))
+
+    def _grow(self) -> None:
+        head = self._outbox.committed.reached
+        self._spans = span_math.grown(self._spans, self._grown_to, head)
+        self._grown_to = head
+
+    async def _push_records(self) -> None:
+        """One batch of the lane whose turn it is."""
+        live = self._live_due()
+        if live:
+            self._live_at = self._clock.monotonic_s()
+        backlog = self._backlog()
+        if live and self._spans:
+            wanted = span_math.newest(self._spans, LIVE_RECORDS_MAX)
+        elif backlog:
+            wanted = span_math.oldest(backlog)
+        else:
+            wanted = Span(self._grown_to, self._grown_to)
+        covered, packs = (wanted, []) if not wanted else await self._outbox.read(wanted, BACKLOG_RECORDS_MAX)
+        await self._push("records", covered, Records(packs))
+        self._live_hi = max(self._live_hi, covered.hi)
+        self._spans = span_math.without(self._spans, covered)
+        self._outbox.keep_spans("records", span_math.stored(self._spans, self._grown_to))
+
+    async def _push_layouts(self, wanted: list[str]) -> None:
+        known = (self._outbox.layouts.get(bytes.fromhex(layout_id)) for layout_id in wanted)
+        layouts = [layout.encoded for layout in known if layout is not None]
+        await self._push("layouts", Span(0, len(layouts)), Layouts(layouts))
+        self._live_at = -1e9  # the batch that was put off is due again
+
+    async def _run_events(self) -> None:
+        backoff = Backoff(self._random)
+        (lo, _), *_ = await self._outbox.spans("events")
+        while True:
+            head = await self._outbox.events_committed.wait_beyond(lo)
+            events = await self._outbox.read_events(Span(lo, head), EVENTS_MAX)
+            hi = events[-1].seq + 1 if events else head
+            if await self._attempt(backoff, self._push("events", Span(lo, hi), Events(events))):
+                lo = hi
+                self._outbox.keep_spans("events", [(lo, None)])
+
+    async def _push(self, batch_type: BatchType, span: Span, batch: msgspec.Struct) -> None:
+        cursor = Cursor(self._outbox.epoch, span.lo, span.hi)
+        await self._transport.push(batch_type, cursor, msgspec.msgpack.encode(batch))
+
+    async def _attempt(self, backoff: Backoff, push: Coroutine[None, None, None]) -> bool:
+        """Whether `push` went through; if not, the pause that is due has been kept."""
+        try:
+            await push
+        except PushError as error:
+            await self._back_off(backoff, error)
+            return False
+        self._succeeded(backoff)
+        return True
+
+    def _succeeded(self, backoff: Backoff) -> None:
+        backoff.succeeded()
+        if not self._connected:
+            log.info("hub reached", extra={"hub": self._transport.name})
+        self._connected, self._error = True, ""
+        self._acknowledged_at = self._clock.wall_ms()
+
+    async def _back_off(self, backoff: Backoff, error: PushError) -> None:
+        why = f"{error}; {error.hint}" if error.hint else str(error)
+        if self._connected or not self._error:
+            log.warning("hub not reached", extra={"hub": self._transport.name, "why": why})
+        self._connected, self._error = False, why
+        at_least_s = error.retry_after_s if isinstance(error, HubBusy) else 0
+        await asyncio.sleep(backoff.failed(refused=isinstance(error, HubRefused), at_least_s=at_least_s))

@@ -1,0 +1,36 @@
+"""What the engine needs of a transport, and how one says that a batch did not go through."""
+
+from typing import Protocol
+
+from gateway.core.errors import PushError
+from sync.wire import Answer, BatchType, Cursor
+
+
+class LayoutsWanted(PushError):
+    """The hub does not know these layouts (hexadecimal ids); nothing was stored."""
+
+    def __init__(self, wanted: list[str]) -> None:
+        super().__init__(f"the hub asks for {len(wanted)} layouts")
+        self.wanted = wanted
+
+
+class HubRefused(PushError):
+    """The hub is there and says no: a wrong secret, a batch that it cannot read."""
+
+
+class HubBusy(PushError):
+    """The hub asks to come back later; `retry_after_s` is 0 where it does not say when."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message, hint="nothing to do: it is tried again by itself")
+        self.retry_after_s = retry_after_s
+
+
+class Transport(Protocol):
+    """Carries batches to the hub."""
+
+    name: str
+
+    async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes) -> Answer:
+        """Deliver one batch; it is the hub's when this returns. Raises PushError otherwise."""
+        ...

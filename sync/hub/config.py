@@ -1,0 +1,45 @@
+"""The hub's settings: one YAML file."""
+
+from typing import Annotated
+
+import msgspec
+
+from gateway.core import document
+from gateway.core.errors import ConfigError
+
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of a secret, hexadecimal")]
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+
+
+class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One entry of `nodes:`: a gateway that may push."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    secret_sha256: Sha256
+
+
+class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole file."""
+
+    store: str  # the SQLite file; relative to the configuration's folder
+    host: str = "127.0.0.1"
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8090
+    password_sha256: Sha256 | None = None  # of the pages
+    nodes: tuple[NodeConfig, ...] = ()
+
+
+def parse_hub_config(text: str, source: str) -> HubConfig:
+    """Raises ConfigError with file, line, key and what was expected."""
+    parsed = document.parse(text, source)
+    config = document.convert(parsed, HubConfig)
+    ids: set[str] = set()
+    for index, node in enumerate(config.nodes):
+        if node.id in ids:
+            raise ConfigError(f"{parsed.place_of(('nodes', index))}: nodes[{index}].id: {node.id} is here twice")
+        ids.add(node.id)
+    if config.host not in LOOPBACK and config.password_sha256 is None:
+        raise ConfigError(
+            f"{parsed.place_of(('host',))}: host: {config.host} can be reached from outside, but no password is set",
+            hint="set password_sha256, or host: 127.0.0.1",
+        )
+    return config

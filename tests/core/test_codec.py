@@ -1,0 +1,103 @@
+"""The pack: every bit pattern comes back, and nothing but a whole, sound pack is taken."""
+
+import struct
+
+import pytest
+import zstandard
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core import codec, varint
+from gateway.core.errors import CodecError
+from gateway.core.model import Layout, Point, Record
+
+TYPES = ["bit", "u8", "i8", "u16", "i16", "u32", "i32", "u64", "i64", "f32", "f64", "text:1", "text:7"]
+layouts = st.lists(st.sampled_from(TYPES), min_size=1, max_size=12).flatmap(
+    lambda types: st.builds(
+        lambda name: Layout(name, "live", tuple(Point(f"p{i}", type_) for i, type_ in enumerate(types))),
+        st.sampled_from(["a", "b", "c"]),
+    )
+)
+times = st.integers(-(1 << 53), 1 << 53)
+
+
+@st.composite
+def mixtures(draw: st.DrawFn) -> tuple[dict[bytes, Layout], list[Record]]:
+    """Records of a few layouts with any bytes in their rows, in any order of time, with gaps in seq."""
+    known = {layout.id: layout for layout in draw(st.lists(layouts, min_size=1, max_size=4))}
+    seqs = draw(st.lists(st.integers(0, 1 << 62), unique=True, max_size=30).map(sorted))
+    records = []
+    for seq in seqs:
+        layout = draw(st.sampled_from(sorted(known.values(), key=lambda layout: layout.id)))
+        row = draw(st.binary(min_size=layout.rows.size, max_size=layout.rows.size))
+        records.append(Record(layout.id, draw(times), row, draw(st.integers(0, 255)), seq))
+    return known, records
+
+
+@given(mixtures())
+def test_every_bit_pattern_of_every_type_comes_back(mixture: tuple[dict[bytes, Layout], list[Record]]) -> None:
+    known, records = mixture
+    assert codec.decode(codec.encode(records, known)) == records
+
+
+def one_layout(type_: str) -> Layout:
+    return Layout("meter", "live", (Point("power", type_),))
+
+
+@pytest.mark.parametrize("payload", [0x7FC00000, 0x7F800001, 0xFFC12345, 0xFF800000, 0x80000000])
+def test_a_float_keeps_its_payload_whatever_it_is(payload: int) -> None:
+    layout = one_layout("f32")
+    record = Record(layout.id, 0, b"\0" + struct.pack(">I", payload), 0, 0)
+    assert codec.decode(codec.encode([record], {layout.id: layout})) == [record]
+
+
+def test_no_records_make_an_empty_pack() -> None:
+    assert codec.decode(codec.encode([], {})) == []
+
+
+def sample() -> bytes:
+    layout = one_layout("u32")
+    records = [Record(layout.id, 1000 * seq, layout.rows.pack([seq * seq]), 0, seq) for seq in range(50)]
+    return codec.encode(records, {layout.id: layout})
+
+
+@given(st.data())
+def test_a_truncated_pack_is_refused(data: st.DataObject) -> None:
+    pack = sample()
+    with pytest.raises(CodecError):
+        codec.decode(pack[: data.draw(st.integers(0, len(pack) - 1))])
+
+
+@given(st.data())
+def test_a_flipped_bit_is_noticed(data: st.DataObject) -> None:
+    pack = bytearray(sample())
+    pack[data.draw(st.integers(0, len(pack) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    try:
+        assert codec.decode(bytes(pack)) == codec.decode(sample())  # a bit of the header that changes nothing
+    except CodecError:
+        pass
+
+
+@given(st.binary(max_size=300))
+def test_foreign_bytes_inside_a_sound_envelope_are_refused_or_are_records(content: bytes) -> None:
+    try:
+        assert isinstance(codec.decode(zstandard.compress(content)), list)
+    except CodecError:
+        pass
+
+
+def test_a_bomb_is_refused_before_it_unfolds() -> None:
+    with pytest.raises(CodecError, match="at most"):
+        codec.decode(zstandard.compress(bytes(codec.PACK_BYTES_MAX + 1)))
+
+
+def test_a_pack_of_a_newer_version_says_so() -> None:
+    with pytest.raises(CodecError, match="version 9"):
+        codec.decode(zstandard.compress(b"\x09"))
+
+
+@given(st.lists(st.integers(-(1 << 62), 1 << 62)))
+def test_curves_come_back(numbers: list[int]) -> None:
+    out = bytearray()
+    varint.put_curve(out, numbers)
+    assert varint.Reader(bytes(out)).curve(len(numbers)) == numbers

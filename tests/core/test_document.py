@@ -1,0 +1,66 @@
+"""YAML in, typed values out; complaints name file, line and key."""
+
+import re
+
+import msgspec
+import pytest
+
+from gateway.core import document
+from gateway.core.errors import ConfigError
+
+
+class Device(msgspec.Struct, forbid_unknown_fields=True):
+    name: str
+    unit_id: int = 1
+
+
+class Site(msgspec.Struct, forbid_unknown_fields=True):
+    devices: list[Device] = []
+    label: str = ""
+
+
+def complaint(text: str) -> str:
+    with pytest.raises(ConfigError) as raised:
+        document.convert(document.parse(text, "site.yaml"), Site)
+    return str(raised.value)
+
+
+def test_an_unknown_key_is_named_with_its_line_and_the_likely_word() -> None:
+    text = "devices:\n  - name: a\n    unitid: 3\n"
+    assert complaint(text) == "site.yaml:3: devices[0].unitid: no such key; did you mean unit_id?"
+
+
+def test_a_wrong_type_says_what_was_expected() -> None:
+    text = "devices:\n  - name: a\n    unit_id: three\n"
+    assert complaint(text) == "site.yaml:3: devices[0].unit_id: expected a whole number, got text"
+
+
+def test_a_missing_key_is_named() -> None:
+    assert complaint("devices:\n  - unit_id: 3\n") == "site.yaml:2: devices[0]: the key name is missing"
+
+
+def test_a_key_that_is_there_twice_names_both_lines() -> None:
+    assert complaint("label: a\nlabel: b\n") == "site.yaml:2: label: the key is here twice; the first is at site.yaml:1"
+
+
+@pytest.mark.parametrize("text", ["a: [", "\t- x", "- a\n- b\n", "just words", "a: &x [*x]", "a: !!python/none x", "\x00"])
+def test_what_is_not_yaml_or_no_mapping_is_refused_with_its_place(text: str) -> None:
+    assert re.match(r"site\.yaml:\d: ", complaint(text))
+
+
+def test_an_upper_layer_wins_and_named_entries_merge() -> None:
+    base = document.parse("label: base\ndevices: [{name: a, unit_id: 1}, {name: b}]\n", "site.yaml")
+    over = document.parse("devices:\n  - {name: a, unit_id: 9}\n  - {name: c}\n", "site_local.yaml")
+    merged = document.overlay(base, over)
+    site = document.convert(merged, Site)
+    assert site == Site([Device("a", 9), Device("b", 1), Device("c", 1)], "base")
+    assert merged.place_of(("devices", 0, "unit_id")) == "site_local.yaml:2"
+    assert merged.place_of(("devices", 1, "name")) == "site.yaml:2"
+    assert merged.place_of(("label",)) == "site.yaml:1"
+
+
+def test_an_error_in_the_upper_layer_is_placed_there() -> None:
+    base = document.parse("devices: [{name: a}]\n", "site.yaml")
+    over = document.parse("\ndevices: [{name: a, unit_id: x}]\n", "site_local.yaml")
+    with pytest.raises(ConfigError, match=r"^site_local.yaml:2: devices\[0\].unit_id"):
+        document.convert(document.overlay(base, over), Site)

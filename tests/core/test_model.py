@@ -1,0 +1,46 @@
+"""Points, layouts and rows."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.core.model import Layout, Point, Quality, Record, decode_layout, readings_of
+from gateway.core.row import RowFormat
+
+
+def test_a_decimal_scale_is_rounded_once() -> None:
+    assert Point("v", "u16", scale="0.1").value(3) == 0.3
+    assert Point("e", "u32", scale="0.001").value(3254462) == 3254.462
+
+
+def test_a_missing_value_is_absent_and_never_zero() -> None:
+    layout = Layout("m", "live", (Point("a", "u16"), Point("b", "f32"), Point("c", "text:4"), Point("d", "u16")))
+    record = Record(layout.id, 0, layout.rows.pack([None, math.nan, None, 0]))
+    readings = readings_of(layout, record)
+    assert [r.value for r in readings] == [None, None, None, 0]
+    assert [r.quality for r in readings] == [Quality.MISSING] * 3 + [Quality.GOOD]
+
+
+def test_a_layout_has_the_same_id_wherever_it_is_made_and_another_one_when_it_differs() -> None:
+    layout = Layout("m", "live", (Point("a", "u16", names={"2": "on", "1": "off"}),))
+    assert decode_layout(layout.encoded).id == layout.id
+    assert Layout("m", "live", (Point("a", "u16", names={"1": "off", "2": "on"}),)).id == layout.id
+    assert Layout("m", "live", (Point("a", "u16", unit="W"),)).id != layout.id
+
+
+@given(st.lists(st.one_of(st.none(), st.integers(0, 65535)), min_size=1, max_size=40))
+def test_a_row_gives_back_what_was_packed(values: list[int | None]) -> None:
+    rows = RowFormat(("u16",) * len(values))
+    assert rows.unpack(rows.pack(values)) == values
+
+
+def test_a_value_too_large_for_its_type_is_an_error_and_not_another_value() -> None:
+    with pytest.raises(ValueError, match="do not fit"):
+        RowFormat(("u16",)).pack([65536])
+
+
+def test_a_row_of_another_length_is_an_error() -> None:
+    with pytest.raises(ValueError, match="row of 2 bytes"):
+        RowFormat(("u16",)).unpack(b"ab")

@@ -1,0 +1,71 @@
+"""The dependency table of ARCHITECTURE.md: data flows one way, and so do imports."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+OURS = ("gateway", "drivers", "sync", "local_ui", "config", "bench", "tests")
+BUILDERS = {"gateway/app.py", "gateway/cli.py", "gateway/readonce.py"}
+
+# What a folder may import of ours, the longest matching prefix counts; each may import itself.
+TABLE = {
+    "gateway/core": (),
+    "gateway": ("gateway.core",),
+    "drivers": ("gateway.core",),
+    "sync": ("gateway.core",),
+    "sync/edge": ("sync.wire", "gateway.core"),
+    "sync/hub": ("sync.wire", "gateway.core"),
+    "local_ui": ("gateway.core",),
+    "config": (),
+}
+# Inside gateway.core only these may come from outside the standard library: docs/decisions/0002.
+CORE_LIBRARIES = {"msgspec", "yaml", "zstandard", "aiosqlite"}
+
+
+def imports(file: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def within(module: str, packages: tuple[str, ...]) -> bool:
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def breaches(file: Path) -> list[str]:
+    name = file.relative_to(ROOT).as_posix()
+    if name in BUILDERS:
+        return []
+    folder = max((f for f in TABLE if name.startswith(f + "/")), key=len)
+    allowed = (folder.replace("/", "."), *TABLE[folder])
+    ours = (module for module in imports(file) if within(module, OURS))
+    if folder == "gateway":  # its own files, and of the other folders nothing
+        return [f"{name} imports {module}" for module in ours if not within(module, ("gateway",))]
+    return [f"{name} imports {module}" for module in ours if not within(module, allowed)]
+
+
+def sources() -> list[Path]:
+    return [file for folder in ("gateway", "drivers", "sync", "local_ui", "config") for file in (ROOT / folder).rglob("*.py")]
+
+
+def test_every_import_is_allowed_by_the_table() -> None:
+    assert [breach for file in sources() for breach in breaches(file)] == []
+
+
+def test_the_core_stands_on_few_libraries() -> None:
+    import sys
+
+    for file in (ROOT / "gateway/core").glob("*.py"):
+        foreign = {module.partition(".")[0] for module in imports(file)} - set(sys.stdlib_module_names) - {"gateway"}
+        assert foreign <= CORE_LIBRARIES, file
+
+
+def test_packages_are_light_to_import() -> None:
+    for file in ROOT.glob("*/**/__init__.py"):
+        if file.is_relative_to(ROOT / "tests") or "site-packages" in file.parts or ".venv" in file.parts:
+            continue
+        assert not imports(file), f"{file}: a docstring and no imports"
