@@ -47,7 +47,8 @@ def _turned(words: bytes) -> bytes:
 
 
 def _text(data: bytes) -> str | None:
-    return data.partition(b"\0")[0].decode("ascii", errors="replace").strip() or None
+    """ASCII up to the first NUL after it began; what no text begins with (NUL, 0xFF) is skipped."""
+    return data.lstrip(b"\0\xff ").partition(b"\0")[0].decode("ascii", errors="replace").strip() or None
 
 
 def _moment(words: bytes, offset: int) -> str | None:

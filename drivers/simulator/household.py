@@ -4,7 +4,7 @@ One week is worked out minute by minute and comes again every week. Energy is th
 since ORIGIN_S, so it only grows, and goes on where the time is when a simulator starts again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
@@ -44,10 +44,10 @@ class Household:
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
         self._power, self._soc = _week(seed)
-        self._energy = {flow: _integral(self._power[flow]) for flow in FLOWS}
+        self._areas = {flow: _areas(self._power[flow]) for flow in FLOWS}
 
     def at(self, now_s: float) -> Moment:
-        weeks, step, part = self._place(now_s)
+        _, step, part = self._place(now_s)
         power = {flow: _between(series, step, part) for flow, series in self._power.items()}
         energy = {flow: self._energy_wh(flow, now_s) for flow in FLOWS}
         midnight_s = now_s - now_s % 86_400
@@ -55,15 +55,16 @@ class Household:
         power["load"] *= 1 + 0.02 * noise(f"{self._seed}/ripple", now_s)
         net = power["load"] + power["charge"] - power["pv"] - power["discharge"]
         power |= {"import": max(net, 0.0), "export": max(-net, 0.0)}
-        return Moment(now_s, power, energy, today, 100 * _between(self._soc, step, part), _sun((step + part) % DAY_STEPS))
+        soc = 100 * _between(self._soc, step, part)
+        return Moment(now_s, power, energy, today, soc, _sun((step + part) % DAY_STEPS))
 
     def _energy_wh(self, flow: str, now_s: float) -> float:
         weeks, step, part = self._place(now_s)
         if weeks < 0:
             return 0.0
-        power, energy = self._power[flow], self._energy[flow]
-        now_w = _between(power, step, part)
-        return weeks * energy[STEPS] + energy[step] + part * STEP_S * (power[step] + now_w) / 7200
+        power, areas = self._power[flow], self._areas[flow]
+        area = weeks * areas[STEPS] + areas[step] + part * (power[step] + _between(power, step, part))
+        return area * STEP_S / 7200
 
     @staticmethod
     def _place(now_s: float) -> tuple[int, int, float]:
@@ -73,46 +74,53 @@ class Household:
         return weeks, step, rest / STEP_S
 
 
-def _between(series: tuple[float, ...], step: int, part: float) -> float:
+def _between(series: Sequence[float], step: int, part: float) -> float:
     return series[step] + (series[(step + 1) % STEPS] - series[step]) * part
 
 
-def _integral(series: tuple[float, ...]) -> tuple[float, ...]:
-    """Watt-hours from the start of the week to each step, and to its end."""
-    areas = ((here + there) * STEP_S / 7200 for here, there in zip(series, (*series[1:], series[0]), strict=True))
-    return tuple(accumulate(areas, initial=0.0))
+def _areas(series: Sequence[int]) -> tuple[int, ...]:
+    """Twice the area under `series`, in watt-steps, from the start of the week to each step and to its end.
+
+    Whole numbers, so that no rounding ever lets an energy go down.
+    """
+    ends = (*series[1:], series[0])
+    return tuple(accumulate((here + there for here, there in zip(series, ends, strict=True)), initial=0))
 
 
 def _sun(step: float) -> float:
     return max(0.0, sin(pi * (step / DAY_STEPS * 24 - 6) / 12))
 
 
-def _load_w(seed: int, step: int) -> float:
+def _load_w(seed: int, step: int) -> int:
     hour = step % DAY_STEPS / DAY_STEPS * 24
     meals = 900 * exp(-(((hour - 7.5) / 1.2) ** 2)) + 2200 * exp(-(((hour - 18.5) / 1.6) ** 2))
-    return 350 + meals * (1 + 0.4 * noise(f"{seed}/meal", step / 30)) + 150 * (noise(f"{seed}/fridge", step / 8) > 0.2)
+    fridge = 150 * (noise(f"{seed}/fridge", step / 8) > 0.2)
+    return round(350 + meals * (1 + 0.4 * noise(f"{seed}/meal", step / 30)) + fridge)
 
 
-def _pv_w(seed: int, step: int) -> float:
+def _pv_w(seed: int, step: int) -> int:
     sky = 0.75 + 0.25 * noise(f"{seed}/day", step // DAY_STEPS)
-    return PV_PEAK_W * _sun(step % DAY_STEPS) ** 1.3 * sky * (0.85 + 0.15 * noise(f"{seed}/cloud", step / 12))
+    high = float(_sun(step % DAY_STEPS) ** 1.3)
+    return round(PV_PEAK_W * high * sky * (0.85 + 0.15 * noise(f"{seed}/cloud", step / 12)))
 
 
 @cache
-def _week(seed: int) -> tuple[dict[str, tuple[float, ...]], tuple[float, ...]]:
+def _week(seed: int) -> tuple[dict[str, tuple[int, ...]], tuple[float, ...]]:
     """Power by flow in watts and the battery's charge (0 to 1), each at the beginning of every minute."""
     loads = [_load_w(seed, step) for step in range(STEPS)]
     solar = [_pv_w(seed, step) for step in range(STEPS)]
     soc = 0.5
-    rows: list[tuple[float, ...]] = []
+    rows: list[tuple[int, ...]] = []
+    charges: list[float] = []
     for _ in range(2):  # the first pass finds the charge with which the week begins
         rows.clear()
+        charges.clear()
         for load_w, pv_w in zip(loads, solar, strict=True):
             lacking_w = load_w - pv_w
-            discharge = min(max(lacking_w, 0.0), BATTERY_W, (soc - SOC_MIN) * BATTERY_WH * 3600 / STEP_S)
-            charge = min(max(-lacking_w, 0.0), BATTERY_W, (1 - soc) * BATTERY_WH * 3600 / STEP_S)
+            discharge = int(min(max(lacking_w, 0), BATTERY_W, (soc - SOC_MIN) * BATTERY_WH * 3600 / STEP_S))
+            charge = int(min(max(-lacking_w, 0), BATTERY_W, (1 - soc) * BATTERY_WH * 3600 / STEP_S))
             grid_w = lacking_w - discharge + charge
-            rows.append((pv_w, load_w, charge, discharge, max(grid_w, 0.0), max(-grid_w, 0.0), soc))
+            rows.append((pv_w, load_w, charge, discharge, max(grid_w, 0), max(-grid_w, 0)))
+            charges.append(soc)
             soc += (charge - discharge) * STEP_S / 3600 / BATTERY_WH
-    columns = [tuple(column) for column in zip(*rows, strict=True)]
-    return dict(zip(FLOWS, columns, strict=False)), columns[-1]
+    return dict(zip(FLOWS, zip(*rows, strict=True), strict=True)), tuple(charges)

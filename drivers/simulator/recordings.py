@@ -26,7 +26,7 @@ def frame_words(text: str) -> tuple[int, list[int]]:
     Blanks anywhere are passed over, and so is what follows the first reply. Raises CodecError for
     a reply that is cut short, of another function, or whose RTU checksum is wrong.
     """
-    frame = bytes.fromhex("".join(text.split()))
+    frame = bytes.fromhex(text)
     mbap = frame[2:4] == b"\0\0" and int.from_bytes(frame[4:6]) == len(frame) - 6
     frame = frame[MBAP_BYTES - 1 :] if mbap else frame.removeprefix(AA55)
     if len(frame) < 3 or frame[1] not in (3, 4) or len(frame) < 3 + frame[2]:
@@ -39,7 +39,8 @@ def frame_words(text: str) -> tuple[int, list[int]]:
 
 def goodwe_images(folder: Path) -> dict[str, Image]:
     """Each inverter of `expected.json` by its name, out of the frames in `raw/`."""
-    return {device["device"]: _goodwe_image(folder, device["blocks"]) for device in _json(folder / "expected.json")["devices"]}
+    devices = _json(folder / "expected.json")["devices"]
+    return {device["device"]: _goodwe_image(folder, device["blocks"]) for device in devices}
 
 
 def _goodwe_image(folder: Path, blocks: Sequence[Mapping[str, Any]]) -> Image:

@@ -23,5 +23,7 @@ class Span:
 
         `done` may overlap, repeat or reach outside; it never adds anything.
         """
+        if not done:
+            return (self,) if self else ()
         left = Span(self.lo, min(self.hi, done.lo)), Span(max(self.lo, done.hi), self.hi)
         return tuple(span for span in left if span)

@@ -134,17 +134,23 @@ class Engine:
         if live:
             self._live_at = self._clock.monotonic_s()
         backlog = self._backlog()
+        covered, packs = Span(self._grown_to, self._grown_to), []  # with nothing to send, a sign of life
         if live and self._spans:
-            wanted = span_math.newest(self._spans, LIVE_RECORDS_MAX)
+            covered, packs = await self._newest(span_math.newest(self._spans, LIVE_RECORDS_MAX))
         elif backlog:
-            wanted = span_math.oldest(backlog)
-        else:
-            wanted = Span(self._grown_to, self._grown_to)
-        covered, packs = (wanted, []) if not wanted else await self._outbox.read(wanted, BACKLOG_RECORDS_MAX)
+            covered, packs = await self._outbox.read(span_math.oldest(backlog), BACKLOG_RECORDS_MAX)
         await self._push("records", covered, Records(packs))
         self._live_hi = max(self._live_hi, covered.hi)
         self._spans = span_math.without(self._spans, covered)
         self._outbox.keep_spans("records", span_math.stored(self._spans, self._grown_to))
+
+    async def _newest(self, wanted: Span) -> tuple[Span, list[bytes]]:
+        """The last piece of `wanted`, as the buffer is cut; what is before it is left to the backlog lane."""
+        while True:
+            covered, packs = await self._outbox.read(wanted, BACKLOG_RECORDS_MAX)
+            if covered.hi >= wanted.hi:
+                return covered, packs
+            wanted = Span(covered.hi, wanted.hi)
 
     async def _push_layouts(self, wanted: list[str]) -> None:
         known = (self._outbox.layouts.get(bytes.fromhex(layout_id)) for layout_id in wanted)

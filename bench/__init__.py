@@ -1,0 +1,1 @@
+"""Speed and size on the reference work, printed beside floors measured in the same run; asserts nothing."""

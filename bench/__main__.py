@@ -1,0 +1,61 @@
+"""`python -m bench`: measure the gateway beside its floors, print a table, write build/bench.json."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import machine, pushed, results
+from bench.process import ROOT
+from bench.progress import step
+from bench.report import Report
+from bench.run import Measured, measure
+
+RESULT = ROOT / "build" / "bench.json"
+
+
+def main() -> int:
+    """The exit code: 0, 1 where something failed, 130 where somebody stopped it."""
+    options = _arguments()
+    facts = machine.describe() | {"load at the start": machine.load()}
+    try:
+        with tempfile.TemporaryDirectory(prefix="holdfast-bench-", dir=options.state) as state:
+            run = asyncio.run(_measure(Path(state), options.seconds))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        step("stopped; everything is undone")
+        return 130
+    except (RuntimeError, OSError) as error:
+        step(f"failed: {error}")
+        return 1
+    facts["load at the end"] = machine.load()
+    batches = pushed.batches(run.proxy.requests())
+    figures, notes = results.figures(run, batches), results.notes(run, batches)
+    report = Report(options.seconds, run.farm.kind, facts, figures, notes)
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(report.json())
+    print(f"\n{report.text()}\n\nalso in {RESULT.relative_to(ROOT)}")
+    return 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--seconds", type=int, default=120, help="how long to measure, after 10 s of warming up")
+    parser.add_argument(
+        "--state", type=Path, help="where to make the folder for disks, logs and stores; it is removed at the end"
+    )
+    return parser.parse_args()
+
+
+async def _measure(state: Path, seconds: int) -> Measured:
+    """`measure`, which a SIGTERM ends as tidily as Ctrl-C does."""
+    task = asyncio.current_task()
+    assert task is not None
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    return await measure(state, seconds)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

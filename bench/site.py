@@ -1,0 +1,60 @@
+"""The gateway and the hub as they are delivered, on the reference work: their files and their processes."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from bench.ports import listening
+from bench.process import ROOT, Child, python, running
+from bench.work import DEVICES, POLL_S, PUSH_S
+
+CLI = "gateway.cli"
+NODE, SECRET = "bench", "a secret of the benchmark's own"
+PROFILE = ROOT / "bench" / "profiles" / "farm.yaml"
+
+
+@asynccontextmanager
+async def hub(state: Path, port: int) -> AsyncIterator[Child]:
+    """The hub, listening on `port`; its store is in `state`."""
+    settings = {
+        "host": "127.0.0.1",
+        "port": port,
+        "store": str(state / "hub.db"),
+        "nodes": [{"id": NODE, "secret_sha256": hashlib.sha256(SECRET.encode()).hexdigest()}],
+    }
+    async with running("hub", python(CLI, "hub", "--config", _written(state / "hub.yaml", settings)), state) as child:
+        await listening(child, port)
+        yield child
+
+
+@asynccontextmanager
+async def gateway(state: Path, buffer: Path, farm_port: int, page_port: int, hub_port: int) -> AsyncIterator[Child]:
+    """The gateway, its page listening on `page_port`; its files are in `state`, its buffer is `buffer`."""
+    (state / "profiles").mkdir()
+    shutil.copy(PROFILE, state / "profiles")
+    settings = {
+        "site": {"name": NODE},
+        "buffer": {"path": str(buffer)},
+        "page": {"host": "127.0.0.1", "port": page_port},
+        "hub": {"url": f"http://127.0.0.1:{hub_port}", "node_id": NODE, "secret": SECRET, "push_interval_s": PUSH_S},
+        "buses": [_bus(index, farm_port + index) for index in range(DEVICES)],
+    }
+    async with running(
+        "gateway", python(CLI, "run", "--config", _written(state / "site.yaml", settings)), state
+    ) as child:
+        await listening(child, page_port)
+        yield child
+
+
+def _bus(index: int, port: int) -> dict[str, Any]:
+    device = {"name": f"d{index}", "profile": PROFILE.stem, "poll_s": POLL_S, "role": "meter"}
+    return {"name": f"b{index}", "tcp": f"127.0.0.1:{port}", "devices": [device]}
+
+
+def _written(path: Path, settings: dict[str, Any]) -> Path:
+    path.write_text(json.dumps(settings, indent=2))  # JSON is YAML
+    return path

@@ -1,0 +1,30 @@
+"""Pauses after failures."""
+
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sync.edge.backoff import AWAY_MAX_S, REFUSED_MAX_S, Backoff
+
+
+@given(st.integers(), st.integers(1, 100), st.booleans())
+def test_pauses_stay_below_their_cap(seed: int, failures: int, refused: bool) -> None:
+    backoff = Backoff(Random(seed))
+    pauses = [backoff.failed(refused=refused) for _ in range(failures)]
+    assert all(0 <= pause <= min(REFUSED_MAX_S if refused else AWAY_MAX_S, 2**n) for n, pause in enumerate(pauses))
+
+
+def test_a_fleet_spreads_itself_out() -> None:
+    pauses = sorted(Backoff(Random(node), failures=6).failed() for node in range(1000))
+    assert pauses[100] < 10 < 50 < pauses[900]
+
+
+def test_the_hub_may_ask_for_longer() -> None:
+    assert Backoff(Random(1)).failed(at_least_s=300) == 300
+
+
+def test_success_begins_anew() -> None:
+    backoff = Backoff(Random(1), failures=20)
+    backoff.succeeded()
+    assert backoff.failed() <= 1
