@@ -22,7 +22,7 @@ class Arrival:
 
     at: float
     device: str
-    value: float
+    value: int
 
 
 @asynccontextmanager
@@ -61,10 +61,15 @@ async def _read(url: str, arrivals: list[Arrival], connected: asyncio.Event) -> 
 
 
 def _arrivals(at: float, event: Any) -> Iterator[Arrival]:
-    for device in event.get("devices", ()):
-        for reading in device.get("readings", ()):
-            if reading["key"] == CLOCK_POINT and reading["value"] is not None:
-                yield Arrival(at, device["name"], float(reading["value"]))
+    for device in event["devices"]:
+        for point in device["points"]:
+            if point["key"] == CLOCK_POINT and not point["missing"]:
+                yield Arrival(at, device["name"], _whole(point["text"]))
+
+
+def _whole(text: str) -> int:
+    """The whole number that a text for people shows, however it parts the thousands."""
+    return int("".join(filter(str.isdigit, text)))
 
 
 @dataclass(frozen=True, slots=True)

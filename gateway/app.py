@@ -10,13 +10,12 @@ from pathlib import Path
 from random import Random
 
 from aiohttp import web
-from local_ui.app import build_app
 
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.link import TcpLink
 from drivers.modbus.profile import Profile, parse_profile
 from gateway.buffer.buffer import Buffer
-from gateway.config import BusConfig, Config, load_config
+from gateway.config import BusConfig, Config, load_config, read_text
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
@@ -25,6 +24,7 @@ from gateway.live import Live
 from gateway.polling import BusPoller
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
+from local_ui.app import build_app
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.hub.app import build_hub
@@ -114,11 +114,7 @@ def _poller(
 
 def load_hub_config(path: Path) -> HubConfig:
     """Raises ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from error
-    return parse_hub_config(text, path.name)
+    return parse_hub_config(read_text(path), path.name)
 
 
 async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None]) -> None:
@@ -135,11 +131,13 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
 
 async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
     """Simulated devices. Run until SIGTERM or SIGINT. Raises ConfigError."""
-    from drivers.simulator.site import load_simulation, serve  # brings pymodbus, which a gateway never needs
+    from drivers.simulator import site as simulation  # brings pymodbus, which a gateway never needs
 
     stop = _stop_asked()
-    simulation = load_simulation(path)
-    await _run_until(stop, {"simulator": serve(simulation, say, lambda name: load_profile(name, path.parent))})
+    folder = path.parent
+    farm = simulation.parse_farm(read_text(path), path.name)
+    job = simulation.serve(farm, say, profiles=lambda name: load_profile(name, folder), folder=folder)
+    await _run_until(stop, {"simulator": job})
 
 
 @contextlib.asynccontextmanager

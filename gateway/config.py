@@ -77,10 +77,10 @@ def load_config(path: Path) -> tuple[Config, document.Document]:
 
     Raises ConfigError with file, line, key and what was expected.
     """
-    layers = [document.parse(_text(path), path.name)]
+    layers = [document.parse(read_text(path), path.name)]
     local = path.with_name(f"{path.stem}_local{path.suffix}")
     if local.exists():
-        layers.append(document.parse(_text(local), local.name))
+        layers.append(document.parse(read_text(local), local.name))
     merged = layers[0] if len(layers) == 1 else document.overlay(*layers)
     config = document.convert(merged, Config)
     _check_names(config, merged)
@@ -88,7 +88,8 @@ def load_config(path: Path) -> tuple[Config, document.Document]:
     return config, merged
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Raises ConfigError where the file is not there, not readable or not UTF-8."""
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -95,4 +95,5 @@ async def _stop(parts: list[asyncio.subprocess.Process]) -> None:
 
 def _last_line(log: Path) -> str:
     lines = log.read_text().strip().splitlines()
-    return lines[-1] if lines else "it said nothing"
+    told = [line.removeprefix("holdfast: ") for line in lines if line.startswith("holdfast: ")]
+    return (told or lines or ["it said nothing"])[-1]

@@ -102,6 +102,8 @@ class Reading(msgspec.Struct, frozen=True):
     value: Raw | None
     unit: str
     quality: Quality
+    quantity: str = ""
+    words: str = ""  # what an enum's number or a bitfield's bits mean, where the profile knows
 
 
 class Event(msgspec.Struct, frozen=True):
@@ -124,8 +126,17 @@ def readings_of(layout: Layout, record: Record) -> list[Reading]:
     readings = []
     for point, scale, raw in zip(layout.points, layout.scales, layout.rows.unpack(record.row), strict=True):
         value: Raw | None = raw
-        if scale is not None and isinstance(raw, (int, float)):
+        if scale is not None and isinstance(raw, int | float):
             value = raw * scale.numerator / scale.denominator
         quality = Quality.MISSING if raw is None else Quality.GOOD
-        readings.append(Reading(point.key, value, point.unit, quality))
+        words = in_words(point, raw) if point.names else ""
+        readings.append(Reading(point.key, value, point.unit, quality, point.quantity, words))
     return readings
+
+
+def in_words(point: Point, raw: Raw | None) -> str:
+    """What a number means, by the point's names; empty where they do not say."""
+    if point.kind != "bitfield":
+        return point.names.get(str(raw), "")
+    bits = raw if isinstance(raw, int) else 0
+    return ", ".join(name for bit, name in point.names.items() if bits >> int(bit) & 1)

@@ -134,7 +134,8 @@ class Engine:
         if live:
             self._live_at = self._clock.monotonic_s()
         backlog = self._backlog()
-        covered, packs = Span(self._grown_to, self._grown_to), []  # with nothing to send, a sign of life
+        covered = Span(self._grown_to, self._grown_to)
+        packs: list[bytes] = []  # with nothing to send, a sign of life
         if live and self._spans:
             covered, packs = await self._newest(span_math.newest(self._spans, LIVE_RECORDS_MAX))
         elif backlog:

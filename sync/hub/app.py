@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
+from aiohttp.typedefs import Handler, Middleware
 
 from gateway.core import credential
 from gateway.core.clock import Clock
@@ -22,7 +22,7 @@ def build_hub(config: HubConfig, store: SqliteStore, clock: Clock, static: Path)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=[_sign_in(config.password_sha256)])
     app.router.add_post(wire.PATH, ingest.handle)
     app.router.add_get("/healthz", _healthz)
-    add_pages(app, lambda: store.nodes(clock.wall_ms()), static)
+    add_pages(app, lambda: store.nodes(clock.wall_ms()), clock.wall_ms, static)
     return app
 
 
@@ -31,7 +31,7 @@ async def _healthz(request: web.Request) -> web.Response:
     return web.json_response({"ok": True})
 
 
-def _sign_in(password_sha256: str | None):  # type: ignore[no-untyped-def]  # aiohttp's middleware decorator is untyped
+def _sign_in(password_sha256: str | None) -> Middleware:
     @web.middleware
     async def sign_in(request: web.Request, handler: Handler) -> web.StreamResponse:
         password = credential.basic_password(request.headers.get("Authorization", ""))

@@ -1,0 +1,84 @@
+"""The site's page and its JSON API, on aiohttp; all routes stand in one list."""
+
+import asyncio
+from importlib import resources
+from pathlib import Path
+
+import jinja2
+import msgspec
+from aiohttp import web
+
+from local_ui.guard import headers, sign_in
+from local_ui.present import site_view
+from local_ui.site import Site
+from local_ui.stream import STREAMS, Streams, end_streams, get_stream
+
+MINUTES_MAX = 24 * 60
+SITE = web.AppKey("site", Site)
+PAGES = web.AppKey("pages", jinja2.Environment)
+
+
+def build_app(site: Site, *, password_sha256: str | None) -> web.Application:
+    """The page of `site`; with `password_sha256` set, everything but /healthz asks for that password."""
+    app = web.Application(middlewares=[headers, sign_in(password_sha256)])
+    app[SITE] = site
+    app[STREAMS] = Streams()
+    app[PAGES] = jinja2.Environment(loader=jinja2.PackageLoader("local_ui"), autoescape=True)
+    static = Path(str(resources.files("local_ui").joinpath("static")))
+    app.add_routes(
+        [
+            web.get("/", get_home),
+            web.get("/healthz", get_healthz),
+            web.get("/api/v1/state", get_state),
+            web.get("/api/v1/view", get_view),
+            web.get("/api/v1/stream", lambda request: get_stream(request, site)),
+            web.get("/api/v1/history", get_history),
+            web.static("/static", static),
+        ]
+    )
+    app.on_shutdown.append(end_streams)
+    return app
+
+
+async def get_home(request: web.Request) -> web.Response:
+    """GET / -> the page, complete with the state of this moment."""
+    page = request.app[PAGES].get_template("home.html").render(view=site_view(request.app[SITE].state()))
+    return web.Response(text=page, content_type="text/html")
+
+
+async def get_healthz(request: web.Request) -> web.Response:
+    """GET /healthz -> {"ok": true}: the process is alive."""
+    return web.json_response({"ok": True})
+
+
+async def get_state(request: web.Request) -> web.Response:
+    """GET /api/v1/state -> SiteState."""
+    return _json(request.app[SITE].state())
+
+
+async def get_view(request: web.Request) -> web.Response:
+    """GET /api/v1/view -> the state as the page shows it, for browsers whose stream does not get through."""
+    return _json(site_view(request.app[SITE].state()))
+
+
+async def get_history(request: web.Request) -> web.Response:
+    """GET /api/v1/history?device=D&key=K&minutes=N -> {"device", "key", "rows": [[ts, value or null]...]}"""
+    device, key = request.query.get("device", ""), request.query.get("key", "")
+    minutes = request.query.get("minutes", "10")
+    if not minutes.isdecimal() or not 0 < int(minutes) <= MINUTES_MAX:
+        return _error(400, f"minutes: expected a whole number from 1 to {MINUTES_MAX}")
+    since_ms = request.app[SITE].state().now - int(minutes) * 60_000
+    try:
+        async with asyncio.timeout(30):
+            rows = await request.app[SITE].history(device, key, since_ms)
+    except KeyError:
+        return _error(404, "there is no such device, or it has no such point")
+    return _json({"device": device, "key": key, "rows": rows})
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=msgspec.json.encode(value), content_type="application/json")
+
+
+def _error(status: int, sentence: str) -> web.Response:
+    return web.json_response({"error": sentence}, status=status)

@@ -1,0 +1,34 @@
+"""What every answer of the page passes: the password, and the headers that keep other pages out."""
+
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from gateway.core import credential
+
+OPEN_PATHS = ("/healthz",)
+HEADERS = {
+    "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+@web.middleware
+async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
+    response = await handler(request)
+    if not response.prepared:
+        response.headers.update(HEADERS)
+    return response
+
+
+def sign_in(password_sha256: str | None) -> Middleware:
+    """Asks for the password by HTTP Basic; any user name goes."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        password = credential.basic_password(request.headers.get("Authorization", ""))
+        if password_sha256 is None or request.path in OPEN_PATHS or credential.matches(password, password_sha256):
+            return await handler(request)
+        return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="Holdfast"'}, text="sign in")
+
+    return check

@@ -1,0 +1,68 @@
+"""The site's state as its page shows it: strings with units, nothing left to compute; pure."""
+
+from typing import Any
+
+from gateway.core.status import BufferState, DeviceState, SiteState, SyncState
+from gateway.core.wording import bytes_text, label, main_readings, number_text, reading_text
+
+PRESENCE = {"starting": "starting", "online": "online", "offline": "offline"}
+
+
+def site_view(state: SiteState) -> dict[str, Any]:
+    """{site, version, now, buffer, sync, devices: [device_view...]}; what page and stream both carry."""
+    return {
+        "site": state.site,
+        "version": state.version,
+        "now": state.now,
+        "buffer": buffer_text(state.buffer),
+        "buffer_error": state.buffer.error,
+        "sync": sync_text(state.sync),
+        "sync_level": "none" if not state.sync.hub else "good" if state.sync.connected else "bad",
+        "devices": [device_view(device) for device in state.devices],
+    }
+
+
+def device_view(device: DeviceState) -> dict[str, Any]:
+    """One card: its strings, and `points` as {key, label, text, unit, missing}, of which `main` are shown large."""
+    mains = main_readings(device.readings)
+    points = [
+        {
+            "key": reading.key,
+            "label": label(reading.key),
+            "text": reading_text(reading),
+            "unit": "" if reading.words or reading.value is None else reading.unit,
+            "missing": reading.value is None,
+        }
+        for reading in device.readings
+    ]
+    by_key = {reading.key: point for reading, point in zip(device.readings, points, strict=True)}
+    main = [by_key[reading.key] for reading in mains]
+    charted = next((r.key for r in mains if r.quantity == "power"), "")
+    return {
+        "name": device.name,
+        "role": device.role,
+        "profile": device.profile,
+        "presence": PRESENCE[device.presence],
+        "reason": device.reason,
+        "ts": device.ts,
+        "chart": charted,
+        "main": main,
+        "points": points,
+    }
+
+
+def buffer_text(buffer: BufferState) -> str:
+    """How much this gateway has taken, in one line."""
+    return f"{number_text(buffer.head, '')} records kept, {bytes_text(buffer.bytes)}"
+
+
+def sync_text(sync: SyncState) -> str:
+    """How far the hub is, in the owner's words."""
+    if not sync.hub:
+        return "No hub; everything stays here"
+    if not sync.connected:
+        waiting = f"{number_text(sync.backlog, '')} records wait for the hub"
+        return f"{waiting}: {sync.error}" if sync.error else waiting
+    if sync.backlog <= 0:
+        return "The hub has everything"
+    return f"Live; {number_text(sync.backlog, '')} records on their way to the hub"
