@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from drivers.simulator.image import load_image
 from drivers.simulator.source import Source
 from drivers.simulator.world import World
 from gateway.core import document
-from gateway.core.clock import Clock
+from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import ConfigError
 from gateway.core.model import Name
 
@@ -49,6 +50,7 @@ class FarmConfig(_Checked, frozen=True, kw_only=True):
 
     buses: Annotated[tuple[BusEntry, ...], msgspec.Meta(min_length=1)]
     seed: int = 0  # of the house that all profiles measure together
+    hours_ahead: Annotated[float, msgspec.Meta(ge=-24, le=24)] = 0  # of the sun, for a demonstration at night
     log: str = ""  # a file that gets one line for each answered read
 
 
@@ -113,15 +115,29 @@ def _source(
     return profile.link.unit_id, World(profile, household=household, name=entry.name, share=entry.share)
 
 
+@dataclass(frozen=True, slots=True)
+class ShiftedClock:
+    """A clock that is ahead of another."""
+
+    clock: Clock
+    ahead_ms: int
+
+    def wall_ms(self) -> int:
+        return self.clock.wall_ms() + self.ahead_ms
+
+    def monotonic_s(self) -> float:
+        return self.clock.monotonic_s()
+
+
 async def serve(
-    config: FarmConfig, ready: Callable[[str], None], *, profiles: Callable[[str], Profile], folder: Path,
-    clock: Clock | None = None,
-) -> None:  # fmt: skip
+    config: FarmConfig, ready: Callable[[str], None], *, profiles: Callable[[str], Profile], folder: Path
+) -> None:
     """Run until cancelled; `ready` is told, once, where the buses listen.
 
     `folder` is where relative paths of `config` start. Raises ConfigError as `build` and `Farm.start` do.
     """
     log = folder / config.log if config.log else None
+    clock = ShiftedClock(SystemClock(), round(config.hours_ahead * 3_600_000))
     async with Farm(build(config, profiles, folder), clock=clock, log=log) as farm:
-        ready(", ".join(f"{name} on {HOST}:{port}" for name, port in farm.ports.items()))
+        ready("simulated devices: " + ", ".join(f"{name} on {HOST}:{port}" for name, port in farm.ports.items()))
         await asyncio.Event().wait()

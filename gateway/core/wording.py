@@ -42,10 +42,15 @@ def main_readings(readings: tuple[Reading, ...]) -> list[Reading]:
     chosen: list[Reading] = []
     for quantity in QUANTITIES:
         alike = [r for r in readings if r.quantity == quantity and r.value is not None]
-        chosen += sorted(alike, key=lambda r: (r.key.count("_"), any(c.isdigit() for c in r.key)))[
+        chosen += sorted(alike, key=_plainness)[
             :MAIN_OF_ONE_QUANTITY
         ]
     return (chosen or list(readings))[: MAIN_MOST if chosen else 8]
+
+
+def _plainness(reading: Reading) -> tuple[int, bool, str]:
+    """Small for a key of few words and without numbers, as totals have; the key itself settles ties."""
+    return reading.key.count("_"), any(character.isdigit() for character in reading.key), reading.key
 
 
 def age_text(ms: int) -> str:
