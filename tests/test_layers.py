@@ -49,7 +49,8 @@ def breaches(file: Path) -> list[str]:
 
 
 def sources() -> list[Path]:
-    return [file for folder in ("gateway", "drivers", "sync", "local_ui", "config") for file in (ROOT / folder).rglob("*.py")]
+    folders = ("gateway", "drivers", "sync", "local_ui", "config")
+    return [file for folder in folders for file in (ROOT / folder).rglob("*.py")]
 
 
 def test_every_import_is_allowed_by_the_table() -> None:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 from drivers.modbus.frames import EXCEPTIONS, FUNCTIONS, Read, Reply
 from drivers.modbus.planner import Block, plan_blocks
-from drivers.modbus.points import PlacedPoint, PointReading, decode_point, place_points
+from drivers.modbus.points import LocatedPoint, PlacedPoint, PointReading, decode_point, locate, place_points
 from drivers.modbus.profile import Profile
 from drivers.modbus.sunspec import place_models, walk
 from gateway.core.clock import Clock
@@ -73,7 +73,7 @@ class ModbusDevice:
         if not answers:
             where = ", ".join(f"{block.table} {block.address}-{block.end - 1}" for block in plan.blocks)
             raise DeviceError(f"{self._where} refuses {where}", hint="check that the profile fits the model")
-        return taken_at, [decode_point(placed, answers) for placed in plan.points]
+        return taken_at, [decode_point(point, answers) for point in plan.points]
 
     async def _words(self, block: Block) -> bytes | None:
         """The block's words; None where the device refuses it."""
@@ -107,7 +107,7 @@ class ModbusDevice:
             gap_max=link.gap_max, words_max=link.words_max, barriers=self._profile.barriers,
         )  # fmt: skip
         layout = Layout(self.name, name, tuple(placed.point for placed in mine), self.profile_name, self.role)
-        return _Group(layout, mine, blocks)
+        return _Group(layout, [locate(placed, blocks) for placed in mine], blocks)
 
     @property
     def _where(self) -> str:
@@ -117,7 +117,7 @@ class ModbusDevice:
 class _Group:
     """One poll group: its layout, its points and the reads that fetch them."""
 
-    def __init__(self, layout: Layout, points: list[PlacedPoint], blocks: list[Block]) -> None:
+    def __init__(self, layout: Layout, points: list[LocatedPoint], blocks: list[Block]) -> None:
         self.layout = layout
         self.points = points
         self.blocks = blocks

@@ -1,8 +1,7 @@
 """Points and the registers they are in: what a profile says, ready for planning and decoding."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from drivers.modbus.codec import STORED, Decoder, decoder
 from drivers.modbus.planner import Block
@@ -12,7 +11,7 @@ from gateway.core.model import Point, Quality, Raw
 EXPONENTS = range(-10, 11)  # SunSpec: what a scale factor may be
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class PlacedPoint:
     """A point, the registers that it is in, and how they become its number."""
 
@@ -26,10 +25,6 @@ class PlacedPoint:
     group: str = "live"
     model: int | None = None  # SunSpec's model and its own name for the point
     path: str = ""
-
-    @cached_property
-    def decode(self) -> Decoder:
-        return decoder(self.type, self.block.count, self.order)
 
     @property
     def blocks(self) -> Iterable[Block]:
@@ -79,26 +74,51 @@ def place_points(profile: Profile) -> tuple[PlacedPoint, ...]:
     )
 
 
-def decode_point(placed: PlacedPoint, answers: Mapping[Block, bytes]) -> PointReading:
+@dataclass(frozen=True, slots=True)
+class LocatedPoint:
+    """A point, and where in which block's words it and its exponent are; found once, used at each poll."""
+
+    placed: PlacedPoint
+    decode: Decoder
+    block: Block
+    offset: int  # bytes
+    exponent_block: Block | None = None
+    exponent_offset: int = 0
+
+
+def locate(placed: PlacedPoint, blocks: Sequence[Block]) -> LocatedPoint:
+    """Find the point among the blocks that were planned for it."""
+    block, offset = _find(placed.block, blocks)
+    located = LocatedPoint(placed, decoder(placed.type, placed.block.count, placed.order), block, offset)
+    if placed.exponent_at is None:
+        return located
+    exponent_block, exponent_offset = _find(Block(placed.block.table, placed.exponent_at, 1), blocks)
+    return replace(located, exponent_block=exponent_block, exponent_offset=exponent_offset)
+
+
+def _find(piece: Block, blocks: Sequence[Block]) -> tuple[Block, int]:
+    for block in blocks:
+        if block.table == piece.table and block.address <= piece.address and piece.end <= block.end:
+            return block, 2 * (piece.address - block.address)
+    raise AssertionError(f"{piece} was not planned")
+
+
+def decode_point(located: LocatedPoint, answers: Mapping[Block, bytes]) -> PointReading:
     """The point out of the blocks that were answered; missing where its block was not."""
-    raw = _raw(placed, placed.block, placed.decode, answers)
+    placed = located.placed
+    words = answers.get(located.block)
+    raw = None if words is None else located.decode(words, located.offset)
     if raw is None or raw in placed.missing:
         return PointReading(placed, raw, None)
-    if not placed.exponent and placed.exponent_at is None:
-        return PointReading(placed, raw, raw)
     exponent: Raw | None = placed.exponent
-    if placed.exponent_at is not None:
-        exponent = _raw(placed, Block(placed.block.table, placed.exponent_at, 1), _exponent, answers)
+    if located.exponent_block is not None:
+        words = answers.get(located.exponent_block)
+        exponent = None if words is None else _exponent(words, located.exponent_offset)
+    elif not exponent:
+        return PointReading(placed, raw, raw)
     if isinstance(raw, str) or not isinstance(exponent, int) or exponent not in EXPONENTS:
         return PointReading(placed, raw, None)
     return PointReading(placed, raw, float(raw * 10**exponent) if exponent >= 0 else raw / 10**-exponent)
 
 
 _exponent = decoder("i16", 1, "big")
-
-
-def _raw(placed: PlacedPoint, piece: Block, decode: Decoder, answers: Mapping[Block, bytes]) -> Raw | None:
-    for block, words in answers.items():
-        if block.table == piece.table and block.address <= piece.address and piece.end <= block.end:
-            return decode(words, 2 * (piece.address - block.address))
-    return None

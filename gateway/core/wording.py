@@ -1,5 +1,7 @@
 """Numbers, keys and ages as people read them; pure, for the site's page and the hub's."""
 
+from functools import lru_cache
+
 from gateway.core.model import Raw, Reading
 
 DECIMALS = {"W": 0, "var": 0, "VA": 0, "Wh": 0, "V": 1, "A": 2, "Hz": 2, "kWh": 1, "kvarh": 1, "°C": 1, "%": 0, "h": 0}
@@ -27,6 +29,7 @@ def reading_text(reading: Reading) -> str:
     return reading.words or number_text(reading.value, reading.unit)
 
 
+@lru_cache(maxsize=4096)
 def label(key: str) -> str:
     """A key as words: `pv1_voltage` is `PV1 voltage`."""
     words = [word.upper() if word.rstrip("0123456789") in UPPER or word in UPPER else word for word in key.split("_")]
@@ -42,9 +45,7 @@ def main_readings(readings: tuple[Reading, ...]) -> list[Reading]:
     chosen: list[Reading] = []
     for quantity in QUANTITIES:
         alike = [r for r in readings if r.quantity == quantity and r.value is not None]
-        chosen += sorted(alike, key=_plainness)[
-            :MAIN_OF_ONE_QUANTITY
-        ]
+        chosen += sorted(alike, key=_plainness)[:MAIN_OF_ONE_QUANTITY]
     return (chosen or list(readings))[: MAIN_MOST if chosen else 8]
 
 

@@ -63,7 +63,11 @@ async def test_nothing_that_was_acknowledged_is_lost_by_sigkill(tmp_path: Path) 
     acknowledged = 0
     for _ in range(10):
         writer = await asyncio.create_subprocess_exec(
-            sys.executable, script, tmp_path / "b.db", stdout=asyncio.subprocess.PIPE, env={**os.environ, "PYTHONPATH": "."}
+            sys.executable,
+            script,
+            tmp_path / "b.db",
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": "."},
         )
         assert writer.stdout is not None
         for _ in range(random.randint(1, 60)):

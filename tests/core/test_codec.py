@@ -1,5 +1,6 @@
 """The pack: every bit pattern comes back, and nothing but a whole, sound pack is taken."""
 
+import contextlib
 import struct
 
 import pytest
@@ -72,18 +73,14 @@ def test_a_truncated_pack_is_refused(data: st.DataObject) -> None:
 def test_a_flipped_bit_is_noticed(data: st.DataObject) -> None:
     pack = bytearray(sample())
     pack[data.draw(st.integers(0, len(pack) - 1))] ^= 1 << data.draw(st.integers(0, 7))
-    try:
+    with contextlib.suppress(CodecError):
         assert codec.decode(bytes(pack)) == codec.decode(sample())  # a bit of the header that changes nothing
-    except CodecError:
-        pass
 
 
 @given(st.binary(max_size=300))
 def test_foreign_bytes_inside_a_sound_envelope_are_refused_or_are_records(content: bytes) -> None:
-    try:
+    with contextlib.suppress(CodecError):
         assert isinstance(codec.decode(zstandard.compress(content)), list)
-    except CodecError:
-        pass
 
 
 def test_a_bomb_is_refused_before_it_unfolds() -> None:

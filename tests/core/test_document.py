@@ -43,7 +43,9 @@ def test_a_key_that_is_there_twice_names_both_lines() -> None:
     assert complaint("label: a\nlabel: b\n") == "site.yaml:2: label: the key is here twice; the first is at site.yaml:1"
 
 
-@pytest.mark.parametrize("text", ["a: [", "\t- x", "- a\n- b\n", "just words", "a: &x [*x]", "a: !!python/none x", "\x00"])
+@pytest.mark.parametrize(
+    "text", ["a: [", "\t- x", "- a\n- b\n", "just words", "a: &x [*x]", "a: !!python/none x", "\x00"]
+)
 def test_what_is_not_yaml_or_no_mapping_is_refused_with_its_place(text: str) -> None:
     assert re.match(r"site\.yaml:\d: ", complaint(text))
 

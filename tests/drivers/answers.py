@@ -4,7 +4,7 @@ from functools import cache
 from pathlib import Path
 
 from drivers.modbus.planner import Block, plan_blocks
-from drivers.modbus.points import PlacedPoint, PointReading, decode_point, place_points
+from drivers.modbus.points import PlacedPoint, PointReading, decode_point, locate, place_points
 from drivers.modbus.profile import Profile, Table, parse_profile
 from drivers.modbus.sunspec import place_models, walk
 from drivers.simulator.source import Source
@@ -40,13 +40,14 @@ async def read_all(source: Source, of: Profile, now_s: float = 0) -> list[PointR
         placed = place_models(of.sunspec, await walk(holding, of.sunspec))
     tables: dict[str, Table] = {"coil": "coil", "discrete": "discrete", "holding": "holding", "input": "input"}
     answers: dict[Block, bytes] = {}
-    for block in plan_blocks(
+    blocks = plan_blocks(
         (piece for point in placed for piece in point.blocks),
         gap_max=of.link.gap_max,
         words_max=of.link.words_max,
         barriers=of.barriers,
-    ):
+    )
+    for block in blocks:
         answer = words(tables[block.table], block.address, block.count)
         if answer is not None:
             answers[block] = answer
-    return [decode_point(point, answers) for point in placed]
+    return [decode_point(locate(point, blocks), answers) for point in placed]

@@ -130,7 +130,7 @@ async def test_a_log_that_cannot_be_written_is_said_by_name(tmp_path: Path) -> N
 async def test_the_demonstration_site_answers_for_every_device() -> None:
     path = ROOT / "config" / "demo" / "simulator.yaml"
     buses = build(parse_farm(path.read_text(), path.name), profile, path.parent)
-    assert [bus.port for bus in buses] == [15021, 15022, 15023, 15024]
+    assert [bus.port for bus in buses] == [15521, 15522, 15523, 15524]
     async with Farm([SimulatedBus(bus.name, bus.devices, 0, bus.framing) for bus in buses]) as farm:
         async with connected(farm.ports["inverter"]) as client:
             assert not (await client.read_holding_registers(35100, count=122, device_id=247)).isError()
