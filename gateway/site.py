@@ -1,6 +1,7 @@
 """The running site: what the buses bring goes to the buffer and to the live view, and from there to the page."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable
 
@@ -12,6 +13,7 @@ from gateway.core.model import Event, Layout, Record
 from gateway.core.status import HistoryRow, SiteState, SyncState
 from gateway.live import Live
 
+REPEAT_S = 5  # buffer and sync change without a device, too
 COALESCE_S = 0.05  # changes within this go to the page as one; the buses poll at the same instants
 
 log = logging.getLogger(__name__)
@@ -57,10 +59,12 @@ class RunningSite:
         """See `local_ui.site.Site`."""
         seen = -1
         while True:
-            reached = await self._live.changed.wait_beyond(seen)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REPEAT_S):
+                    await self._live.changed.wait_beyond(seen)
             if seen >= 0:
                 await asyncio.sleep(COALESCE_S)
-                reached = self._live.changed.reached
+            reached = self._live.changed.reached
             state = self._state_since(seen)
             seen = reached
             yield state

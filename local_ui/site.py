@@ -16,7 +16,7 @@ class Site(Protocol):
     def changes(self) -> AsyncIterator[SiteState]:
         """First the whole state, then, as often as something changes, the devices that changed.
 
-        Changes within 0.1 s come as one. Ends when the appliance stops.
+        Changes close together come as one; without any, it comes every few seconds with no device.
         """
         ...
 

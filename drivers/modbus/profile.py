@@ -124,7 +124,7 @@ class Profile(_Checked, frozen=True, kw_only=True):
     link: Link = Link()
     groups: dict[str, Group] = {}
     barriers: tuple[Register, ...] = ()  # a read never spans from below one of these to it
-    missing: dict[str, tuple[int, ...]] = {}  # by type: raw numbers that mean "not available"
+    missing: dict[RegisterType, tuple[int, ...]] = {}  # by type: raw numbers that mean "not available"
     points: tuple[PointSpec, ...] = ()
     sunspec: SunSpec | None = None
 

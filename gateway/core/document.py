@@ -37,15 +37,19 @@ class Document:
             return [child.plain() for child in self.content]
         return self.content
 
-    def place_of(self, path: Path) -> str:
-        """Where `path`, or the nearest thing around it, was written."""
+    def at(self, path: Path) -> "Document":
+        """What stands at `path`, or the nearest thing around it."""
         document = self
         for step in path:
             try:
                 document = document.content[step]
             except (KeyError, IndexError, TypeError):
                 break
-        return document.place
+        return document
+
+    def place_of(self, path: Path) -> str:
+        """Where `path`, or the nearest thing around it, was written."""
+        return self.at(path).place
 
     def named(self) -> dict[Any, "Document"] | None:
         """The entries of a list by their `name`; None where it is no list of named entries."""
@@ -114,48 +118,57 @@ def _merged(base: dict[Any, Document], over: dict[Any, Document]) -> dict[Any, D
     return base | {key: overlay(base[key], child) if key in base else child for key, child in over.items()}
 
 
-def convert(document: Document, kind: type[T]) -> T:
-    """The document as a `kind` (a msgspec struct). Raises ConfigError for the first thing that does not fit."""
+def convert(document: Document, kind: type[T], prefix: Path = ()) -> T:
+    """The document, which stands at `prefix` of its file, as a `kind` (a msgspec struct).
+
+    Raises ConfigError for the first thing that does not fit.
+    """
     try:
         return msgspec.convert(document.plain(), kind)
     except msgspec.ValidationError as error:
         message, path = _located(str(error))
-        unknown = re.fullmatch(r"Object contains unknown field `(.*)`", message)
-        if unknown:
+        if ANY_KEY in path:  # msgspec does not say which entry of a mapping it was: ask each
+            mapping = path[: path.index(ANY_KEY)]
+            if (inner := _struct_at(kind, mapping)) is not None:
+                for key, entry in document.at(mapping).content.items():
+                    convert(entry, inner, (*prefix, *mapping, key))
+            path = mapping
+        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
+            message = f"no such key{_suggestion(_struct_at(kind, path), unknown[1])}"
             path = (*path, unknown[1])
-            message = f"no such key{_suggestion(document, kind, path)}"
-        raise ConfigError(f"{document.place_of(path)}: {dotted(path)}: {_in_words(message)}") from error
+        place = document.at(path).place
+        raise ConfigError(f"{place}: {dotted((*prefix, *path))}: {_in_words(message)}") from error
+
+
+ANY_KEY = "..."
 
 
 def _located(text: str) -> tuple[str, Path]:
     """Split msgspec's message into what is wrong and the path where."""
     message, _, where = text.partition(" - at `")
-    path: list[str | int] = []
-    for name, index in re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where):
-        if index == "...":
-            break
-        path.append(name or int(index))
-    return message, tuple(path)
+    steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where)
+    return message, tuple(name or (index if index == ANY_KEY else int(index)) for name, index in steps)
 
 
-def _suggestion(document: Document, kind: Any, path: Path) -> str:
-    for step in path[:-1]:
-        kind = _inner(kind, step)
+def _struct_at(kind: Any, path: Path) -> type[msgspec.Struct] | None:
+    """The struct type that stands at `path` inside `kind`, as it is or in a list or mapping."""
+    for step in path:
+        if isinstance(step, str) and kind is not None:
+            kind = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}.get(step)
+        kind = _struct_in(kind)
+    return _struct_in(kind)
+
+
+def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind
+    return next((found for inner in getattr(kind, "__args__", ()) if (found := _struct_in(inner))), None)
+
+
+def _suggestion(kind: type[msgspec.Struct] | None, key: str) -> str:
     fields = [field.encode_name for field in msgspec.structs.fields(kind)] if kind else []
-    near = difflib.get_close_matches(str(path[-1]), fields, n=1)
+    near = difflib.get_close_matches(key, fields, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(fields)}" if fields else ""
-
-
-def _inner(kind: Any, step: str | int) -> Any:
-    """The struct type that stands at `step` inside `kind`; None where that is not a struct."""
-    if isinstance(step, str):
-        fields = {field.encode_name: field.type for field in msgspec.structs.fields(kind)} if kind else {}
-        kind = fields.get(step)
-    candidates = [kind, *getattr(kind, "__args__", ())]
-    for candidate in candidates:
-        if isinstance(candidate, type) and issubclass(candidate, msgspec.Struct):
-            return candidate
-    return None
 
 
 WORDS = {

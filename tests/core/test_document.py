@@ -1,6 +1,7 @@
 """YAML in, typed values out; complaints name file, line and key."""
 
 import re
+from typing import Annotated
 
 import msgspec
 import pytest
@@ -15,7 +16,8 @@ class Device(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class Site(msgspec.Struct, forbid_unknown_fields=True):
-    devices: list[Device] = []
+    devices: Annotated[list[Device], msgspec.Meta(max_length=9)] = []
+    spares: dict[int, Device] = {}
     label: str = ""
 
 
@@ -33,6 +35,11 @@ def test_an_unknown_key_is_named_with_its_line_and_the_likely_word() -> None:
 def test_a_wrong_type_says_what_was_expected() -> None:
     text = "devices:\n  - name: a\n    unit_id: three\n"
     assert complaint(text) == "site.yaml:3: devices[0].unit_id: expected a whole number, got text"
+
+
+def test_an_error_inside_an_entry_of_a_mapping_names_the_entry() -> None:
+    text = "spares:\n  3: {name: a}\n  4:\n    name: b\n    unitid: 3\n"
+    assert complaint(text) == "site.yaml:5: spares[4].unitid: no such key; did you mean unit_id?"
 
 
 def test_a_missing_key_is_named() -> None:
@@ -55,7 +62,7 @@ def test_an_upper_layer_wins_and_named_entries_merge() -> None:
     over = document.parse("devices:\n  - {name: a, unit_id: 9}\n  - {name: c}\n", "site_local.yaml")
     merged = document.overlay(base, over)
     site = document.convert(merged, Site)
-    assert site == Site([Device("a", 9), Device("b", 1), Device("c", 1)], "base")
+    assert site == Site([Device("a", 9), Device("b", 1), Device("c", 1)], label="base")
     assert merged.place_of(("devices", 0, "unit_id")) == "site_local.yaml:2"
     assert merged.place_of(("devices", 1, "name")) == "site.yaml:2"
     assert merged.place_of(("label",)) == "site.yaml:1"
