@@ -20,7 +20,7 @@ from gateway.core.span import Span
 from gateway.core.status import BufferState
 
 GATHER_S = 0.1  # the buses poll at the same instants: what they bring within this goes into one commit
-PENDING_MAX = 200_000  # records kept in memory while the disk does not take them
+PENDING_MAX = 100_000  # records kept in memory while the disk does not take them
 
 HEAD = """SELECT max((SELECT coalesce(max(hi), 0) FROM frame), (SELECT coalesce(max(hi), 0) FROM segment),
           (SELECT value + 0 FROM meta WHERE key = 'head'))"""

@@ -9,7 +9,9 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Record
 
 SEAL_EVERY_S = 300
+FEW_FRAMES = 50  # fewer left wait for the next time
 FRAMES_MAX = 1000  # of one segment
+RECORDS_MAX = 50_000  # of one segment: it goes to the hub whole, in one batch
 
 OLDEST_FRAMES = "SELECT lo, hi, bytes FROM frame ORDER BY lo LIMIT ?"
 APPEND_SEGMENT = "INSERT INTO segment (lo, hi) VALUES (?, ?)"
@@ -25,7 +27,7 @@ async def run(database: Database, layouts: codec.LayoutSource, committing: async
     while True:
         await asyncio.sleep(SEAL_EVERY_S)
         try:
-            while await seal(database, layouts, committing) == FRAMES_MAX:
+            while await seal(database, layouts, committing) > FEW_FRAMES:
                 pass
         except StorageError as error:
             log.warning("sealing failed", extra={"why": str(error)})
@@ -40,7 +42,9 @@ async def seal(database: Database, layouts: codec.LayoutSource, committing: asyn
     frames = [tuple(row) for row in rows]
     if not frames:
         return 0
-    lo, hi = frames[0][0], frames[-1][1]
+    lo = frames[0][0]
+    frames = [frame for frame in frames if frame[1] - lo <= RECORDS_MAX] or frames[:1]
+    hi = frames[-1][1]
     blocks = await asyncio.to_thread(_blocks, lo, [frame[2] for frame in frames], layouts)
     async with committing, database.transaction() as db:
         await db.execute(APPEND_SEGMENT, (lo, hi))

@@ -156,6 +156,8 @@ class Engine:
     async def _push_layouts(self, wanted: list[str]) -> None:
         known = (self._outbox.layouts.get(bytes.fromhex(layout_id)) for layout_id in wanted)
         layouts = [layout.encoded for layout in known if layout is not None]
+        if len(layouts) < len(wanted):
+            raise HubRefused("the hub asks for layouts that this gateway never had", hint="look into the hub's log")
         await self._push("layouts", Span(0, len(layouts)), Layouts(layouts))
         self._live_at = -1e9  # the batch that was put off is due again
 

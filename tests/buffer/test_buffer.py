@@ -99,6 +99,15 @@ async def test_sealing_changes_neither_order_nor_content(tmp_path: Path) -> None
     await buffer.close()
 
 
+async def test_a_segment_is_never_larger_than_one_batch_takes(tmp_path: Path) -> None:
+    buffer = await Buffer.open(tmp_path / "b.db")
+    for _ in range(3):
+        buffer.put(METER, [power(ms) for ms in range(sealing.RECORDS_MAX // 2)])
+        await buffer.flushed()
+    assert [await seal(buffer), await seal(buffer), await seal(buffer)] == [2, 1, 0]
+    await buffer.close()
+
+
 async def test_a_span_that_begins_inside_a_segment_goes_on_into_the_tail(tmp_path: Path) -> None:
     buffer = await Buffer.open(tmp_path / "b.db")
     for second in range(6):
