@@ -3,90 +3,21 @@
 import asyncio
 import io
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
-from random import Random
 
 import msgspec
 import pytest
 import zstandard
 from aiohttp import web
-from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.test_utils import TestClient
 
 from gateway.buffer import sealing
-from gateway.buffer.buffer import Buffer
 from gateway.core import codec
-from gateway.core.clock import SystemClock
-from gateway.core.credential import digest
 from gateway.core.model import Event, Layout, Point, Record
 from sync import wire
-from sync.edge.engine import Engine
-from sync.edge.https import HttpsTransport
-from sync.hub.ingest import Ingest
-from sync.hub.store import SqliteStore
+from tests.sync.parts import SECRET, Hub, site, synced, syncing
 from tests.values import METER, meter, power
-
-SECRET = "a secret of the test"
-
-
-class Hub:
-    """A hub that can be told to misbehave: `spoil` gets the request and may answer in its place."""
-
-    def __init__(self, store: SqliteStore) -> None:
-        self.store = store
-        self.batches: list[str] = []
-        self.spoil: list[Callable[[], web.Response] | str] = []
-        self._ingest = Ingest(store, {"node": digest(SECRET)}, SystemClock())
-        app = web.Application(client_max_size=wire.BODY_MAX)
-        app.router.add_post(wire.PATH, self._handle)
-        self.server = TestServer(app)
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
-        spoiled = self.spoil.pop(0) if self.spoil else None
-        if callable(spoiled):
-            return spoiled()
-        self.batches.append(f"{request.headers[wire.BATCH_TYPE]} {request.headers[wire.CURSOR].partition(':')[2]}")
-        response = await self._ingest.handle(request)
-        if spoiled == "lose the answer" and request.transport is not None:
-            request.transport.abort()
-        return response
-
-    async def times(self, layout: Layout = METER) -> list[int]:
-        if self.store.layout("node", layout.id) is None:
-            return []
-        return [record.ts for record in await self.store.records("node", layout.id)]
-
-
-@asynccontextmanager
-async def site(folder: Path) -> AsyncIterator[tuple[Buffer, Hub]]:
-    async with AsyncExitStack() as stack:
-        buffer = await Buffer.open(folder / "buffer.db")
-        stack.push_async_callback(buffer.close)
-        store = await SqliteStore.open(folder / "hub.db")
-        stack.push_async_callback(store.close)
-        hub = Hub(store)
-        await stack.enter_async_context(hub.server)
-        yield buffer, hub
-
-
-@asynccontextmanager
-async def syncing(buffer: Buffer, hub: Hub) -> AsyncIterator[Engine]:
-    class Eager(Random):
-        def uniform(self, a: float, b: float) -> float:
-            return 0  # the shortest pause that full jitter allows
-
-    transport = HttpsTransport(str(hub.server.make_url("")), "node", SECRET)
-    engine = Engine(buffer, transport, SystemClock(), Eager(), push_interval_s=0.01)
-    task = asyncio.ensure_future(engine.run())
-    yield engine
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
-    await transport.close()
-
-
-async def synced(engine: Engine, buffer: Buffer) -> None:
-    while engine.state().backlog or not engine.state().acknowledged_at or engine._live_hi < buffer.head:
-        await asyncio.sleep(0)
 
 
 async def test_records_and_their_layouts_reach_the_hub(tmp_path: Path) -> None:

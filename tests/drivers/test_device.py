@@ -1,0 +1,83 @@
+"""A device on a bus that refuses, falls silent, or has more than we know."""
+
+import pytest
+
+from drivers.modbus.device import ModbusDevice
+from drivers.modbus.frames import Read, Reply
+from drivers.modbus.profile import Profile, parse_profile
+from gateway.core.clock import SystemClock
+from gateway.core.errors import DeviceError
+from tests.drivers.answers import profile
+
+TWO_BLOCKS = """
+make: Test
+model: two blocks
+source: this test
+licence: fact
+link: {gap_max: 0}
+points:
+  - {key: first, register: 0, type: u16}
+  - {key: second, register: 100, type: u16}
+"""
+
+
+class FakeLink:
+    """Answers by address: words, an exception code, or None for silence; other addresses do not exist."""
+
+    name = "bus"
+
+    def __init__(self, answers: dict[int, bytes | int | None]) -> None:
+        self.answers = answers
+
+    async def ask(self, request: Read, timeout_s: float) -> Reply:
+        answer = self.answers.get(request.address, 2)
+        if answer is None:
+            raise DeviceError("no answer")
+        return Reply(exception=answer) if isinstance(answer, int) else Reply(words=answer[: 2 * request.count])
+
+
+def device(answers: dict[int, bytes | int | None], of: Profile) -> ModbusDevice:
+    return ModbusDevice("device", "profile", of, FakeLink(answers), SystemClock())
+
+
+async def values(answers: dict[int, bytes | int | None]) -> list[object]:
+    taken = await device(answers, parse_profile(TWO_BLOCKS, "two.yaml")).read("live")
+    assert taken is not None
+    layout, record = taken
+    return list(layout.rows.unpack(record.row))
+
+
+async def test_a_refused_block_leaves_its_points_missing_and_harms_no_other() -> None:
+    assert await values({0: 2, 100: b"\0\7"}) == [None, 7]
+    assert await values({0: b"\0\5", 100: 3}) == [5, None]
+
+
+async def test_what_was_read_before_a_device_fell_silent_is_kept() -> None:
+    assert await values({0: b"\0\5", 100: None}) == [5, None]
+
+
+@pytest.mark.parametrize("answers", [{0: None}, {0: 2, 100: 2}, {0: 11}])
+async def test_a_device_that_gives_nothing_is_an_error(answers: dict[int, bytes | int | None]) -> None:
+    with pytest.raises(DeviceError):
+        await values(answers)
+
+
+def chain(*models: tuple[int, int], end: bytes = b"\xff\xff\0\0") -> dict[int, bytes | int | None]:
+    """A SunSpec chain of (number, length) models whose points are all 1."""
+    registers = b"SunS" + b"".join(n.to_bytes(2) + size.to_bytes(2) + b"\0\1" * size for n, size in models) + end
+    return {40000 + at: registers[2 * at :] for at in range(len(registers) // 2)}
+
+
+async def test_sunspec_steps_over_models_that_it_does_not_know() -> None:
+    readings = await device(chain((1, 66), (64999, 7), (103, 50)), profile("sunspec")).read_points()
+    assert {reading.placed.model for reading in readings} == {1, 103}
+
+
+async def test_a_chain_may_end_without_a_length() -> None:
+    readings = await device(chain((103, 50), end=b"\xff\xff"), profile("sunspec")).read_points()
+    assert {reading.placed.model for reading in readings} == {103}
+
+
+async def test_a_device_without_the_mark_is_named_as_such() -> None:
+    with pytest.raises(DeviceError, match="no SunSpec mark"):
+        await device({40000: b"\0" * 8}, profile("sunspec")).read("live")

@@ -1,0 +1,181 @@
+"""The link against peers that misbehave, and against libmodbus."""
+
+import asyncio
+import contextlib
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from pymodbus.client import AsyncModbusTcpClient
+
+from drivers.modbus.frames import Read, Reply, crc
+from drivers.modbus.link import TcpLink
+from gateway.core.errors import DeviceError
+from tests.needs import needs
+
+ASK = Read(1, 3, 0, 2)
+GOOD = b"\x03\x04\0\1\0\2"
+WRONG = b"\x03\x04\x7f\xff\x7f\xff"
+NEVER_S = 1000.0  # a timeout that would make the test fail by its own
+Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+
+
+def rtu(unit: int, pdu: bytes) -> bytes:
+    frame = bytes([unit]) + pdu
+    return frame + crc(frame)
+
+
+def answer_to(request: bytes, pdu: bytes, *, skew: int = 0) -> bytes:
+    """A Modbus TCP frame that answers `request`; `skew` makes the transaction another one."""
+    transaction = (int.from_bytes(request[:2]) + skew) & 0xFFFF
+    return transaction.to_bytes(2) + b"\0\0" + (len(pdu) + 1).to_bytes(2) + request[6:7] + pdu
+
+
+@asynccontextmanager
+async def peer(script: Script, framing: str = "tcp") -> AsyncIterator[TcpLink]:
+    """A server that does as `script` says with each request, and a link to it."""
+
+    serving: set[asyncio.Task[None] | None] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.add(asyncio.current_task())
+        with contextlib.suppress(ConnectionError):
+            while request := await reader.read(300):
+                await script(request, writer)
+            writer.close()
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    link = TcpLink("127.0.0.1", server.sockets[0].getsockname()[1], framing)
+    async with server:
+        yield link
+        await link.close()
+        await asyncio.gather(*(task for task in serving if task))
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        lambda request: answer_to(request, WRONG, skew=1),
+        lambda request: answer_to(request, b"\x04\x04\x7f\xff\x7f\xff"),
+        lambda request: answer_to(request, b"\x03\x02\x7f\xff"),
+        lambda request: answer_to(request, b"\x77\x00"),
+    ],
+    ids=["another transaction", "another function", "another count", "an unknown function"],
+)
+async def test_what_answers_something_else_is_passed_over(before: Callable[[bytes], bytes]) -> None:
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(before(request) + answer_to(request, GOOD))
+
+    async with peer(script) as link:
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+        assert link.late_replies == 1
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [b"\0" + rtu(1, GOOD), b"\xff\xff" + rtu(1, GOOD), rtu(2, WRONG) + rtu(1, GOOD), rtu(1, GOOD) + rtu(1, GOOD)],
+    ids=["a zero ahead", "noise ahead", "a foreign unit in front", "twice"],
+)
+async def test_an_rtu_reply_is_taken_out_of_what_surrounds_it(frame: bytes) -> None:
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(frame)
+
+    async with peer(script, "rtu") as link:
+        for _ in range(3):
+            assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+
+
+@pytest.mark.P7
+async def test_a_peer_that_closes_fails_the_request_at_once_and_is_connected_again() -> None:
+    seen: list[bytes] = []
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        if len(seen) == 1:
+            writer.close()
+        else:
+            writer.write(answer_to(request, GOOD))
+
+    async with peer(script) as link:
+        with pytest.raises(DeviceError, match="closed the connection"):
+            await link.ask(ASK, NEVER_S)
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+
+
+async def test_a_late_rtu_reply_never_answers_the_next_request() -> None:
+    """The first request is answered only when the second comes; both look alike on the wire."""
+    seen: list[bytes] = []
+    late = asyncio.Event()
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        if len(seen) == 1:
+            await late.wait()
+            writer.write(rtu(1, WRONG))  # within the quarantine of the line
+        else:
+            writer.write(rtu(1, GOOD))
+
+    async with peer(script, "rtu") as link:
+        with pytest.raises(DeviceError, match="no answer"):
+            await link.ask(ASK, 0.05)
+        late.set()
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+
+
+async def test_a_refused_connection_says_so_in_words() -> None:
+    server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    server.close()
+    with pytest.raises(DeviceError, match="refuses the connection"):
+        await TcpLink("127.0.0.1", port, "tcp").ask(ASK, NEVER_S)
+
+
+async def test_what_is_no_modbus_is_named_and_the_connection_given_up() -> None:
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"SSH-2.0-OpenSSH_9.2 hello\r\n")
+
+    async with peer(script) as link:
+        with pytest.raises(DeviceError, match="not Modbus TCP"):
+            await link.ask(ASK, NEVER_S)
+
+
+@pytest.fixture(scope="session")
+def libmodbus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Modbus TCP server on libmodbus whose registers hold their own address."""
+    needs("gcc", "gcc")
+    needs("pkg-config", "pkg-config")
+    flags = subprocess.run(
+        ["pkg-config", "--cflags", "--libs", "libmodbus"], capture_output=True, text=True, check=False
+    )
+    if flags.returncode:
+        needs("libmodbus of pkg-config", "libmodbus-dev")
+    program = tmp_path_factory.mktemp("peer") / "modbus_peer"
+    source = Path(__file__).parents[1] / "peers" / "modbus_peer.c"
+    subprocess.run([shutil.which("gcc") or "gcc", "-O1", "-o", program, source, *flags.stdout.split()], check=True)
+    return program
+
+
+async def test_libmodbus_gives_us_what_it_gives_pymodbus(libmodbus: Path) -> None:
+    process = await asyncio.create_subprocess_exec(libmodbus, stdout=asyncio.subprocess.PIPE)
+    assert process.stdout is not None
+    port = int(await process.stdout.readline())
+    try:
+        link = TcpLink("127.0.0.1", port, "tcp")
+        ours = [await link.ask(Read(1, function, 500, 125), NEVER_S) for function in (3, 4)]
+        refused = await link.ask(Read(1, 3, 65000, 125), NEVER_S)
+        await link.close()
+        theirs = AsyncModbusTcpClient("127.0.0.1", port=port)
+        await theirs.connect()
+        reference = await theirs.read_holding_registers(500, count=125, device_id=1)
+        theirs.close()
+    finally:
+        process.kill()
+        await process.wait()
+    expected = b"".join(word.to_bytes(2) for word in reference.registers)
+    assert [reply.words for reply in ours] == [expected, expected]
+    assert expected == b"".join(address.to_bytes(2) for address in range(500, 625))
+    assert refused == Reply(exception=2)
