@@ -52,12 +52,21 @@ class Document:
         return self.at(path).place
 
     def named(self) -> dict[Any, "Document"] | None:
-        """The entries of a list by their `name`; None where it is no list of named entries."""
+        """The entries of a list by their `name`; None where it is no list of named entries.
+
+        Raises ConfigError where two have one name.
+        """
         if not isinstance(self.content, list):
             return None
         if not all(isinstance(child.content, dict) and "name" in child.content for child in self.content):
             return None
-        return {child.content["name"].content: child for child in self.content}
+        entries: dict[Any, Document] = {}
+        for child in self.content:
+            name = child.content["name"].content
+            if name in entries:
+                raise ConfigError(f"{child.place}: name: {name} is here twice; the first is at {entries[name].place}")
+            entries[name] = child
+        return entries
 
 
 def parse(text: str, source: str) -> Document:
