@@ -31,7 +31,7 @@ def build_app(site: Site, *, password_sha256: str | None) -> web.Application:
             web.get("/healthz", get_healthz),
             web.get("/api/v1/state", get_state),
             web.get("/api/v1/view", get_view),
-            web.get("/api/v1/stream", lambda request: get_stream(request, site)),
+            web.get("/api/v1/stream", get_changes),
             web.get("/api/v1/history", get_history),
             web.static("/static", static),
         ]
@@ -59,6 +59,11 @@ async def get_state(request: web.Request) -> web.Response:
 async def get_view(request: web.Request) -> web.Response:
     """GET /api/v1/view -> the state as the page shows it, for browsers whose stream does not get through."""
     return _json(site_view(request.app[SITE].state()))
+
+
+async def get_changes(request: web.Request) -> web.StreamResponse:
+    """GET /api/v1/stream -> server-sent events, see `get_stream`."""
+    return await get_stream(request, request.app[SITE])
 
 
 async def get_history(request: web.Request) -> web.Response:

@@ -1,5 +1,7 @@
 """Small values for tests."""
 
+import base64
+
 from gateway.core.model import Layout, Point, Record
 
 METER = Layout("meter", "live", (Point("power", "u32", unit="W"), Point("voltage", "u16", unit="V", scale="0.1")))
@@ -13,3 +15,8 @@ def power(seq_or_ms: int, watts: int | None = None, *, layout: Layout = METER) -
 def meter(name: str) -> Layout:
     """A meter's layout under another device name."""
     return Layout(name, "live", METER.points)
+
+
+def password(secret: str) -> dict[str, str]:
+    """The header by which a browser gives a password."""
+    return {"Authorization": "Basic " + base64.b64encode(f"owner:{secret}".encode()).decode()}

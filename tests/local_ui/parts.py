@@ -1,0 +1,48 @@
+"""A site for the page's tests, which says what it is told to."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import msgspec
+
+from gateway.core.model import Quality, Reading
+from gateway.core.status import BufferState, DeviceState, HistoryRow, SiteState, SyncState
+
+NOW = 1_790_000_000_000
+
+
+def watts(value: float | None) -> Reading:
+    return Reading("active_power", value, "W", Quality.MISSING if value is None else Quality.GOOD, "power")
+
+
+def device(name: str = "Meter", value: float | None = 1234.0) -> DeviceState:
+    return DeviceState(name, "grid", "eastron-sdm630", "online", NOW, ts=NOW, readings=(watts(value),))
+
+
+class FakeSite:
+    """Meets `local_ui.site.Site`."""
+
+    def __init__(self, *devices: DeviceState) -> None:
+        self.devices = {one.name: one for one in devices}
+        self.sync = SyncState("https://hub.example", connected=True)
+        self._changes: list[asyncio.Queue[DeviceState]] = []
+
+    def change(self, changed: DeviceState) -> None:
+        self.devices[changed.name] = changed
+        for queue in self._changes:
+            queue.put_nowait(changed)
+
+    def state(self) -> SiteState:
+        return SiteState("Mill", "0.0", NOW, tuple(self.devices.values()), BufferState(1500, 2_500_000), self.sync)
+
+    async def changes(self) -> AsyncIterator[SiteState]:
+        queue: asyncio.Queue[DeviceState] = asyncio.Queue()
+        self._changes.append(queue)
+        yield self.state()
+        while True:
+            yield msgspec.structs.replace(self.state(), devices=(await queue.get(),))
+
+    async def history(self, device: str, key: str, since_ms: int) -> list[HistoryRow]:
+        if device not in self.devices or key != "active_power":
+            raise KeyError(device)
+        return [HistoryRow(NOW - 1000, 1.5), HistoryRow(NOW, None)]

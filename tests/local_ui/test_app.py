@@ -1,0 +1,103 @@
+"""The page and its API over HTTP."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import aiohttp
+import msgspec
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.core.credential import digest
+from local_ui.app import build_app
+from tests.local_ui.parts import FakeSite, device
+from tests.values import password
+
+Client = TestClient[web.Request, web.Application]
+
+
+@asynccontextmanager
+async def page(site: FakeSite, secret: str | None = None) -> AsyncIterator[Client]:
+    app = build_app(site, password_sha256=secret and digest(secret))
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def next_view(stream: aiohttp.ClientResponse) -> dict[str, list[dict[str, object]]]:
+    while not (line := await stream.content.readline()).startswith(b"data: "):
+        assert line, "the stream ended"
+    view: dict[str, list[dict[str, object]]] = msgspec.json.decode(line.removeprefix(b"data: "))
+    return view
+
+
+async def test_the_page_is_whole_without_any_script() -> None:
+    async with page(FakeSite(device())) as client:
+        text = await (await client.get("/")).text()
+    assert "Mill" in text
+    assert "1,234" in text
+    assert "The hub has everything" in text
+
+
+async def test_what_devices_are_called_is_escaped() -> None:
+    async with page(FakeSite(device("<script>alert(1)</script>"))) as client:
+        text = await (await client.get("/")).text()
+    assert "<script>alert" not in text
+    assert "&lt;script&gt;alert" in text
+
+
+async def test_the_stream_brings_everything_first_and_then_what_changed() -> None:
+    site = FakeSite(device("a"), device("b"))
+    async with page(site) as client, client.get("/api/v1/stream") as stream:
+        assert [one["name"] for one in (await next_view(stream))["devices"]] == ["a", "b"]
+        site.change(device("b", 5.0))
+        (changed,) = (await next_view(stream))["devices"]
+        assert changed["name"] == "b"
+        assert "'text': '5'" in str(changed["points"])
+
+
+async def test_a_stop_ends_open_streams() -> None:
+    server = TestServer(build_app(FakeSite(device()), password_sha256=None))
+    async with TestClient(server) as client, client.get("/api/v1/stream") as stream:
+        await next_view(stream)
+        async with asyncio.timeout(20):  # the default is to wait a minute for open requests
+            await server.close()
+
+
+@pytest.mark.P11
+@pytest.mark.parametrize(
+    "path", ["/", "/api/v1/state", "/api/v1/view", "/api/v1/stream", "/api/v1/history", "/static/app.css"]
+)
+async def test_nothing_is_shown_without_the_password(path: str) -> None:
+    async with page(FakeSite(device()), secret="right") as client:
+        assert (await client.get(path)).status == 401
+        wrong = await client.get(path, headers=password("wrong"))
+        assert wrong.status == 401
+        async with client.get(path, headers=password("right")) as right:
+            assert right.status in (200, 404)
+        assert (await client.get("/healthz")).status == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("device=Meter&key=active_power", 200), ("device=Meter&key=none", 404), ("device=x&key=active_power", 404),
+        ("device=Meter&key=active_power&minutes=0", 400), ("device=Meter&key=active_power&minutes=soon", 400),
+        ("device=Meter&key=active_power&minutes=99999999999", 400), ("", 404),
+    ],
+)  # fmt: skip
+async def test_history_answers_or_says_what_is_wrong(query: str, status: int) -> None:
+    async with page(FakeSite(device())) as client:
+        response = await client.get(f"/api/v1/history?{query}")
+        answer = await response.json()
+    assert response.status == status
+    assert answer["rows"][1][1] is None if status == 200 else answer["error"]
+
+
+async def test_other_pages_and_hosts_are_kept_out_by_headers() -> None:
+    async with page(FakeSite(device())) as client:
+        for path in ("/", "/api/v1/state", "/api/v1/stream"):
+            async with client.get(path) as response:
+                assert response.headers["Content-Security-Policy"].startswith("default-src 'self';")
+                assert response.headers["X-Content-Type-Options"] == "nosniff"

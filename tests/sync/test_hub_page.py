@@ -1,0 +1,68 @@
+"""The hub's page, from a real store."""
+
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.core.credential import digest
+from gateway.core.model import Layout
+from sync.hub.app import build_hub
+from sync.hub.config import HubConfig
+from sync.hub.store import Audit, SqliteStore
+from tests.values import METER, password, power
+
+NOW = 1_790_000_000_000
+
+
+class StoppedClock:
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def wall_ms(self) -> int:
+        return self.now
+
+    def monotonic_s(self) -> float:
+        return self.now / 1000
+
+
+async def page_text(folder: Path, now: int, *, layout: Layout = METER, path: str = "/") -> str:
+    """The page at `now`, of a node that pushed one reading of 700 W at NOW, which it took 4 s before."""
+    store = await SqliteStore.open(folder / "hub.db")
+    audit = Audit(NOW, "mill", "records", "", 0)
+    await store.take_layouts([layout], audit)
+    await store.take_records([power(NOW - 4000, 700, layout=layout)], audit)
+    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(now), folder)
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get(path)).text()
+    await store.close()
+    return text
+
+
+async def test_a_node_is_shown_with_its_lag_and_its_last_values(tmp_path: Path) -> None:
+    text = await page_text(tmp_path, NOW)
+    for part in ("1 of 1 nodes online", "mill", "4 s behind", "1 records", "700"):
+        assert part in text
+
+
+async def test_a_node_that_was_silent_for_five_minutes_is_offline(tmp_path: Path) -> None:
+    assert "1 of 1 nodes online" in await page_text(tmp_path, NOW + 5 * 60_000 - 1)
+    assert "0 of 1 nodes online" in await page_text(tmp_path, NOW + 5 * 60_000)
+
+
+async def test_what_a_node_calls_its_devices_is_escaped(tmp_path: Path) -> None:
+    text = await page_text(tmp_path, NOW, layout=Layout("<b>bold", "live", METER.points), path="/part/nodes")
+    assert "<b>bold" not in text
+    assert "&lt;b&gt;bold" in text
+
+
+@pytest.mark.P11
+async def test_the_pages_ask_for_the_password_where_there_is_one(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "hub.db")
+    app = build_hub(HubConfig(store="hub.db", password_sha256=digest("right")), store, StoppedClock(NOW), tmp_path)
+    async with TestClient(TestServer(app)) as client:
+        for path in ("/", "/part/nodes", "/api/v1/nodes"):
+            assert (await client.get(path)).status == 401
+            assert (await client.get(path, headers=password("right"))).status == 200
+        assert (await client.get("/healthz")).status == 200
+    await store.close()
