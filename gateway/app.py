@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from importlib import resources
@@ -24,14 +23,17 @@ from gateway.live import Live
 from gateway.polling import BusPoller
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
+from local_ui import guard
 from local_ui.app import build_app
+from sync import wire
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, parse_hub_config
 from sync.hub.store import SqliteStore
 
-log = logging.getLogger(__name__)
+# The door for batches has secrets of its own; whether the process lives is no secret.
+HUB_OPEN_PATHS = (wire.PATH, "/healthz")
 
 
 class Plan:
@@ -124,7 +126,8 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     async with contextlib.AsyncExitStack() as stack:
         store = await SqliteStore.open(folder / config.store)
         stack.push_async_callback(store.close)
-        app = build_hub(config, store, SystemClock(), Path(str(static)))
+        guards = [guard.headers, guard.sign_in(config.password_sha256, HUB_OPEN_PATHS)]
+        app = build_hub(config, store, SystemClock(), Path(str(static)), guards)
         ready(await stack.enter_async_context(serve(app, config.host, config.port)))
         await stop.wait()
 

@@ -20,7 +20,7 @@ PAGES = web.AppKey("pages", jinja2.Environment)
 
 def build_app(site: Site, *, password_sha256: str | None) -> web.Application:
     """The page of `site`; with `password_sha256` set, everything but /healthz asks for that password."""
-    app = web.Application(middlewares=[headers, sign_in(password_sha256)])
+    app = web.Application(middlewares=[headers, sign_in(password_sha256, ("/healthz",))])
     app[SITE] = site
     app[STREAMS] = Streams()
     app[PAGES] = jinja2.Environment(loader=jinja2.PackageLoader("local_ui"), autoescape=True)

@@ -1,11 +1,15 @@
-"""What every answer of the page passes: the password, and the headers that keep other pages out."""
+"""What every answer of a page passes: the password, and the headers that keep other pages out.
+
+The hub is handed these too, by `gateway/app.py`.
+"""
+
+from collections.abc import Container
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from gateway.core import credential
 
-OPEN_PATHS = ("/healthz",)
 HEADERS = {
     "Content-Security-Policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -21,13 +25,13 @@ async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-def sign_in(password_sha256: str | None) -> Middleware:
-    """Asks for the password by HTTP Basic; any user name goes."""
+def sign_in(password_sha256: str | None, open_paths: Container[str]) -> Middleware:
+    """Asks for the password by HTTP Basic, any user name goes; `open_paths` need none, and None asks nobody."""
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         password = credential.basic_password(request.headers.get("Authorization", ""))
-        if password_sha256 is None or request.path in OPEN_PATHS or credential.matches(password, password_sha256):
+        if password_sha256 is None or request.path in open_paths or credential.matches(password, password_sha256):
             return await handler(request)
         return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="Holdfast"'}, text="sign in")
 

@@ -1,11 +1,11 @@
 """The hub as one aiohttp application: the door for batches, and the operator's page."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
+from aiohttp.typedefs import Middleware
 
-from gateway.core import credential
 from gateway.core.clock import Clock
 from sync import wire
 from sync.hub.config import HubConfig
@@ -16,10 +16,12 @@ from sync.hub.store import SqliteStore
 OPEN_PATHS = (wire.PATH, "/healthz")  # the door has its own secrets; the process's health is nobody's
 
 
-def build_hub(config: HubConfig, store: SqliteStore, clock: Clock, static: Path) -> web.Application:
-    """`static` is the folder of the pages' style sheet and scripts."""
+def build_hub(
+    config: HubConfig, store: SqliteStore, clock: Clock, static: Path, guards: Iterable[Middleware]
+) -> web.Application:
+    """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
     ingest = Ingest(store, {node.id: node.secret_sha256 for node in config.nodes}, clock)
-    app = web.Application(client_max_size=wire.BODY_MAX, middlewares=[_sign_in(config.password_sha256)])
+    app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
     app.router.add_get("/healthz", _healthz)
     add_pages(app, lambda: store.nodes(clock.wall_ms()), clock.wall_ms, static)
@@ -29,14 +31,3 @@ def build_hub(config: HubConfig, store: SqliteStore, clock: Clock, static: Path)
 async def _healthz(request: web.Request) -> web.Response:
     """GET /healthz -> {"ok": true}: the process is alive."""
     return web.json_response({"ok": True})
-
-
-def _sign_in(password_sha256: str | None) -> Middleware:
-    @web.middleware
-    async def sign_in(request: web.Request, handler: Handler) -> web.StreamResponse:
-        password = credential.basic_password(request.headers.get("Authorization", ""))
-        if password_sha256 is None or request.path in OPEN_PATHS or credential.matches(password, password_sha256):
-            return await handler(request)
-        return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="Holdfast hub"'}, text="sign in")
-
-    return sign_in

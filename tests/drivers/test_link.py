@@ -14,7 +14,7 @@ from pymodbus.client import AsyncModbusTcpClient
 from drivers.modbus.frames import Read, Reply, crc
 from drivers.modbus.link import TcpLink
 from gateway.core.errors import DeviceError
-from tests.needs import needs
+from tests.needs import lacks, needs
 
 ASK = Read(1, 3, 0, 2)
 GOOD = b"\x03\x04\0\1\0\2"
@@ -152,7 +152,7 @@ def libmodbus(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ["pkg-config", "--cflags", "--libs", "libmodbus"], capture_output=True, text=True, check=False
     )
     if flags.returncode:
-        needs("libmodbus of pkg-config", "libmodbus-dev")
+        lacks("libmodbus", "libmodbus-dev")
     program = tmp_path_factory.mktemp("peer") / "modbus_peer"
     source = Path(__file__).parents[1] / "peers" / "modbus_peer.c"
     subprocess.run([shutil.which("gcc") or "gcc", "-O1", "-o", program, source, *flags.stdout.split()], check=True)

@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.app import HUB_OPEN_PATHS
 from gateway.core.credential import digest
 from gateway.core.model import Layout
+from local_ui import guard
+from sync import wire
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
 from sync.hub.store import Audit, SqliteStore
@@ -32,7 +35,7 @@ async def page_text(folder: Path, now: int, *, layout: Layout = METER, path: str
     audit = Audit(NOW, "mill", "records", "", 0)
     await store.take_layouts([layout], audit)
     await store.take_records([power(NOW - 4000, 700, layout=layout)], audit)
-    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(now), folder)
+    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(now), folder, [])
     async with TestClient(TestServer(app)) as client:
         text = await (await client.get(path)).text()
     await store.close()
@@ -59,10 +62,12 @@ async def test_what_a_node_calls_its_devices_is_escaped(tmp_path: Path) -> None:
 @pytest.mark.P11
 async def test_the_pages_ask_for_the_password_where_there_is_one(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "hub.db")
-    app = build_hub(HubConfig(store="hub.db", password_sha256=digest("right")), store, StoppedClock(NOW), tmp_path)
+    guards = [guard.headers, guard.sign_in(digest("right"), HUB_OPEN_PATHS)]
+    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, guards)
     async with TestClient(TestServer(app)) as client:
         for path in ("/", "/part/nodes", "/api/v1/nodes"):
             assert (await client.get(path)).status == 401
             assert (await client.get(path, headers=password("right"))).status == 200
         assert (await client.get("/healthz")).status == 200
+        assert (await client.post(wire.PATH)).status == 401, "the door asks for a node's own secret"
     await store.close()
