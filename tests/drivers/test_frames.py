@@ -80,6 +80,14 @@ def test_an_exception_is_a_reply_with_its_code() -> None:
     assert frames.find_rtu_reply(b"\0" + rtu(UNIT, b"\x83\x02"), Read(UNIT, 3, 0, 9)) == Reply(exception=2)
 
 
+@given(st.data())
+def test_a_reply_with_a_wrong_bit_is_not_taken(data: st.DataObject) -> None:
+    request = data.draw(requests)
+    frame = bytearray(rtu(UNIT, pdu_for(request, data.draw(st.binary(min_size=1, max_size=40)))))
+    frame[data.draw(st.integers(0, len(frame) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    assert frames.find_rtu_reply(bytes(frame), request) is None
+
+
 def test_bits_come_as_one_word_each() -> None:
     reply = frames.parse_pdu(Read(1, 1, 0, 10), b"\x01\x02\x05\x02")
     assert reply is not None

@@ -11,7 +11,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,8 +142,15 @@ async def test_every_acknowledged_reading_is_at_the_hub_once_after_outage_and_ki
 
 
 async def compare(folder: Path, acknowledged: int) -> None:
-    buffer = await Buffer.open(folder / "buffer.db")
-    store = await SqliteStore.open(folder / "hub.db")
+    async with AsyncExitStack() as stack:
+        buffer = await Buffer.open(folder / "buffer.db")
+        stack.push_async_callback(buffer.close)
+        store = await SqliteStore.open(folder / "hub.db")
+        stack.push_async_callback(store.close)
+        await compare_stores(folder, acknowledged, buffer, store)
+
+
+async def compare_stores(folder: Path, acknowledged: int, buffer: Buffer, store: SqliteStore) -> None:
     kept = await everything(buffer)
     assert [record.seq for record in kept] == list(range(buffer.head)), "seq has no gaps"
     assert buffer.head >= acknowledged
@@ -171,8 +178,6 @@ async def compare(folder: Path, acknowledged: int) -> None:
         before_kill = [r for r in by_layout[layout.id] if r.seq < acknowledged]
         newest = int(str(layout.rows.unpack(before_kill[-1].row)[0]))
         assert all(count > newest for count in lost)
-    await buffer.close()
-    await store.close()
 
 
 async def everything(buffer: Buffer) -> list[Record]:

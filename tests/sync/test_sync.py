@@ -118,7 +118,10 @@ def body(records: list[Record], shape: Layout = METER) -> bytes:
 
 
 @pytest.mark.P11
-@pytest.mark.parametrize("changed", [{"NODE_SECRET": "wrong"}, {"NODE_ID": "nobody"}, {"NODE_SECRET": ""}])
+@pytest.mark.parametrize(
+    "changed",
+    [{"NODE_SECRET": "wrong"}, {"NODE_ID": "nobody"}, {"NODE_SECRET": ""}, {"NODE_ID": "nobody", "NODE_SECRET": ""}],
+)
 async def test_a_wrong_secret_or_node_is_turned_away_alike(tmp_path: Path, changed: dict[str, str]) -> None:
     async with door(tmp_path) as (client, hub):
         response = await client.post(wire.PATH, data=body([power(1)]), headers=headers(**changed))
