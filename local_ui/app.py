@@ -70,7 +70,7 @@ async def get_history(request: web.Request) -> web.Response:
     """GET /api/v1/history?device=D&key=K&minutes=N -> {"device", "key", "rows": [[ts, value or null]...]}"""
     device, key = request.query.get("device", ""), request.query.get("key", "")
     minutes = request.query.get("minutes", "10")
-    if not minutes.isdecimal() or not 0 < int(minutes) <= MINUTES_MAX:
+    if not minutes.isdecimal() or len(minutes) > 9 or not 0 < int(minutes) <= MINUTES_MAX:
         return _error(400, f"minutes: expected a whole number from 1 to {MINUTES_MAX}")
     since_ms = request.app[SITE].state().now - int(minutes) * 60_000
     try:

@@ -45,7 +45,7 @@ class ModbusDevice:
         """Read one group once; None where the device has no point in it.
 
         A block that the device refuses leaves its points missing and harms no other. Raises
-        DeviceError where the device does not answer at all.
+        DeviceError where the device does not answer at all, or refuses all that is live.
         """
         plan = (await self._plan()).get(group)
         if plan is None:
@@ -70,7 +70,7 @@ class ModbusDevice:
             taken_at = taken_at or self._clock.wall_ms()
             if words is not None:
                 answers[block] = words
-        if not answers:
+        if not answers and plan.layout.group == LIVE:
             where = ", ".join(f"{block.table} {block.address}-{block.end - 1}" for block in plan.blocks)
             raise DeviceError(f"{self._where} refuses {where}", hint="check that the profile fits the model")
         return taken_at, [decode_point(point, answers) for point in plan.points]

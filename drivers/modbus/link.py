@@ -8,7 +8,9 @@ from drivers.modbus.frames import Read, Reply, find_rtu_reply, find_tcp_reply, r
 from gateway.core.errors import CodecError, DeviceError
 
 CONNECT_S = 5.0
+UNANSWERED_MAX = 3  # timeouts in a row; then the connection may be one that the peer no longer knows
 RTU_INBOX_MAX = 4096  # noise beyond this is thrown away; a frame has at most 256 bytes
+CLOSED_HINT = "it may serve only one client, or restart just now"
 
 
 class TcpLink(asyncio.Protocol):
@@ -28,12 +30,13 @@ class TcpLink(asyncio.Protocol):
         self._inbox = bytearray()
         self._transaction = random.randrange(1, 0x10000)
         self._asked: tuple[int, Read, asyncio.Future[Reply]] | None = None
-        self._quarantine: tuple[int, float] | None = None  # unit id, until (loop time)
+        self._quarantine: dict[int, float] = {}  # by unit id: until (loop time)
+        self._unanswered = 0  # timeouts since anything came
 
     async def ask(self, request: Read, timeout_s: float) -> Reply:
         """Send `request` and await its reply. Raises DeviceError without one within `timeout_s`."""
-        transport = self._transport or await self._connect(request)
         await self._sit_out(request)
+        transport = self._transport or await self._connect()
         self._inbox.clear()  # whatever is there came before the question
         self._transaction = self._transaction % 0xFFFF + 1
         loop = asyncio.get_running_loop()
@@ -52,7 +55,7 @@ class TcpLink(asyncio.Protocol):
             self._transport.close()
             self._transport = None
 
-    async def _connect(self, request: Read) -> asyncio.Transport:
+    async def _connect(self) -> asyncio.Transport:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_S):
@@ -61,6 +64,8 @@ class TcpLink(asyncio.Protocol):
             raise DeviceError(f"{self.name}: {_in_words(error)}", hint="check its power, cable and address") from error
         self._transport = transport
         await asyncio.sleep(self._settle_s)
+        if transport.is_closing():
+            raise DeviceError(f"{self.name} closed the connection", hint=CLOSED_HINT)
         return transport
 
     async def _sit_out(self, request: Read) -> None:
@@ -69,14 +74,13 @@ class TcpLink(asyncio.Protocol):
         An RTU reply carries nothing that tells which request it answers: after a timeout the next
         request to the same unit waits until the late one can no longer come. Others go at once.
         """
-        if self._quarantine is None or self._quarantine[0] != request.unit_id:
-            return
-        await asyncio.sleep(self._quarantine[1] - asyncio.get_running_loop().time())
-        self._quarantine = None
+        until = self._quarantine.pop(request.unit_id, None)
+        if until is not None:
+            await asyncio.sleep(until - asyncio.get_running_loop().time())
 
     def _expire(self, request: Read, reply: asyncio.Future[Reply], timeout_s: float) -> None:
         if self._rtu:
-            self._quarantine = request.unit_id, asyncio.get_running_loop().time() + 2 * timeout_s
+            self._quarantine[request.unit_id] = asyncio.get_running_loop().time() + 2 * timeout_s
         if not reply.done():
             reply.set_exception(
                 DeviceError(
@@ -84,8 +88,14 @@ class TcpLink(asyncio.Protocol):
                     hint="check the unit id, the wiring and that the device is on",
                 )
             )
+        self._unanswered += 1
+        if self._unanswered >= UNANSWERED_MAX and self._transport is not None:
+            self._unanswered = 0
+            self._transport.abort()
+            self._transport = None
 
     def data_received(self, data: bytes) -> None:
+        self._unanswered = 0
         self._inbox += data
         if self._asked is None:
             del self._inbox[:-RTU_INBOX_MAX]
@@ -109,7 +119,7 @@ class TcpLink(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
-        self._fail(f"{self.name} closed the connection", "it may serve only one client, or restart just now")
+        self._fail(f"{self.name} closed the connection", CLOSED_HINT)
 
     def _fail(self, message: str, hint: str) -> None:
         if self._transport is not None:

@@ -60,11 +60,14 @@ async def walk(read: ReadWords, spec: SunSpec) -> list[FoundModel]:
 
 async def _chain(read: ReadWords, address: int) -> AsyncIterator[FoundModel]:
     for _ in range(MODELS_MAX):
-        head = await read(address, 2) or await read(address, 1)  # some devices end without a length
-        number = int.from_bytes(head[:2]) if head else END
-        if number == END or head is None or len(head) < 4:
+        head = await read(address, 2)
+        if head is None:  # refused: of the chain's last two words the second need not exist
+            return
+        if (number := int.from_bytes(head[:2])) == END:
             return
         words = 2 + int.from_bytes(head[2:])
+        if address + words > 0xFFFF:  # a length that cannot be: nothing behind it can be trusted
+            return
         yield FoundModel(number, address, words)
         address += words
 

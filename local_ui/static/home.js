@@ -11,17 +11,25 @@ let reloading = false;
 const setText = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
 const card = (name) => document.querySelector(`[data-device="${CSS.escape(name)}"]`);
 
+const missing = "the device does not give it";
+
 function showDevice(device) {
   const element = card(device.name);
   // A device or a group of points that was not there when the page was made: have it made anew.
-  if (!element || device.points.some((point) => !element.querySelector(`[data-key="${point.key}"]`))) return reload();
+  if (!element || device.points.some((point) => !element.querySelector(`[data-key="${CSS.escape(point.key)}"]`))) return reload();
   element.dataset.presence = device.presence;
   element.dataset.ts = device.ts;
   setText(element.querySelector('[data-text="presence"]'), device.presence);
   setText(element.querySelector('[data-text="reason"]'), device.reason);
   for (const point of device.points) {
-    for (const value of element.querySelectorAll(`[data-key="${point.key}"]`)) setText(value, point.text);
-    for (const unit of element.querySelectorAll(`[data-unit="${point.key}"]`)) setText(unit, point.unit);
+    const key = CSS.escape(point.key);
+    for (const value of element.querySelectorAll(`[data-key="${key}"]`)) {
+      setText(value, point.text);
+      const row = value.closest("tr");
+      row?.classList.toggle("missing", point.missing);
+      if (row) row.title = point.missing ? missing : "";
+    }
+    for (const unit of element.querySelectorAll(`[data-unit="${key}"]`)) setText(unit, point.unit);
     if (point.key === device.chart) chartPoint(device.name, device.ts, point.text);
   }
 }

@@ -63,7 +63,11 @@ def _node_view(node: NodeState, now: int) -> dict[str, Any]:
 
 def _device_view(device: DeviceState, now: int) -> dict[str, Any]:
     points = [
-        {"label": wording.label(r.key), "text": wording.reading_text(r), "unit": "" if r.words else r.unit}
+        {
+            "label": wording.label(r.key),
+            "text": wording.reading_text(r),
+            "unit": "" if r.words or r.value is None else r.unit,
+        }
         for r in wording.main_readings(device.readings)
     ]
     return {

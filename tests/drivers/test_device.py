@@ -28,8 +28,10 @@ class FakeLink:
 
     def __init__(self, answers: dict[int, bytes | int | None]) -> None:
         self.answers = answers
+        self.asked: list[Read] = []
 
     async def ask(self, request: Read, timeout_s: float) -> Reply:
+        self.asked.append(request)
         answer = self.answers.get(request.address, 2)
         if answer is None:
             raise DeviceError("no answer")
@@ -54,12 +56,22 @@ async def test_a_refused_block_leaves_its_points_missing_and_harms_no_other() ->
 
 async def test_what_was_read_before_a_device_fell_silent_is_kept() -> None:
     assert await values({0: b"\0\5", 100: None}) == [5, None]
+    assert await values({0: b"\0\5", 100: 11}) == [5, None]
 
 
-@pytest.mark.parametrize("answers", [{0: None}, {0: 2, 100: 2}, {0: 11}])
+@pytest.mark.parametrize("answers", [{0: None}, {0: 2, 100: 2}, {0: 11, 100: b"\0\7"}, {0: 2, 100: None}])
 async def test_a_device_that_gives_nothing_is_an_error(answers: dict[int, bytes | int | None]) -> None:
     with pytest.raises(DeviceError):
         await values(answers)
+
+
+async def test_a_device_that_refuses_a_whole_group_is_not_taken_for_dead() -> None:
+    text = TWO_BLOCKS.replace("type: u16}\n  - {key: s", "type: u16}\n  - {group: slow, key: s")
+    alive = device({0: b"\0\5", 100: 2}, parse_profile(text + "groups: {slow: {every_s: 60}}\n", "two.yaml"))
+    taken = await alive.read("slow")
+    assert taken is not None
+    assert list(taken[0].rows.unpack(taken[1].row)) == [None]
+    assert [reading.value for reading in await alive.read_points()] == [5, None]
 
 
 def chain(*models: tuple[int, int], end: bytes = b"\xff\xff\0\0") -> dict[int, bytes | int | None]:
@@ -76,6 +88,14 @@ async def test_sunspec_steps_over_models_that_it_does_not_know() -> None:
 async def test_a_chain_may_end_without_a_length() -> None:
     readings = await device(chain((103, 50), end=b"\xff\xff"), profile("sunspec")).read_points()
     assert {reading.placed.model for reading in readings} == {103}
+
+
+async def test_a_length_beyond_all_registers_ends_the_chain() -> None:
+    broken = device(chain((103, 50), end=b"\xfd\xe7\xea\x60"), profile("sunspec"))
+    readings = await broken.read_points()
+    assert {reading.placed.model for reading in readings} == {103}
+    assert isinstance(broken._link, FakeLink)
+    assert all(request.address + request.count <= 0x10000 for request in broken._link.asked)
 
 
 async def test_a_device_without_the_mark_is_named_as_such() -> None:

@@ -71,9 +71,14 @@ def test_a_tcp_reply_is_found_however_the_stream_is_cut(data: st.DataObject) -> 
     assert found == frames.parse_pdu(request, true)
 
 
-def test_what_is_no_modbus_tcp_ends_the_connection() -> None:
+@pytest.mark.parametrize(
+    "inbox",
+    [b"HTTP/1.1 400 Bad", b"\0\1\0\1\0\5\1", b"\0\1\0\0\0\1\1", b"\0\1\0\0\0\xff\1"],
+    ids=["another protocol", "another protocol id", "too short", "too long"],
+)
+def test_what_is_no_modbus_tcp_ends_the_connection(inbox: bytes) -> None:
     with pytest.raises(CodecError, match="not Modbus TCP"):
-        frames.find_tcp_reply(bytearray(b"HTTP/1.1 400 Bad"), 1, Read(1, 3, 0, 1))
+        frames.find_tcp_reply(bytearray(inbox), 1, Read(1, 3, 0, 1))
 
 
 def test_an_exception_is_a_reply_with_its_code() -> None:
@@ -88,10 +93,17 @@ def test_a_reply_with_a_wrong_bit_is_not_taken(data: st.DataObject) -> None:
     assert frames.find_rtu_reply(bytes(frame), request) is None
 
 
+@pytest.mark.parametrize(
+    "pdu", [b"\3\4\0\1", b"\3\2\0\1\0\2", b"\3\4\0\1\0\2\0", b"\4\4\0\1\0\2", b"\3", b"", b"\x84\2"]
+)
+def test_a_reply_whose_count_and_length_are_not_both_right_is_not_taken(pdu: bytes) -> None:
+    assert frames.parse_pdu(Read(1, 3, 0, 2), pdu) is None
+
+
 def test_bits_come_as_one_word_each() -> None:
-    reply = frames.parse_pdu(Read(1, 1, 0, 10), b"\x01\x02\x05\x02")
-    assert reply is not None
-    assert [reply.words[2 * bit + 1] for bit in range(10)] == [1, 0, 1, 0, 0, 0, 0, 0, 0, 1]
+    bits = [1, 0, 1, 0, 0, 0, 0, 0, 0, 1]
+    filled = b"\x01\x02\x05\xfe"  # what fills the last byte is no bit that was asked for
+    assert frames.parse_pdu(Read(1, 1, 0, 10), filled) == Reply(b"".join(bit.to_bytes(2) for bit in bits))
 
 
 def test_the_checksum_is_that_of_a_recorded_frame() -> None:

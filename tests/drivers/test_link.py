@@ -6,13 +6,14 @@ import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from drivers.modbus.frames import Read, Reply, crc
-from drivers.modbus.link import TcpLink
+from drivers.modbus.link import UNANSWERED_MAX, TcpLink
 from gateway.core.errors import DeviceError
 from tests.needs import lacks, needs
 
@@ -77,8 +78,8 @@ async def test_what_answers_something_else_is_passed_over(before: Callable[[byte
 
 @pytest.mark.parametrize(
     "frame",
-    [b"\0" + rtu(1, GOOD), b"\xff\xff" + rtu(1, GOOD), rtu(2, WRONG) + rtu(1, GOOD), rtu(1, GOOD) + rtu(1, GOOD)],
-    ids=["a zero ahead", "noise ahead", "a foreign unit in front", "twice"],
+    [b"\0" + rtu(1, GOOD), b"\xff\xff" + rtu(1, GOOD), rtu(2, WRONG) + rtu(1, GOOD)],
+    ids=["a zero ahead", "noise ahead", "a foreign unit in front"],
 )
 async def test_an_rtu_reply_is_taken_out_of_what_surrounds_it(frame: bytes) -> None:
     async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
@@ -87,6 +88,18 @@ async def test_an_rtu_reply_is_taken_out_of_what_surrounds_it(frame: bytes) -> N
     async with peer(script, "rtu") as link:
         for _ in range(3):
             assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+
+
+@pytest.mark.parametrize("framing", ["tcp", "rtu"])
+async def test_a_reply_that_comes_twice_does_not_answer_the_next_request(framing: str) -> None:
+    values = iter(range(100))
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        pdu = b"\3\4\0\0" + next(values).to_bytes(2)
+        writer.write((rtu(1, pdu) if framing == "rtu" else answer_to(request, pdu)) * 2)
+
+    async with peer(script, framing) as link:
+        assert [(await link.ask(ASK, NEVER_S)).words[-1] for _ in range(4)] == [0, 1, 2, 3]
 
 
 @pytest.mark.P7
@@ -104,6 +117,45 @@ async def test_a_peer_that_closes_fails_the_request_at_once_and_is_connected_aga
         with pytest.raises(DeviceError, match="closed the connection"):
             await link.ask(ASK, NEVER_S)
         assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+
+
+async def test_a_peer_that_closes_before_it_was_asked_is_known_at_once() -> None:
+    server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
+    async with server:
+        link = TcpLink("127.0.0.1", server.sockets[0].getsockname()[1], "tcp", settle_s=0.05)
+        with pytest.raises(DeviceError, match="closed the connection"):
+            await link.ask(ASK, NEVER_S)
+
+
+async def test_a_connection_on_which_nothing_comes_any_more_is_made_anew() -> None:
+    seen: list[object] = []
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("peername"))
+        if len(seen) > UNANSWERED_MAX:
+            writer.write(answer_to(request, GOOD))
+
+    async with peer(script) as link:
+        for _ in range(UNANSWERED_MAX):
+            with pytest.raises(DeviceError, match="no answer"):
+                await link.ask(ASK, 0.05)
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+    assert [client == seen[0] for client in seen] == [True] * UNANSWERED_MAX + [False]
+
+
+async def test_a_late_tcp_reply_never_answers_the_next_request() -> None:
+    seen: list[bytes] = []
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        if len(seen) > 1:
+            writer.write(answer_to(seen[0], WRONG) + answer_to(request, GOOD))
+
+    async with peer(script) as link:
+        with pytest.raises(DeviceError, match="no answer"):
+            await link.ask(ASK, 0.05)
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+        assert link.late_replies == 1
 
 
 async def test_a_late_rtu_reply_never_answers_the_next_request() -> None:
@@ -126,6 +178,35 @@ async def test_a_late_rtu_reply_never_answers_the_next_request() -> None:
         assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
 
 
+async def test_each_silent_unit_of_an_rtu_line_has_a_quarantine_of_its_own() -> None:
+    seen: list[bytes] = []
+    late = asyncio.Event()
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        if len(seen) == 1:
+            await late.wait()
+            writer.write(rtu(1, WRONG))
+        elif request[-8] == 1:
+            writer.write(rtu(1, GOOD))
+
+    async with peer(script, "rtu") as link:
+        for unit_id, timeout_s in ((1, 0.2), (2, 0.02)):
+            with pytest.raises(DeviceError, match="no answer"):
+                await link.ask(replace(ASK, unit_id=unit_id), timeout_s)
+        late.set()
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+
+
+async def test_a_quarantine_does_not_hold_up_other_units() -> None:
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(rtu(1, GOOD))
+
+    async with peer(script, "rtu") as link:
+        link._quarantine[2] = asyncio.get_running_loop().time() + NEVER_S
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+
+
 async def test_a_refused_connection_says_so_in_words() -> None:
     server = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -135,12 +216,17 @@ async def test_a_refused_connection_says_so_in_words() -> None:
 
 
 async def test_what_is_no_modbus_is_named_and_the_connection_given_up() -> None:
+    seen: list[object] = []
+
     async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(writer.get_extra_info("peername"))
         writer.write(b"SSH-2.0-OpenSSH_9.2 hello\r\n")
 
     async with peer(script) as link:
-        with pytest.raises(DeviceError, match="not Modbus TCP"):
-            await link.ask(ASK, NEVER_S)
+        for _ in range(2):
+            with pytest.raises(DeviceError, match="not Modbus TCP"):
+                await link.ask(ASK, NEVER_S)
+    assert len(set(seen)) == 2
 
 
 @pytest.fixture(scope="session")

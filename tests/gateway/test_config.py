@@ -77,6 +77,12 @@ def test_a_name_that_is_there_twice_is_not_lost_when_layers_merge(tmp_path: Path
     assert "Meter is here twice" in complaint(write(tmp_path, twice, local))
 
 
+@pytest.mark.parametrize("more", ["open: true", f"password_sha256: {'a' * 64}"])
+def test_a_page_for_others_needs_a_password_or_the_word_that_it_is_open(tmp_path: Path, more: str) -> None:
+    plan = Plan(write(tmp_path, GOOD + f"page: {{host: 0.0.0.0, {more}}}\n"))
+    assert plan.config.page.host == "0.0.0.0"
+
+
 def test_two_buses_cannot_share_an_endpoint(tmp_path: Path) -> None:
     twice = GOOD + "  - {name: other, tcp: 10.0.0.1:502, devices: [{name: B, profile: pzem-004t}]}\n"
     assert "is the endpoint of cabinet already" in complaint(write(tmp_path, twice))

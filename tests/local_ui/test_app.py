@@ -85,6 +85,7 @@ async def test_nothing_is_shown_without_the_password(path: str) -> None:
         ("device=Meter&key=active_power", 200), ("device=Meter&key=none", 404), ("device=x&key=active_power", 404),
         ("device=Meter&key=active_power&minutes=0", 400), ("device=Meter&key=active_power&minutes=soon", 400),
         ("device=Meter&key=active_power&minutes=99999999999", 400), ("", 404),
+        ("device=Meter&key=active_power&minutes=" + 5000 * "9", 400),
     ],
 )  # fmt: skip
 async def test_history_answers_or_says_what_is_wrong(query: str, status: int) -> None:
@@ -97,7 +98,7 @@ async def test_history_answers_or_says_what_is_wrong(query: str, status: int) ->
 
 async def test_other_pages_and_hosts_are_kept_out_by_headers() -> None:
     async with page(FakeSite(device())) as client:
-        for path in ("/", "/api/v1/state", "/api/v1/stream"):
+        for path in ("/", "/api/v1/state", "/api/v1/stream", "/static/app.css", "/no/such/page"):
             async with client.get(path) as response:
                 assert response.headers["Content-Security-Policy"].startswith("default-src 'self';")
                 assert response.headers["X-Content-Type-Options"] == "nosniff"

@@ -8,7 +8,8 @@ import pytest
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, async_playwright, expect
 
-from gateway.core.status import DeviceState
+from gateway.core.model import Quality, Reading
+from gateway.core.status import DeviceState, SyncState
 from local_ui.app import build_app
 from tests.local_ui.parts import NOW, FakeSite, device
 from tests.needs import needs
@@ -66,3 +67,68 @@ async def test_when_the_gateway_goes_away_the_page_says_how_old_its_numbers_are(
         await expect(page.locator("[data-stream]")).to_have_text("live")
         await server.close()
         await expect(page.locator("[data-stream]")).to_contain_text("no connection; numbers are")
+
+
+async def test_a_device_that_goes_offline_says_why_and_keeps_its_last_value() -> None:
+    site = FakeSite(device())
+    async with browsed(site, "desktop", "light") as (page, _, complaints):
+        card = page.locator('[data-device="Meter"]')
+        await expect(card.locator(".reason")).to_be_hidden()
+        site.change(msgspec.structs.replace(device(), presence="offline", reason="no answer; check the wiring"))
+        await expect(card.locator(".reason")).to_have_text("no answer; check the wiring")
+        await expect(card.locator(".presence")).to_have_text("offline")
+        await expect(card.locator('[data-key="active_power"]')).to_have_text("1,234")
+    assert complaints == []
+
+
+async def test_a_value_that_was_missing_is_not_marked_so_once_it_comes() -> None:
+    def with_voltage(value: float | None) -> DeviceState:
+        voltage = Reading("voltage", value, "V", Quality.MISSING if value is None else Quality.GOOD, "voltage")
+        changed: DeviceState = msgspec.structs.replace(device(), readings=(*device().readings, voltage))
+        return changed
+
+    site = FakeSite(with_voltage(None))
+    async with browsed(site, "desktop", "light") as (page, _, complaints):
+        row = page.locator("tr", has=page.locator('[data-key="voltage"]'))
+        await expect(row).to_have_class("missing")
+        site.change(with_voltage(230.06))
+        await expect(row.locator("td")).to_have_text("230.1 V")
+        await expect(row).not_to_have_class("missing")
+        await expect(row).to_have_attribute("title", "")
+    assert complaints == []
+
+
+async def test_long_names_and_reasons_fit_a_phone_with_all_values_open() -> None:
+    readings = tuple(
+        Reading(f"{'a_very_long_name_' * 4}{n}", 123456789, "kvarh", Quality.GOOD, "energy") for n in range(4)
+    )
+    words = Reading("state", 1, "", Quality.GOOD, "", "x" * 120)
+    long: DeviceState = msgspec.structs.replace(
+        device("W" * 64), presence="offline", reason="r" * 200, profile="p" * 64, readings=(*readings, words)
+    )
+    site = FakeSite(long)
+    site.sync = SyncState("https://hub.example", backlog=10**9, error="e" * 200)
+    async with browsed(site, "phone", "light") as (page, _, _):
+        await page.locator("summary").click()
+        await expect(page.locator("table")).to_be_visible()
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+async def test_a_device_that_is_new_to_the_page_appears() -> None:
+    site = FakeSite(device())
+    async with browsed(site, "desktop", "light") as (page, _, complaints):
+        await expect(page.locator("[data-stream]")).to_have_text("live")
+        site.change(device("Barn", 5.0))
+        await expect(page.locator('[data-device="Barn"] [data-key="active_power"]')).to_have_text("5")
+    assert complaints == []
+
+
+async def test_a_device_named_like_markup_is_shown_as_it_is_called() -> None:
+    name = '<img src=x onerror="document.title=1">"]'
+    site = FakeSite(device(name))
+    async with browsed(site, "desktop", "light") as (page, _, complaints):
+        await expect(page.locator("h2")).to_have_text(name)
+        site.change(msgspec.structs.replace(device(name, 9.0), presence="offline", reason="<b>why</b>"))
+        await expect(page.locator(".reason")).to_have_text("<b>why</b>")
+        await expect(page.locator('.main [data-key="active_power"]')).to_have_text("9")
+    assert complaints == []

@@ -7,11 +7,12 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.app import HUB_OPEN_PATHS
 from gateway.core.credential import digest
-from gateway.core.model import Layout
+from gateway.core.model import Layout, Point, Record
 from local_ui import guard
 from sync import wire
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
+from sync.hub.pages import fleet_view
 from sync.hub.store import Audit, SqliteStore
 from tests.values import METER, password, power
 
@@ -57,6 +58,27 @@ async def test_what_a_node_calls_its_devices_is_escaped(tmp_path: Path) -> None:
     text = await page_text(tmp_path, NOW, layout=Layout("<b>bold", "live", METER.points), path="/part/nodes")
     assert "<b>bold" not in text
     assert "&lt;b&gt;bold" in text
+
+
+async def test_a_missing_value_is_a_dash_without_a_unit(tmp_path: Path) -> None:
+    layout = Layout("tank", "live", (Point("level", "u16", unit="litres"),))
+    store = await SqliteStore.open(tmp_path / "hub.db")
+    audit = Audit(NOW, "mill", "records", "", 0)
+    await store.take_layouts([layout], audit)
+    await store.take_records([Record(layout.id, NOW, layout.rows.pack([None]))], audit)
+    view = fleet_view(await store.nodes(NOW), NOW)
+    await store.close()
+    assert view["nodes"][0]["devices"][0]["points"] == [{"label": "Level", "text": "\N{EN DASH}", "unit": ""}]
+
+
+async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "hub.db")
+    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
+    async with TestClient(TestServer(app)) as client:
+        assert "No node has pushed yet" in await (await client.get("/")).text()
+        await store.take_layouts([METER], Audit(NOW, "mill", "layouts", "", 0))
+        assert "no reading yet" in await (await client.get("/")).text()
+    await store.close()
 
 
 @pytest.mark.P11

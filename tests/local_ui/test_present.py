@@ -1,0 +1,84 @@
+"""What the page shows of a state; `test_wording.py` has the numbers and words themselves."""
+
+import msgspec
+import pytest
+
+from gateway.core.model import Quality, Reading
+from gateway.core.status import BufferState, DeviceState, SiteState, SyncState
+from gateway.core.wording import bytes_text, main_readings
+from local_ui.present import buffer_text, device_view, site_view, sync_text
+from tests.local_ui.parts import NOW, FakeSite, device
+
+UNREACHED = "https://hub.example"
+
+
+def reading(key: str, value: float | None, quantity: str = "", unit: str = "", words: str = "") -> Reading:
+    return Reading(key, value, unit, Quality.MISSING if value is None else Quality.GOOD, quantity, words)
+
+
+def device_with(*readings: Reading) -> DeviceState:
+    return msgspec.structs.replace(device(), readings=readings)
+
+
+@pytest.mark.parametrize(
+    ("sync", "sentence"),
+    [
+        (SyncState("", connected=True, backlog=7), "No hub; everything stays here"),
+        (SyncState(UNREACHED, backlog=7), "7 records wait for the hub"),
+        (SyncState(UNREACHED, backlog=0, error="refused"), "0 records wait for the hub: refused"),
+        (SyncState(UNREACHED, connected=True, backlog=1240), "Live; 1,240 records on their way to the hub"),
+        (SyncState(UNREACHED, connected=True, backlog=0, error="old"), "The hub has everything"),
+    ],
+)
+def test_each_state_of_sync_has_its_sentence(sync: SyncState, sentence: str) -> None:
+    assert sync_text(sync) == sentence
+
+
+@pytest.mark.parametrize(
+    ("sync", "level"),
+    [(SyncState(""), "none"), (SyncState(UNREACHED), "bad"), (SyncState(UNREACHED, connected=True), "good")],
+)
+def test_only_a_hub_that_cannot_be_reached_is_bad(sync: SyncState, level: str) -> None:
+    site = FakeSite(device())
+    site.sync = sync
+    assert site_view(site.state())["sync_level"] == level
+
+
+def test_what_the_disk_refuses_is_passed_on() -> None:
+    state: SiteState = msgspec.structs.replace(FakeSite().state(), buffer=BufferState(0, 0, "disk full"))
+    assert site_view(state)["buffer_error"] == "disk full"
+
+
+def test_the_buffer_is_told_in_records_and_a_size() -> None:
+    assert buffer_text(BufferState(1_234_567, 2_500_000)) == "1,234,567 records kept, 2.5 MB"
+    assert [bytes_text(count) for count in (0, 999, 1000, 3_200_000_000)] == ["0 B", "999 B", "1.0 kB", "3.2 GB"]
+
+
+def test_the_words_of_an_enum_stand_without_the_unit() -> None:
+    (point,) = device_view(device_with(reading("mode", 2, unit="x", words="charging")))["points"]
+    assert (point["text"], point["unit"]) == ("charging", "")
+
+
+def test_the_chart_is_of_the_plainest_power_and_there_is_none_without_one() -> None:
+    readings = (reading("l1_power", 1, "power"), reading("power", 2, "power"), reading("voltage", 3, "voltage"))
+    assert device_view(device_with(*readings))["chart"] == "power"
+    assert device_view(device_with(readings[2]))["chart"] == ""
+
+
+def test_at_most_two_of_a_quantity_and_six_in_all_are_shown_large_none_of_them_missing() -> None:
+    quantities = ("power", "battery", "energy", "temperature")
+    readings = tuple(reading(f"{quantity}{n}", n or None, quantity) for quantity in quantities for n in range(4))
+    keys = [one.key for one in main_readings(readings)]
+    assert keys == ["power1", "power2", "battery1", "battery2", "energy1", "energy2"]
+
+
+def test_of_a_device_without_quantities_the_first_eight_are_shown_large() -> None:
+    readings = tuple(reading(f"relay{n}", None if n == 0 else 1) for n in range(12))
+    view = device_view(device_with(*readings))
+    assert [point["key"] for point in view["main"]] == [f"relay{n}" for n in range(8)]
+    assert len(view["points"]) == 12
+
+
+def test_a_device_that_was_never_read_has_no_points_and_no_time() -> None:
+    view = device_view(DeviceState("new", "other", "counter", "starting", NOW))
+    assert (view["presence"], view["ts"], view["points"], view["main"]) == ("starting", 0, [], [])
