@@ -133,7 +133,7 @@ class BusPoller:
         health.failures = 0
         if health.offline:
             health.offline = False
-            self._resume(slot)
+            self._resume(name)
         self._sink.found(name)
         if taken is not None:
             self._sink.took(*taken)
@@ -150,9 +150,9 @@ class BusPoller:
         self._next_probe_s = now_s + took_s * (1 / PROBE_SHARE - 1)
         health.probe_at_s = now_s + min(PROBE_PAUSE_MAX_S, 2.0 ** min(health.failures - FAILURES_TO_OFFLINE, 10))
 
-    def _resume(self, probed: _Slot) -> None:
+    def _resume(self, name: str) -> None:
         """Poll a device that is back from now on, without what it missed."""
         now_ms = self._clock.wall_ms()
         for slot in self._slots:
-            if slot.device is probed.device:
-                slot.due_ms = now_ms if slot is probed else next_due_ms(now_ms, slot.every_ms, now_ms)
+            if slot.device.name == name:
+                slot.due_ms = next_due_ms(now_ms, slot.every_ms, now_ms)
