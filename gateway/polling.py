@@ -19,6 +19,7 @@ from gateway.schedule import missed, next_due_ms
 FAILURES_TO_OFFLINE = 2
 PROBE_PAUSE_MAX_S = 60.0
 PROBE_SHARE = 0.1
+PROBE_PATIENCE_S = 10.0  # on a bus that is never idle, a probe that waited longer goes first
 
 log = logging.getLogger(__name__)
 
@@ -95,14 +96,18 @@ class BusPoller:
             slot.due_ms = next_due_ms(slot.due_ms, slot.every_ms, now_ms)
 
     async def _due(self) -> _Slot:
-        """The next slot to poll, when its time has come; devices that answer go before probes."""
+        """The next slot to poll, when its time has come; devices that answer go before probes, but not for ever."""
         while True:
             now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
             waits = [
                 (self._wait_s(slot, now_ms, now_s), self._health[slot.device.name].offline, slot)
                 for slot in self._slots
             ]
-            ready = [(offline, slot.due_ms, slot) for wait_s, offline, slot in waits if wait_s <= 0]
+            ready = [
+                (offline and wait_s > -PROBE_PATIENCE_S, slot.due_ms, slot)
+                for wait_s, offline, slot in waits
+                if wait_s <= 0
+            ]
             if ready:
                 return min(ready, key=lambda entry: entry[:2])[2]
             await asyncio.sleep(min(wait_s for wait_s, _, _ in waits))
