@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from drivers.modbus.frames import EXCEPTIONS, FUNCTIONS, Read, Reply
 from drivers.modbus.planner import Block, plan_blocks
 from drivers.modbus.points import LocatedPoint, PlacedPoint, PointReading, decode_point, locate, place_points
 from drivers.modbus.profile import Profile
+from drivers.modbus.requests import EXCEPTIONS, FUNCTIONS, Read, Reply
 from drivers.modbus.sunspec import place_models, walk
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
@@ -104,7 +104,7 @@ class ModbusDevice:
         link = self._profile.link
         blocks = plan_blocks(
             (piece for placed in mine for piece in placed.blocks),
-            gap_max=link.gap_max, words_max=link.words_max, barriers=self._profile.barriers,
+            gap_max=link.gap, words_max=link.words_max, barriers=self._profile.barriers,
         )  # fmt: skip
         layout = Layout(self.name, name, tuple(placed.point for placed in mine), self.profile_name, self.role)
         return _Group(layout, [locate(placed, blocks) for placed in mine], blocks)

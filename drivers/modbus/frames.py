@@ -7,57 +7,18 @@ Facts: Modbus Application Protocol v1.1b3; Modbus over Serial Line v1.02.
 
 from dataclasses import dataclass
 
+from drivers.modbus.requests import PDU_MAX, Reply, Request, parse_pdu
 from gateway.core.errors import CodecError
 
-FUNCTIONS = {"coil": 1, "discrete": 2, "holding": 3, "input": 4}
 TCP_HEADER = 7
 TCP_FRAME_MAX = 260
-_BITS = (1, 2)
+RTU_FRAME_MAX = 256
 _CRC_TABLE = []
 for _byte in range(256):
     _crc = _byte
     for _ in range(8):
         _crc = _crc >> 1 ^ 0xA001 if _crc & 1 else _crc >> 1
     _CRC_TABLE.append(_crc)
-
-
-@dataclass(frozen=True, slots=True)
-class Read:
-    """A request for `count` registers (or bits) of one table from `address` on, 0-based as on the wire."""
-
-    unit_id: int
-    function: int  # 1 to 4
-    address: int
-    count: int
-
-    @property
-    def pdu(self) -> bytes:
-        return bytes([self.function]) + self.address.to_bytes(2) + self.count.to_bytes(2)
-
-    @property
-    def reply_bytes(self) -> int:
-        """How many bytes of data the reply carries."""
-        return (self.count + 7) // 8 if self.function in _BITS else 2 * self.count
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What came back: `words`, 2 bytes for each register or bit, or the device's exception code."""
-
-    words: bytes = b""
-    exception: int = 0
-
-
-EXCEPTIONS = {
-    1: "it does not know this function",
-    2: "it has no such address",
-    3: "it does not take this count",
-    4: "it failed while answering",
-    5: "it is still working on it",
-    6: "it is busy",
-    10: "the path through the gateway is not there",
-    11: "the device behind the gateway did not answer",
-}
 
 
 def crc(frame: bytes) -> bytes:
@@ -68,62 +29,89 @@ def crc(frame: bytes) -> bytes:
     return total.to_bytes(2, "little")
 
 
-def tcp_request(transaction: int, request: Read) -> bytes:
+def tcp_request(transaction: int, request: Request) -> bytes:
     pdu = request.pdu
     return transaction.to_bytes(2) + b"\0\0" + (len(pdu) + 1).to_bytes(2) + bytes([request.unit_id]) + pdu
 
 
-def rtu_request(request: Read) -> bytes:
+def rtu_request(request: Request) -> bytes:
     frame = bytes([request.unit_id]) + request.pdu
     return frame + crc(frame)
 
 
-def parse_pdu(request: Read, pdu: bytes) -> Reply | None:
-    """The reply in `pdu`; None where it answers something else."""
-    if len(pdu) == 2 and pdu[0] == request.function | 0x80:
-        return Reply(exception=pdu[1])
-    expected = request.reply_bytes
-    if len(pdu) != expected + 2 or pdu[0] != request.function or pdu[1] != expected:
-        return None
-    if request.function not in _BITS:
-        return Reply(words=pdu[2:])
-    bits = int.from_bytes(pdu[2:], "little")
-    return Reply(words=b"".join(b"\0\1" if bits >> index & 1 else b"\0\0" for index in range(request.count)))
+def take_tcp_frame(inbox: bytearray) -> bytes | None:
+    """The first whole frame, taken off the front of `inbox`; None while there is none.
 
-
-def find_tcp_reply(inbox: bytearray, transaction: int, request: Read) -> tuple[Reply | None, int]:
-    """The reply in `inbox`, and how many frames that were not it have been passed over.
-
-    Takes whole frames off the front. Raises CodecError where the bytes are no MBAP frames: the
-    stream cannot be read on, the connection must be closed.
+    Raises CodecError where the bytes are no MBAP frames: the stream cannot be read on, the
+    connection must be closed.
     """
-    foreign = 0
-    while len(inbox) >= TCP_HEADER:
-        size = 6 + int.from_bytes(inbox[4:6])
-        if inbox[2:4] != b"\0\0" or not TCP_HEADER < size <= TCP_FRAME_MAX:
-            raise CodecError(f"not Modbus TCP: {bytes(inbox[:TCP_HEADER]).hex(' ')}")
-        if len(inbox) < size:
-            break
-        frame = bytes(inbox[:size])
-        del inbox[:size]
-        if int.from_bytes(frame[:2]) == transaction and frame[6] == request.unit_id:
-            reply = parse_pdu(request, frame[TCP_HEADER:])
-            if reply is not None:
-                return reply, foreign
-        foreign += 1
-    return None, foreign
+    if len(inbox) < TCP_HEADER:
+        return None
+    size = 6 + int.from_bytes(inbox[4:6])
+    if inbox[2:4] != b"\0\0" or not TCP_HEADER < size <= TCP_FRAME_MAX:
+        raise CodecError(f"not Modbus TCP: {bytes(inbox[:TCP_HEADER]).hex(' ')}")
+    if len(inbox) < size:
+        return None
+    frame = bytes(inbox[:size])
+    del inbox[:size]
+    return frame
 
 
-def find_rtu_reply(inbox: bytes, request: Read) -> Reply | None:
+def tcp_reply(frame: bytes, request: Request) -> Reply | None:
+    """What a whole frame answers to `request`, whose transaction it has; None where it is of another question."""
+    return parse_pdu(request, frame[TCP_HEADER:]) if frame[6] == request.unit_id else None
+
+
+def find_rtu_reply(inbox: bytes, request: Request) -> Reply | None:
     """The first reply to `request` anywhere in `inbox`, whatever noise or foreign frames stand around it."""
-    for function, size in ((request.function, request.reply_bytes + 5), (request.function | 0x80, 5)):
-        start = bytes([request.unit_id, function])
-        at = inbox.find(start)
-        while at >= 0:
-            frame = inbox[at : at + size]
-            if len(frame) == size and crc(frame[:-2]) == frame[-2:]:
-                reply = parse_pdu(request, frame[1:-2])
-                if reply is not None:
-                    return reply
-            at = inbox.find(start, at + 1)
+    function = request.pdu[0]
+    at = inbox.find(request.unit_id)
+    while 0 <= at < len(inbox) - 4:
+        size = 0
+        if inbox[at + 1] == function:
+            size = request.reply_size(inbox[at + 1 : at + 1 + PDU_MAX])
+        elif inbox[at + 1] == function | 0x80:
+            size = 2
+        end = at + 1 + size + 2
+        if size and end <= len(inbox) and crc(inbox[at : end - 2]) == inbox[end - 2 : end]:
+            reply = parse_pdu(request, inbox[at + 1 : end - 2])
+            if reply is not None:
+                return reply
+        at = inbox.find(request.unit_id, at + 1)
     return None
+
+
+def rtu_frames(inbox: bytes) -> list[tuple[int, bytes]]:
+    """Every (unit id, PDU) in `inbox` that has a good checksum, whoever asked for it; for listening to a line."""
+    found, at = [], 0
+    while at + 4 <= len(inbox):
+        for end in range(at + 4, min(at + RTU_FRAME_MAX, len(inbox)) + 1):
+            if crc(inbox[at : end - 2]) == inbox[end - 2 : end]:
+                found.append((inbox[at], inbox[at + 1 : end - 2]))
+                at = end
+                break
+        else:
+            at += 1
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class RtuQuestion:
+    """A Modbus request as a half-duplex line asks it."""
+
+    request: Request
+
+    @property
+    def unit_id(self) -> int:
+        return self.request.unit_id
+
+    @property
+    def frame(self) -> bytes:
+        return rtu_request(self.request)
+
+    @property
+    def answer_bytes(self) -> int:
+        return 3 + max(2, self.request.reply_size(self.request.pdu[:1]))
+
+    def answer_in(self, inbox: bytes) -> Reply | None:
+        return find_rtu_reply(inbox, self.request)

@@ -4,7 +4,8 @@ import asyncio
 import errno
 import random
 
-from drivers.modbus.frames import Read, Reply, find_rtu_reply, find_tcp_reply, rtu_request, tcp_request
+from drivers.modbus.frames import find_rtu_reply, rtu_request, take_tcp_frame, tcp_reply, tcp_request
+from drivers.modbus.requests import Reply, Request
 from gateway.core.errors import CodecError, DeviceError
 
 CONNECT_S = 5.0
@@ -29,11 +30,11 @@ class TcpLink(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._inbox = bytearray()
         self._transaction = random.randrange(1, 0x10000)
-        self._asked: tuple[int, Read, asyncio.Future[Reply]] | None = None
+        self._asked: tuple[int, Request, asyncio.Future[Reply]] | None = None
         self._quarantine: dict[int, float] = {}  # by unit id: until (loop time)
         self._unanswered = 0  # timeouts since anything came
 
-    async def ask(self, request: Read, timeout_s: float) -> Reply:
+    async def ask(self, request: Request, timeout_s: float) -> Reply:
         """Send `request` and await its reply. Raises DeviceError without one within `timeout_s`."""
         await self._sit_out(request)
         transport = self._transport or await self._connect()
@@ -68,7 +69,7 @@ class TcpLink(asyncio.Protocol):
             raise DeviceError(f"{self.name} closed the connection", hint=CLOSED_HINT)
         return transport
 
-    async def _sit_out(self, request: Read) -> None:
+    async def _sit_out(self, request: Request) -> None:
         """On a serial line, let a late reply of this unit pass before asking it again.
 
         An RTU reply carries nothing that tells which request it answers: after a timeout the next
@@ -78,7 +79,7 @@ class TcpLink(asyncio.Protocol):
         if until is not None:
             await asyncio.sleep(until - asyncio.get_running_loop().time())
 
-    def _expire(self, request: Read, reply: asyncio.Future[Reply], timeout_s: float) -> None:
+    def _expire(self, request: Request, reply: asyncio.Future[Reply], timeout_s: float) -> None:
         if self._rtu:
             self._quarantine[request.unit_id] = asyncio.get_running_loop().time() + 2 * timeout_s
         if not reply.done():
@@ -110,9 +111,15 @@ class TcpLink(asyncio.Protocol):
         if reply is not None and not awaited.done():
             awaited.set_result(reply)
 
-    def _find(self, transaction: int, request: Read) -> tuple[Reply | None, int]:
+    def _find(self, transaction: int, request: Request) -> tuple[Reply | None, int]:
         if not self._rtu:
-            return find_tcp_reply(self._inbox, transaction, request)
+            foreign = 0
+            while (frame := take_tcp_frame(self._inbox)) is not None:
+                reply = tcp_reply(frame, request) if int.from_bytes(frame[:2]) == transaction else None
+                if reply is not None:
+                    return reply, foreign
+                foreign += 1
+            return None, foreign
         reply = find_rtu_reply(bytes(self._inbox), request)
         del self._inbox[:-RTU_INBOX_MAX]
         return reply, 0

@@ -97,11 +97,26 @@ class Link(_Checked, frozen=True, kw_only=True):
     """What a device wants of its bus, unless the site's configuration says otherwise."""
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 502
+    udp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None  # GoodWe's framing over UDP: 8899
     unit_id: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
-    timeout_s: Seconds = 2
+    timeout_s: Seconds = 2  # at most; a unit that answers faster gets less
     settle_s: Annotated[float, msgspec.Meta(ge=0)] = 0  # pause between connecting and the first request
     words_max: Annotated[int, msgspec.Meta(ge=1, le=125)] = 125  # of one read
-    gap_max: Annotated[int, msgspec.Meta(ge=0, le=125)] = 32  # unused registers worth reading over
+    gap_max: Annotated[int, msgspec.Meta(ge=0, le=125)] | None = None  # unused registers worth reading over; computed
+    pause_ms: Annotated[float, msgspec.Meta(ge=0, le=5000)] = (
+        0  # at least so much between an answer and the next request
+    )
+    in_flight: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1  # requests at a time on TCP
+    clients: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2  # TCP connections that it takes
+    lax_transaction: bool = False  # its TCP replies may carry another transaction id
+    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600  # as it comes from the factory
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
+
+    @property
+    def gap(self) -> int:
+        """Unused registers worth reading over on TCP, where a request costs more than the words do."""
+        return 32 if self.gap_max is None else self.gap_max
 
 
 class Group(_Checked, frozen=True, kw_only=True):

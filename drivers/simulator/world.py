@@ -69,7 +69,7 @@ class World:
             self._words.setdefault(table, {}).update(dict.fromkeys(range(cell.address, cell.address + cell.count), 0))
         for table, cells in self._cells.items():
             cells.sort(key=lambda cell: cell.address)
-            _bridge(self._words[table], profile.link.gap_max)
+            _bridge(self._words[table], profile.link.gap)
 
     def read(self, table: Table, address: int, count: int, now_s: float) -> list[int] | None:
         wanted = range(address, address + count)

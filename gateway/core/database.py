@@ -3,6 +3,7 @@
 Both stores stand on it, the edge's buffer and the hub's; it is the one piece of the core that does I/O.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -34,6 +35,7 @@ class Database:
         self.path = path
         self._writer = writer
         self._reader = reader
+        self._writing = asyncio.Lock()  # the writer has one transaction at a time
 
     @classmethod
     async def open(cls, path: Path, package: str, *, page_size: int) -> "Database":
@@ -79,19 +81,23 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """One transaction of the writer; on the disk when the block is left. Raises StorageError."""
-        try:
-            await self._writer.execute("BEGIN IMMEDIATE")
-            yield self._writer
-            await self._writer.execute("COMMIT")
-        except BaseException as error:
-            if self._writer.in_transaction:
-                await self._writer.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
-                raise StorageError(
-                    f"{self.path}: {error}", hint="check that the disk is writable and not full"
-                ) from error
-            raise
+        """One transaction of the writer, when others have ended; on the disk when the block is left.
+
+        Raises StorageError.
+        """
+        async with self._writing:
+            try:
+                await self._writer.execute("BEGIN IMMEDIATE")
+                yield self._writer
+                await self._writer.execute("COMMIT")
+            except BaseException as error:
+                if self._writer.in_transaction:
+                    await self._writer.execute("ROLLBACK")
+                if isinstance(error, sqlite3.Error):
+                    raise StorageError(
+                        f"{self.path}: {error}", hint="check that the disk is writable and not full"
+                    ) from error
+                raise
 
     async def fetch(self, query: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a reading query, from what is committed. Raises StorageError."""

@@ -42,7 +42,7 @@ async def read_all(source: Source, of: Profile, now_s: float = 0) -> list[PointR
     answers: dict[Block, bytes] = {}
     blocks = plan_blocks(
         (piece for point in placed for piece in point.blocks),
-        gap_max=of.link.gap_max,
+        gap_max=of.link.gap,
         words_max=of.link.words_max,
         barriers=of.barriers,
     )

@@ -3,8 +3,8 @@
 import pytest
 
 from drivers.modbus.device import ModbusDevice
-from drivers.modbus.frames import Read, Reply
 from drivers.modbus.profile import Profile, parse_profile
+from drivers.modbus.requests import Read, Reply
 from gateway.core.clock import SystemClock
 from gateway.core.errors import DeviceError
 from tests.drivers.answers import profile

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus import frames
-from drivers.modbus.frames import Read, Reply
+from drivers.modbus.requests import Read, Reply, parse_pdu
 from gateway.core.errors import CodecError
 
 UNIT = 17
@@ -45,7 +45,7 @@ def test_an_rtu_reply_is_found_in_noise_and_among_foreign_frames(data: st.DataOb
     noise = st.binary(max_size=6).map(lambda junk: junk.replace(bytes([UNIT]), b"\0"))
     around = st.lists(st.one_of(noise, foreign_pdus(request).map(lambda f: rtu(*f))), max_size=4).map(b"".join)
     inbox = data.draw(around) + rtu(UNIT, true) + data.draw(around)
-    assert frames.find_rtu_reply(inbox, request) == frames.parse_pdu(request, true)
+    assert frames.find_rtu_reply(inbox, request) == parse_pdu(request, true)
 
 
 @given(st.data())
@@ -62,13 +62,14 @@ def test_a_tcp_reply_is_found_however_the_stream_is_cut(data: st.DataObject) -> 
     others = data.draw(st.lists(foreign_pdus(request), max_size=3))
     stream = b"".join(mbap(8, unit, pdu) for unit, pdu in others)  # ours too, but for the contents
     stream += mbap(7, UNIT, pdu_for(request, b"\x99")) + mbap(8, UNIT, true)
-    inbox = bytearray()
-    found: Reply | None = None
+    inbox, taken = bytearray(), []
     for byte in stream:
-        assert found is None
         inbox.append(byte)
-        found, _ = frames.find_tcp_reply(inbox, 8, request)
-    assert found == frames.parse_pdu(request, true)
+        while (frame := frames.take_tcp_frame(inbox)) is not None:
+            taken.append(frame)
+    replies = [frames.tcp_reply(frame, request) for frame in taken if int.from_bytes(frame[:2]) == 8]
+    assert [reply for reply in replies if reply is not None] == [parse_pdu(request, true)]
+    assert b"".join(taken) == stream
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_a_tcp_reply_is_found_however_the_stream_is_cut(data: st.DataObject) -> 
 )
 def test_what_is_no_modbus_tcp_ends_the_connection(inbox: bytes) -> None:
     with pytest.raises(CodecError, match="not Modbus TCP"):
-        frames.find_tcp_reply(bytearray(inbox), 1, Read(1, 3, 0, 1))
+        frames.take_tcp_frame(bytearray(inbox))
 
 
 def test_an_exception_is_a_reply_with_its_code() -> None:
@@ -97,13 +98,13 @@ def test_a_reply_with_a_wrong_bit_is_not_taken(data: st.DataObject) -> None:
     "pdu", [b"\3\4\0\1", b"\3\2\0\1\0\2", b"\3\4\0\1\0\2\0", b"\4\4\0\1\0\2", b"\3", b"", b"\x84\2"]
 )
 def test_a_reply_whose_count_and_length_are_not_both_right_is_not_taken(pdu: bytes) -> None:
-    assert frames.parse_pdu(Read(1, 3, 0, 2), pdu) is None
+    assert parse_pdu(Read(1, 3, 0, 2), pdu) is None
 
 
 def test_bits_come_as_one_word_each() -> None:
     bits = [1, 0, 1, 0, 0, 0, 0, 0, 0, 1]
     filled = b"\x01\x02\x05\xfe"  # what fills the last byte is no bit that was asked for
-    assert frames.parse_pdu(Read(1, 1, 0, 10), filled) == Reply(b"".join(bit.to_bytes(2) for bit in bits))
+    assert parse_pdu(Read(1, 1, 0, 10), filled) == Reply(b"".join(bit.to_bytes(2) for bit in bits))
 
 
 def test_the_checksum_is_that_of_a_recorded_frame() -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
-from drivers.modbus.frames import Read, Reply, crc
+from drivers.modbus.frames import crc
 from drivers.modbus.link import UNANSWERED_MAX, TcpLink
+from drivers.modbus.requests import Read, Reply
 from gateway.core.errors import DeviceError
 from tests.needs import lacks, needs
 

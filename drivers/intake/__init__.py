@@ -1,0 +1,1 @@
+"""What devices send by themselves, or kept in a log of their own: shapes, stamps, duplicates."""
