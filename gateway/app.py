@@ -10,17 +10,15 @@ from random import Random
 
 from aiohttp import web
 
-from drivers.modbus.device import ModbusDevice
-from drivers.modbus.link import TcpLink
 from drivers.modbus.profile import Profile, parse_profile
 from gateway.buffer.buffer import Buffer
-from gateway.config import BusConfig, Config, load_config, read_text
+from gateway.buses import build_bus
+from gateway.config import Config, load_config, read_text
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.core.status import SyncState
 from gateway.live import Live
-from gateway.polling import BusPoller
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
 from local_ui import guard
@@ -75,14 +73,15 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
         site = RunningSite(config.site.name, buffer, live, clock, sync_state)
-        pollers = [_poller(bus, plan, site, live, clock, stack) for bus in config.buses]
+        buses = [build_bus(bus, plan.profiles, site, clock, buffer.notebook, stack) for bus in config.buses]
+        for bus in buses:
+            site.add_bus(bus.watch, bus.devices)
         page = build_app(site, password_sha256=config.page.password_sha256)
         address = await stack.enter_async_context(serve(page, config.page.host, config.page.port))
         site.event("gateway_started")
         ready(address)
-        jobs = {"buffer": buffer.run()} | {
-            f"bus {bus.name}": p.run() for bus, p in zip(config.buses, pollers, strict=True)
-        }
+        jobs = {"buffer": buffer.run(), "contacts": site.log_contacts()}
+        jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if engine is not None:
             jobs["sync"] = engine.run()
         await _run_until(stop, jobs)
@@ -94,24 +93,6 @@ async def _engine(config: Config, buffer: Buffer, clock: Clock, stack: contextli
     transport = HttpsTransport(config.hub.url, config.hub.node_id, config.hub.secret)
     stack.push_async_callback(transport.close)
     return Engine(buffer, transport, clock, Random(), push_interval_s=config.hub.push_interval_s)
-
-
-def _poller(
-    bus: BusConfig, plan: Plan, site: RunningSite, live: Live, clock: Clock, stack: contextlib.AsyncExitStack
-) -> BusPoller:
-    host, _, port = bus.tcp.rpartition(":")
-    settle_s = max(plan.profiles[device.profile].link.settle_s for device in bus.devices)
-    link = TcpLink(host.strip("[]"), int(port), bus.framing, settle_s=settle_s)
-    stack.push_async_callback(link.close)
-    devices = []
-    for entry in bus.devices:
-        device = ModbusDevice(
-            entry.name, entry.profile, plan.profiles[entry.profile], link, clock,
-            role=entry.role, unit_id=entry.unit_id, poll_s=entry.poll_s,
-        )  # fmt: skip
-        live.add(device.name, device.role, device.profile_name)
-        devices.append(device)
-    return BusPoller(devices, site, clock)
 
 
 def load_hub_config(path: Path) -> HubConfig:

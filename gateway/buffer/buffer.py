@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.bell import Bell
 from gateway.buffer import reading, sealing
+from gateway.buffer.notebook import Notebook
 from gateway.core import codec
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
@@ -44,6 +45,7 @@ class Buffer:
         self.layouts: dict[bytes, Layout] = {}
         self.committed = Bell()  # rings with the head once it is on the disk
         self.events_committed = Bell()
+        self.notebook = Notebook(database)
         self._database = database
         self._commit_s = commit_s
         self._put = asyncio.Event()
