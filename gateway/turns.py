@@ -26,26 +26,27 @@ class Turn:
 def choose(turns: Iterable[Turn], now_s: float, *, alone: bool) -> tuple[Turn | None, float]:
     """Whose turn it is now, else None, and after how many seconds to ask again.
 
-    What is within its share goes first, the earliest deadline before the others, probes last. What
+    What is within its share goes first, the earliest deadline before the others, and of one deadline
+    who has waited longest, so that a bus with too much to do lacks a little of everybody; probes last. What
     is beyond its share goes only where it will be done before anything else is due. `alone`: there
     is only one device on the bus, or none that answers, so that nobody is kept waiting.
     """
     wanted = list(turns)
-    ready: list[tuple[int, float, Turn]] = []
+    ready: list[tuple[int, float, float, Turn]] = []
     wait_s = PATIENCE_S
     for turn in wanted:
         if turn.due_s > now_s:
             wait_s = min(wait_s, turn.due_s - now_s)
         elif alone or now_s >= turn.within_share_s:
             yields = turn.probe and now_s - max(turn.due_s, turn.within_share_s) < PATIENCE_S
-            ready.append((yields, turn.due_s, turn))
+            ready.append((yields, turn.due_s, turn.ended_s, turn))
         else:
             wait_s = min(wait_s, turn.within_share_s - now_s)
             if not turn.probe and now_s + turn.took_s <= _next_due_s(wanted, turn):
-                ready.append((2, turn.due_s, turn))
+                ready.append((2, turn.due_s, turn.ended_s, turn))
     if not ready:
         return None, wait_s
-    return min(ready, key=lambda entry: entry[:2])[2], 0.0
+    return min(ready, key=lambda entry: entry[:3])[3], 0.0
 
 
 def _next_due_s(turns: Iterable[Turn], mine: Turn) -> float:

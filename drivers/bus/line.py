@@ -20,6 +20,7 @@ FramesIn = Callable[[bytes], list[tuple[int, bytes]]]
 """All good frames in some bytes, as (unit id, content), whoever asked for them."""
 
 QUIET_S = 0.002  # at least; some devices send an answer twice, and through a converter no character has a length
+LATE_MAX = 2  # an answer may come after so many times the configured timeout, and still answers nothing
 INBOX_MAX = 4096  # noise beyond this is thrown away
 UNANSWERED_MAX = 3  # timeouts in a row of all units; then the channel may be one that the peer no longer knows
 CLOSED_HINT = "it may serve only one client, restart just now, or its adapter was pulled"
@@ -48,7 +49,8 @@ class Line(asyncio.Protocol):
         """Send the question and await its answer.
 
         The unit gets at most `timeout_s` to begin its answer, less once it is known to be quick, and
-        `pause_s` between its last answer and this question. Raises DeviceError without an answer.
+        `pause_s` between its last answer and this question. After a question without an answer it is
+        not asked again before `LATE_MAX` times `timeout_s`. Raises DeviceError without an answer.
         """
         unit_id = question.unit_id
         await self._sit_out(unit_id, pause_s)
@@ -70,12 +72,12 @@ class Line(asyncio.Protocol):
             async with asyncio.timeout(allowed_s + on_wire_s):
                 found = await answer
         except asyncio.CancelledError:
-            self._quarantine[unit_id] = loop.time() + timeout_s  # its answer will come, and nobody wants it
+            self._quarantine[unit_id] = begun + LATE_MAX * timeout_s  # its answer will come, and nobody wants it
             raise
         except TimeoutError as error:
             patience.timed_out()
             statistics.unanswered_s += loop.time() - begun
-            self._quarantine[unit_id] = loop.time() + max(timeout_s, 2 * allowed_s)
+            self._quarantine[unit_id] = max(loop.time(), begun + LATE_MAX * timeout_s)
             raise self._no_answer(unit_id, allowed_s + on_wire_s) from error
         finally:
             self._asked = None
