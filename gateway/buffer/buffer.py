@@ -13,6 +13,7 @@ import msgspec
 from gateway.bell import Bell
 from gateway.buffer import reading, sealing
 from gateway.buffer.notebook import Notebook
+from gateway.buffer.pulled import Pulled
 from gateway.core import codec
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
@@ -46,6 +47,7 @@ class Buffer:
         self.committed = Bell()  # rings with the head once it is on the disk
         self.events_committed = Bell()
         self.notebook = Notebook(database)
+        self.pulled = Pulled(database)
         self._database = database
         self._commit_s = commit_s
         self._put = asyncio.Event()

@@ -85,13 +85,16 @@ class Layout(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True)
         return tuple(None if point.scale == "1" else Fraction(point.scale) for point in self.points)
 
 
+BACKFILLED = 1  # flag: came from the device's own memory, late; for history, never for alarms or automation
+
+
 class Record(msgspec.Struct, frozen=True, array_like=True):
     """One layout measured at one time; `row` holds the values as `Layout.rows` packs them."""
 
     layout_id: bytes
     ts: int  # milliseconds since 1970 UTC, when it was measured
     row: bytes
-    flags: int = 0  # 0 to 255; no bit has a meaning yet
+    flags: int = 0  # 0 to 255: BACKFILLED
     seq: int = -1  # the order in which the buffer took it; -1 until then
 
 
