@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from random import Random
@@ -11,8 +11,9 @@ from random import Random
 from aiohttp import web
 
 from drivers.modbus.profile import Profile, parse_profile
+from gateway import linkwatch
 from gateway.buffer.buffer import Buffer
-from gateway.buses import build_bus
+from gateway.buses import Bus, build_bus
 from gateway.config import Config, load_config, read_text
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
@@ -81,10 +82,16 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         site.event("gateway_started")
         ready(address)
         jobs = {"buffer": buffer.run(), "contacts": site.log_contacts()}
+        jobs["links"] = linkwatch.watch(lambda: _wake(buses))
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if engine is not None:
             jobs["sync"] = engine.run()
         await _run_until(stop, jobs)
+
+
+def _wake(buses: Iterable[Bus]) -> None:
+    for bus in buses:
+        bus.poller.wake()
 
 
 async def _engine(config: Config, buffer: Buffer, clock: Clock, stack: contextlib.AsyncExitStack) -> Engine | None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -19,7 +17,6 @@ from drivers.modbus.requests import Read, Reply
 from drivers.modbus.rtu import RtuLink, rtu_line
 from drivers.modbus.tcp import TcpLink
 from gateway.core.errors import DeviceError
-from tests.needs import lacks, needs
 
 ASK = Read(1, 3, 0, 2)
 GOOD = b"\x03\x04\0\1\0\2"
@@ -233,22 +230,6 @@ async def test_what_is_no_modbus_is_named_and_the_connection_given_up() -> None:
             with pytest.raises(DeviceError, match="not Modbus TCP"):
                 await link.ask(ASK, NEVER_S)
     assert len(set(seen)) == 2
-
-
-@pytest.fixture(scope="session")
-def libmodbus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Modbus TCP server on libmodbus whose registers hold their own address."""
-    needs("gcc", "gcc")
-    needs("pkg-config", "pkg-config")
-    flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "libmodbus"], capture_output=True, text=True, check=False
-    )
-    if flags.returncode:
-        lacks("libmodbus", "libmodbus-dev")
-    program = tmp_path_factory.mktemp("peer") / "modbus_peer"
-    source = Path(__file__).parents[1] / "peers" / "modbus_peer.c"
-    subprocess.run([shutil.which("gcc") or "gcc", "-O1", "-o", program, source, *flags.stdout.split()], check=True)
-    return program
 
 
 async def test_libmodbus_gives_us_what_it_gives_pymodbus(libmodbus: Path) -> None:
