@@ -12,6 +12,7 @@ from gateway.core.statistics import BusStatistics, UnitStatistics
 from gateway.core.status import BusState, UnitState
 
 WINDOW_S = 60.0
+MARK_S = 4.0  # notes are at least so far apart
 
 
 class BusWatch:
@@ -28,10 +29,10 @@ class BusWatch:
         self._clock = clock
         self._started_s = clock.monotonic_s()
         self._marks: deque[tuple[float, float, dict[int, float]]] = deque()
-        self._mark()
+        self.mark()
 
     def state(self) -> BusState:
-        self._mark()
+        self.mark()
         now_s, busy_s, units_s = self._marks[-1]
         then_s, busy_then_s, units_then_s = self._marks[0]
         passed_s = max(now_s - then_s, 1e-9)
@@ -51,10 +52,10 @@ class BusWatch:
         unit = self._statistics.units.get(unit_id)
         return 1000 * median(unit.latencies) if unit and unit.latencies else None
 
-    def _mark(self) -> None:
-        """Note the counters, and drop notes that are older than the window but for the last of them."""
+    def mark(self) -> None:
+        """Note the counters, which loads are taken from; wants to be called every few seconds."""
         now_s = self._clock.monotonic_s()
-        if self._marks and now_s - self._marks[-1][0] < 1 and len(self._marks) > 1:
+        if len(self._marks) > 1 and now_s - self._marks[-2][0] < MARK_S:
             self._marks.pop()
         units_s = {unit_id: unit.busy_s for unit_id, unit in self._statistics.units.items()}
         self._marks.append((now_s, self._statistics.busy_s, units_s))

@@ -88,10 +88,12 @@ class RunningSite:
         self._contacts.append(Contact(self._clock.wall_ms(), device, status, error, response_ms))
 
     async def log_contacts(self) -> None:
-        """Write the connection log: what changed, and every ten minutes how all are. Run until cancelled."""
+        """Write the connection log: what changed, and every ten minutes how all are; note the loads. Run until cancelled."""
         due_s = self._clock.monotonic_s() + CONTACTS_EVERY_S
         while True:
             await asyncio.sleep(CONTACTS_WRITE_S)
+            for bus in self._buses:
+                bus.mark()
             if self._clock.monotonic_s() >= due_s:
                 due_s += CONTACTS_EVERY_S
                 for state in self._live.devices():
@@ -113,7 +115,8 @@ class RunningSite:
 
     def state(self) -> SiteState:
         """See `local_ui.site.Site`."""
-        return self._state_since(-1)
+        buses = tuple(bus.state() for bus in self._buses)
+        return msgspec.structs.replace(self._state_since(-1), buses=buses)
 
     async def changes(self) -> AsyncIterator[SiteState]:
         """See `local_ui.site.Site`."""
@@ -133,7 +136,7 @@ class RunningSite:
         return SiteState(
             site=self._name, version=__version__, now=self._clock.wall_ms(),
             devices=tuple(map(self._with_reasons, self._live.devices(version))),
-            buffer=self._buffer.state(), sync=self._sync_state(), buses=tuple(bus.state() for bus in self._buses),
+            buffer=self._buffer.state(), sync=self._sync_state(),
         )  # fmt: skip
 
     def _with_reasons(self, state: DeviceState) -> DeviceState:

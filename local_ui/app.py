@@ -9,7 +9,8 @@ import msgspec
 from aiohttp import web
 
 from local_ui.guard import headers, sign_in
-from local_ui.present import site_view
+from local_ui.metrics import CONTENT_TYPE, metrics_text
+from local_ui.present import buses_view, site_view
 from local_ui.site import Site
 from local_ui.stream import STREAMS, Streams, end_streams, get_stream
 
@@ -28,11 +29,15 @@ def build_app(site: Site, *, password_sha256: str | None) -> web.Application:
     app.add_routes(
         [
             web.get("/", get_home),
+            web.get("/buses", get_buses),
+            web.get("/part/buses", get_buses_part),
+            web.get("/metrics", get_metrics),
             web.get("/healthz", get_healthz),
             web.get("/api/v1/state", get_state),
             web.get("/api/v1/view", get_view),
             web.get("/api/v1/stream", get_changes),
             web.get("/api/v1/history", get_history),
+            web.get("/api/v1/contacts", get_contacts),
             web.static("/static", static),
         ]
     )
@@ -44,6 +49,26 @@ async def get_home(request: web.Request) -> web.Response:
     """GET / -> the page, complete with the state of this moment."""
     page = request.app[PAGES].get_template("home.html").render(view=site_view(request.app[SITE].state()))
     return web.Response(text=page, content_type="text/html")
+
+
+async def get_buses(request: web.Request) -> web.Response:
+    """GET /buses -> how each bus and unit does, and what to try."""
+    return _buses(request, "buses.html")
+
+
+async def get_buses_part(request: web.Request) -> web.Response:
+    """GET /part/buses -> the part of that page that changes."""
+    return _buses(request, "_buses.html")
+
+
+def _buses(request: web.Request, template: str) -> web.Response:
+    view = buses_view(request.app[SITE].state())
+    return web.Response(text=request.app[PAGES].get_template(template).render(view=view), content_type="text/html")
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    """GET /metrics -> Prometheus's text format."""
+    return web.Response(body=metrics_text(request.app[SITE].state()), headers={"Content-Type": CONTENT_TYPE})
 
 
 async def get_healthz(request: web.Request) -> web.Response:
@@ -79,6 +104,19 @@ async def get_history(request: web.Request) -> web.Response:
     except KeyError:
         return _error(404, "there is no such device, or it has no such point")
     return _json({"device": device, "key": key, "rows": rows})
+
+
+async def get_contacts(request: web.Request) -> web.Response:
+    """GET /api/v1/contacts?device=D -> {"device", "contacts": [{ts, device, status, error, response_ms}...]}
+
+    The newest 200 lines of the device's connection log, newest first; it reaches back a week.
+    """
+    device = request.query.get("device", "")
+    try:
+        contacts = await request.app[SITE].contacts(device)
+    except KeyError:
+        return _error(404, "there is no such device on a bus")
+    return _json({"device": device, "contacts": contacts})
 
 
 def _json(value: object) -> web.Response:

@@ -11,8 +11,6 @@ let reloading = false;
 const setText = (element, text) => { if (element && element.textContent !== text) element.textContent = text; };
 const card = (name) => document.querySelector(`[data-device="${CSS.escape(name)}"]`);
 
-const missing = "the device does not give it";
-
 function showDevice(device) {
   const element = card(device.name);
   // A device or a group of points that was not there when the page was made: have it made anew.
@@ -27,7 +25,7 @@ function showDevice(device) {
       setText(value, point.text);
       const row = value.closest("tr");
       row?.classList.toggle("missing", point.missing);
-      if (row) row.title = point.missing ? missing : "";
+      if (row) row.title = point.why;
     }
     for (const unit of element.querySelectorAll(`[data-unit="${key}"]`)) setText(unit, point.unit);
     if (point.key === device.chart) chartPoint(device.name, device.ts, point.text);

@@ -6,7 +6,16 @@ from collections.abc import AsyncIterator
 import msgspec
 
 from gateway.core.model import Quality, Reading
-from gateway.core.status import BufferState, DeviceState, HistoryRow, SiteState, SyncState
+from gateway.core.status import (
+    BufferState,
+    BusState,
+    Contact,
+    DeviceState,
+    HistoryRow,
+    SiteState,
+    SyncState,
+    UnitState,
+)
 
 NOW = 1_790_000_000_000
 
@@ -17,6 +26,13 @@ def watts(value: float | None) -> Reading:
 
 def device(name: str = "Meter", value: float | None = 1234.0) -> DeviceState:
     return DeviceState(name, "grid", "eastron-sdm630", "online", NOW, ts=NOW, readings=(watts(value),))
+
+
+BUS = BusState(
+    "cabinet", "ttyUSB0", "serial", 2, 1, 0, 7, 0.25,
+    (UnitState(3, "Meter <3>", 1000, 990, 6, 3, 1, 2, {"2": 5}, 31.0, 48.5, 0.2, 0.01),),
+    ("unit 9 never answered: check its power.",),
+)  # fmt: skip
 
 
 class FakeSite:
@@ -33,7 +49,9 @@ class FakeSite:
             queue.put_nowait(changed)
 
     def state(self) -> SiteState:
-        return SiteState("Mill", "0.0", NOW, tuple(self.devices.values()), BufferState(1500, 2_500_000), self.sync)
+        return SiteState(
+            "Mill", "0.0", NOW, tuple(self.devices.values()), BufferState(1500, 2_500_000), self.sync, (BUS,)
+        )
 
     async def changes(self) -> AsyncIterator[SiteState]:
         queue: asyncio.Queue[DeviceState] = asyncio.Queue()
@@ -46,3 +64,8 @@ class FakeSite:
         if device not in self.devices or key != "active_power":
             raise KeyError(device)
         return [HistoryRow(NOW - 1000, 1.5), HistoryRow(NOW, None)]
+
+    async def contacts(self, device: str) -> list[Contact]:
+        if device not in self.devices:
+            raise KeyError(device)
+        return [Contact(NOW, device, "offline", "no answer", 31.0)]

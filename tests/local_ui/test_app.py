@@ -102,3 +102,36 @@ async def test_other_pages_and_hosts_are_kept_out_by_headers() -> None:
             async with client.get(path) as response:
                 assert response.headers["Content-Security-Policy"].startswith("default-src 'self';")
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_the_buses_page_shows_each_unit_and_the_doctors_advice() -> None:
+    async with page(FakeSite(device())) as client:
+        text = await (await client.get("/buses")).text()
+        assert text.count("cabinet") == (await (await client.get("/part/buses")).text()).count("cabinet")
+    assert "unit 9 never answered: check its power." in text
+    assert "99.0 %" in text
+    assert "31 ms" in text
+    assert "Meter &lt;3&gt;" in text
+
+
+async def test_metrics_can_be_scraped() -> None:
+    async with page(FakeSite(device())) as client:
+        answer = await client.get("/metrics")
+        lines = (await answer.text()).splitlines()
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert 'holdfast_device_online{device="Meter",role="grid"} 1.0' in lines
+    unit = 'bus="cabinet",device="Meter <3>",unit="3"'
+    for line in (
+        'holdfast_unit_questions_total{bus="cabinet",device="Meter <3>",outcome="timeout",unit="3"} 6.0',
+        'holdfast_unit_exceptions_total{bus="cabinet",code="2",device="Meter <3>",unit="3"} 5.0',
+        f"holdfast_unit_late_replies_total{{{unit}}} 2.0",
+        "holdfast_records_total 1500.0",
+    ):
+        assert line in lines
+
+
+async def test_the_connection_log_of_a_device_is_served() -> None:
+    async with page(FakeSite(device())) as client:
+        body = await (await client.get("/api/v1/contacts", params={"device": "Meter"})).json()
+        assert (await client.get("/api/v1/contacts", params={"device": "nobody"})).status == 404
+    assert body["contacts"][0]["error"] == "no answer"
