@@ -8,6 +8,9 @@ import tempfile
 from pathlib import Path
 
 from bench import machine, pushed, results
+from bench.clients import measure_clients
+from bench.figures import Figure
+from bench.many import measure_many
 from bench.process import ROOT
 from bench.progress import step
 from bench.report import Report
@@ -22,7 +25,7 @@ def main() -> int:
     facts = machine.describe() | {"load at the start": machine.load()}
     try:
         with tempfile.TemporaryDirectory(prefix="holdfast-bench-", dir=options.state) as state:
-            run = asyncio.run(_measure(Path(state), options.seconds))
+            clients, many, run = asyncio.run(_measure(Path(state), options.seconds))
     except (KeyboardInterrupt, asyncio.CancelledError):
         step("stopped; everything is undone")
         return 130
@@ -31,7 +34,7 @@ def main() -> int:
         return 1
     facts["load at the end"] = machine.load()
     batches = pushed.batches(run.proxy.requests())
-    figures, notes = results.figures(run, batches), results.notes(run, batches)
+    figures, notes = clients + many + results.figures(run, batches), results.notes(run, batches)
     report = Report(options.seconds, run.farm.kind, facts, figures, notes)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(report.json())
@@ -48,13 +51,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _measure(state: Path, seconds: int) -> Measured:
-    """`measure`, which a SIGTERM ends as tidily as Ctrl-C does."""
+async def _measure(state: Path, seconds: int) -> tuple[list[Figure], list[Figure], Measured]:
+    """All subjects, one group after the other; a SIGTERM ends it as tidily as Ctrl-C does."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    return await measure(state, seconds)
+    clients = await measure_clients(state)
+    many = await measure_many(state, max(10, seconds // 4))
+    return clients, many, await measure(state, seconds)
 
 
 if __name__ == "__main__":

@@ -27,19 +27,19 @@ class Farm:
 
 
 @asynccontextmanager
-async def devices(state: Path) -> AsyncIterator[Farm]:
-    """The devices, for as long as the context lasts. Raises RuntimeError where they do not start."""
+async def devices(state: Path, count: int = DEVICES) -> AsyncIterator[Farm]:
+    """`count` devices, for as long as the context lasts. Raises RuntimeError where they do not start."""
     built = _built(state)
-    port = free_ports(DEVICES + 1)
+    port = free_ports(count + 1)
     if built is None:
         started_s = time.time()
         command = python("bench.simulated", "--port", port, "--started-s", started_s)
         async with running("farm", command, state) as child:
-            await listening(child, port + DEVICES - 1)
+            await listening(child, port + count - 1)
             yield Farm("the project's simulator: no ../shared/farm, or no gcc", port, started_s)
         return
-    control = port + DEVICES
-    command = [str(built), "-n", str(DEVICES), "-p", str(port), "-c", str(control)]
+    control = port + count
+    command = [str(built), "-n", str(count), "-p", str(port), "-c", str(control)]
     async with running("farm", command, state) as child:
         await listening(child, control)
         yield Farm("the farm in C", port, await _started_s(control))

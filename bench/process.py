@@ -46,6 +46,13 @@ class Child:
             tail = self._log.read_text(errors="replace").strip().splitlines()[-15:]
             raise RuntimeError(f"{self.name} ended with code {self._process.returncode}:\n" + "\n".join(tail))
 
+    async def ended(self) -> None:
+        """Await its end. Raises RuntimeError where it failed."""
+        await self._process.wait()
+        await self._reading
+        if self._process.returncode:
+            self.check()
+
     async def stop(self) -> None:
         """SIGTERM, and SIGKILL where that does not help; returns when the process has ended."""
         if self._process.returncode is None:

@@ -32,20 +32,28 @@ async def hub(state: Path, port: int) -> AsyncIterator[Child]:
 
 
 @asynccontextmanager
-async def gateway(state: Path, buffer: Path, farm_port: int, page_port: int, hub_port: int) -> AsyncIterator[Child]:
-    """The gateway, its page listening on `page_port`; its files are in `state`, its buffer is `buffer`."""
+async def gateway(
+    state: Path, buffer: Path, farm_port: int, page_port: int, hub_port: int | None, *,
+    devices: int = DEVICES, core: int | None = None,
+) -> AsyncIterator[Child]:  # fmt: skip
+    """The gateway, its page listening on `page_port`; its files are in `state`, its buffer is `buffer`.
+
+    `hub_port` None: it has no hub. `core`: the one processor that it may use.
+    """
     (state / "profiles").mkdir()
     shutil.copy(PROFILE, state / "profiles")
     settings = {
         "site": {"name": NODE},
         "buffer": {"path": str(buffer)},
         "page": {"host": "127.0.0.1", "port": page_port},
-        "hub": {"url": f"http://127.0.0.1:{hub_port}", "node_id": NODE, "secret": SECRET, "push_interval_s": PUSH_S},
-        "buses": [_bus(index, farm_port + index) for index in range(DEVICES)],
+        "buses": [_bus(index, farm_port + index) for index in range(devices)],
     }
-    async with running(
-        "gateway", python(CLI, "run", "--config", _written(state / "site.yaml", settings)), state
-    ) as child:
+    if hub_port is not None:
+        url = f"http://127.0.0.1:{hub_port}"
+        settings["hub"] = {"url": url, "node_id": NODE, "secret": SECRET, "push_interval_s": PUSH_S}
+    pinned = [] if core is None else ["taskset", "-c", str(core)]
+    command = [*pinned, *python(CLI, "run", "--config", _written(state / "site.yaml", settings))]
+    async with running("gateway", command, state) as child:
         await listening(child, page_port)
         yield child
 

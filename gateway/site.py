@@ -88,7 +88,7 @@ class RunningSite:
         self._contacts.append(Contact(self._clock.wall_ms(), device, status, error, response_ms))
 
     async def log_contacts(self) -> None:
-        """Write the connection log: what changed, and every ten minutes how all are; note the loads. Run until cancelled."""
+        """Write the connection log: what changed, and every ten minutes how all are. Run until cancelled."""
         due_s = self._clock.monotonic_s() + CONTACTS_EVERY_S
         while True:
             await asyncio.sleep(CONTACTS_WRITE_S)
