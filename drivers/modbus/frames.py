@@ -64,7 +64,7 @@ def tcp_reply(frame: bytes, request: Request) -> Reply | None:
 
 def find_rtu_reply(inbox: bytes, request: Request) -> Reply | None:
     """The first reply to `request` anywhere in `inbox`, whatever noise or foreign frames stand around it."""
-    function = request.pdu[0]
+    function = request.function
     at = inbox.find(request.unit_id)
     while 0 <= at < len(inbox) - 4:
         size = 0

@@ -38,6 +38,8 @@ class Request(Protocol):
     @property
     def unit_id(self) -> int: ...
     @property
+    def function(self) -> int: ...
+    @property
     def pdu(self) -> bytes: ...
 
     def reply_size(self, pdu: bytes) -> int:
@@ -121,6 +123,7 @@ class WriteMany(_Echoed):
     unit_id: int
     address: int
     words: bytes
+    function = 16
 
     @property
     def pdu(self) -> bytes:
@@ -135,6 +138,7 @@ class WriteCoils(_Echoed):
     unit_id: int
     address: int
     values: tuple[bool, ...]
+    function = 15
 
     @property
     def pdu(self) -> bytes:
@@ -152,6 +156,7 @@ class MaskWrite(_Echoed):
     address: int
     and_mask: int
     or_mask: int
+    function = 22
     echo_bytes = 7
 
     @property
@@ -168,6 +173,7 @@ class ReadWrite:
     count: int
     write_address: int
     words: bytes
+    function = 23
 
     @property
     def pdu(self) -> bytes:
@@ -190,6 +196,7 @@ class ReadFile:
     file: int
     record: int
     count: int  # at most 124
+    function = 20
 
     @property
     def pdu(self) -> bytes:
@@ -216,6 +223,7 @@ class Identify:
     unit_id: int
     level: int = 1
     first: int = 0
+    function = 43
 
     @property
     def pdu(self) -> bytes:
@@ -257,6 +265,10 @@ class Custom:
     pdu: bytes
     reply: bytes
 
+    @property
+    def function(self) -> int:
+        return self.pdu[0]
+
     def reply_size(self, pdu: bytes) -> int:
         return len(self.reply) if self.reply.startswith(pdu[: len(self.reply)]) else 0
 
@@ -266,7 +278,7 @@ class Custom:
 
 def parse_pdu(request: Request, pdu: bytes) -> Reply | None:
     """The reply in `pdu`, an exception too; None where it answers something else."""
-    if len(pdu) == 2 and pdu[0] == request.pdu[0] | 0x80:
+    if len(pdu) == 2 and pdu[0] == request.function | 0x80:
         return Reply(exception=pdu[1])
     return request.reply_in(pdu)
 

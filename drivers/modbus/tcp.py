@@ -55,21 +55,24 @@ class TcpLink(asyncio.Protocol):
         self._asked[transaction] = request, answer
         statistics = self.statistics.unit(unit_id)
         statistics.asked += 1
-        patience = self._patience.setdefault(unit_id, Patience(TCP_FLOOR_S))
+        patience = self._patience.get(unit_id)
+        if patience is None:
+            patience = self._patience[unit_id] = Patience(TCP_FLOOR_S)
         allowed_s = patience.timeout_s(timeout_s)
         begun = loop.time()
         transport.write(tcp_request(transaction, request))
-        timer = loop.call_later(allowed_s, self._expire, transaction, allowed_s)
+        timer = loop.call_at(begun + allowed_s, self._expire, transaction, allowed_s)
         try:
             reply = await answer
         finally:
             timer.cancel()
             self._asked.pop(transaction, None)
-            taken_s = loop.time() - begun
+            ended = loop.time()
+            taken_s = ended - begun
             statistics.busy_s += taken_s
             self.statistics.busy_s += taken_s
         patience.answered(taken_s)
-        self._rests[unit_id] = loop.time()
+        self._rests[unit_id] = ended
         statistics.answered += 1
         statistics.latencies.append(taken_s)
         if reply.exception:

@@ -34,4 +34,7 @@ class BusStatistics:
     busy_s: float = 0
 
     def unit(self, unit_id: int) -> UnitStatistics:
-        return self.units.setdefault(unit_id, UnitStatistics())
+        unit = self.units.get(unit_id)
+        if unit is None:
+            unit = self.units[unit_id] = UnitStatistics()
+        return unit
