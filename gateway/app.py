@@ -10,15 +10,20 @@ from random import Random
 
 from aiohttp import web
 
+from drivers.intake import guard as stamp_guard
+from drivers.intake import shapes
+from drivers.intake.mqtt import Broker, MqttIntake
+from drivers.intake.topics import Topic
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.link import TcpLink
 from drivers.modbus.profile import Profile, parse_profile
 from gateway.buffer.buffer import Buffer
-from gateway.config import BusConfig, Config, load_config, read_text
+from gateway.config import BusConfig, Config, MqttConfig, load_config, read_text
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.core.status import SyncState
+from gateway.intake import Intake
 from gateway.live import Live
 from gateway.polling import BusPoller
 from gateway.profiles import profile_text
@@ -76,7 +81,8 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         sync_state = engine.state if engine else lambda: SyncState(hub="")
         site = RunningSite(config.site.name, buffer, live, clock, sync_state)
         pollers = [_poller(bus, plan, site, live, clock, stack) for bus in config.buses]
-        page = build_app(site, password_sha256=config.page.password_sha256)
+        intake = await _intake(config, site, live, buffer, clock)
+        page = build_app(site, password_sha256=config.page.password_sha256, push=intake)
         address = await stack.enter_async_context(serve(page, config.page.host, config.page.port))
         site.event("gateway_started")
         ready(address)
@@ -85,6 +91,9 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         }
         if engine is not None:
             jobs["sync"] = engine.run()
+        jobs["intake"] = intake.run()
+        if config.mqtt is not None:
+            jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock).run()
         await _run_until(stop, jobs)
 
 
@@ -94,6 +103,21 @@ async def _engine(config: Config, buffer: Buffer, clock: Clock, stack: contextli
     transport = HttpsTransport(config.hub.url, config.hub.node_id, config.hub.secret)
     stack.push_async_callback(transport.close)
     return Engine(buffer, transport, clock, Random(), push_interval_s=config.hub.push_interval_s)
+
+
+async def _intake(config: Config, site: RunningSite, live: Live, buffer: Buffer, clock: Clock) -> Intake:
+    intake = Intake(site, live, buffer, clock, shapes, stamp_guard, config.site.timezone)
+    for device in config.push.devices:
+        intake.add(device)
+    await intake.recall()
+    return intake
+
+
+def _mqtt(config: MqttConfig, folder: Path, intake: Intake, clock: Clock) -> MqttIntake:
+    authorities = folder / config.tls_ca if config.tls_ca else None
+    broker = Broker(config.host, config.port, config.client_id, config.username, config.password, authorities)
+    topics = [Topic(t.topic, t.device, t.metric or "", t.group, t.qos, t.accept_new) for t in config.topics]
+    return MqttIntake(broker, topics, intake, clock, Random())
 
 
 def _poller(

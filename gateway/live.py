@@ -22,7 +22,7 @@ class Live:
         self._versions: dict[str, int] = {}
 
     def add(self, device: str, role: Role, profile: str) -> None:
-        """Show a device that is going to be polled."""
+        """Show a device that is going to be polled, or to send."""
         self._states[device] = DeviceState(device, role, profile, "starting", self._clock.wall_ms())
         self._newest[device] = {}
         self._touch(device)
@@ -48,6 +48,12 @@ class Live:
         """Count polls that were due while the bus was still busy."""
         state = self._states[device]
         self._states[device] = msgspec.structs.replace(state, missed=state.missed + polls)
+
+    def doubted(self, device: str, records: int) -> None:
+        """Say how many records of the device are set aside because their times cannot be right."""
+        if self._states[device].doubtful != records:
+            self._states[device] = msgspec.structs.replace(self._states[device], doubtful=records)
+            self._touch(device)
 
     def _set(self, device: str, presence: Presence, reason: str) -> bool:
         state = self._states[device]

@@ -44,11 +44,19 @@ def device_view(device: DeviceState) -> dict[str, Any]:
         "profile": device.profile,
         "presence": PRESENCE[device.presence],
         "reason": device.reason,
+        "doubtful": doubtful_text(device.doubtful),
         "ts": device.ts,
         "chart": charted,
         "main": main,
         "points": points,
     }
+
+
+def doubtful_text(records: int) -> str:
+    """How many records of a device were set aside; empty for none."""
+    if not records:
+        return ""
+    return f"{number_text(records, '')} record{'s' if records > 1 else ''} with impossible times, set aside"
 
 
 def buffer_text(buffer: BufferState) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.bell import Bell
 from gateway.buffer import reading, sealing
+from gateway.buffer.pushed import PushedStore
 from gateway.core import codec
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
@@ -42,6 +43,7 @@ class Buffer:
         self.error = ""
         self.dropped = 0  # records that came while the disk took nothing and the memory was full
         self.layouts: dict[bytes, Layout] = {}
+        self.pushed = PushedStore(database)
         self.committed = Bell()  # rings with the head once it is on the disk
         self.events_committed = Bell()
         self._database = database

@@ -28,6 +28,13 @@ Role = Literal["grid", "pv", "battery", "load", "meter", "relay", "lock", "other
 Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f/\\]{1,64}$")]
 
 
+BACKFILLED = 1
+"""A bit of `Record.flags`: it came more than 5 minutes after it was measured, as from a device's own log.
+
+It belongs to history and charts; alarms and automation never act on it.
+"""
+
+
 class Quality(StrEnum):
     """What a value is worth."""
 
@@ -91,7 +98,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     layout_id: bytes
     ts: int  # milliseconds since 1970 UTC, when it was measured
     row: bytes
-    flags: int = 0  # 0 to 255; no bit has a meaning yet
+    flags: int = 0  # 0 to 255; BACKFILLED is the one bit that has a meaning
     seq: int = -1  # the order in which the buffer took it; -1 until then
 
 

@@ -21,6 +21,7 @@ class DeviceState(msgspec.Struct, frozen=True):
     ts: int = 0  # when the newest of `readings` was measured
     missed: int = 0  # polls that were due while the bus was still busy, since the start
     readings: tuple[Reading, ...] = ()
+    doubtful: int = 0  # records set aside: their times cannot be right
 
 
 class BufferState(msgspec.Struct, frozen=True):
