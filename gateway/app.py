@@ -83,7 +83,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         pollers = [_poller(bus, plan, site, live, clock, stack) for bus in config.buses]
         intake = await _intake(config, site, live, buffer, clock)
         page = build_app(site, password_sha256=config.page.password_sha256, push=intake)
-        address = await stack.enter_async_context(serve(page, config.page.host, config.page.port))
+        address = await stack.enter_async_context(serve(page, config.page.host, config.page.port, unpack=False))
         site.event("gateway_started")
         ready(address)
         jobs = {"buffer": buffer.run()} | {
@@ -168,9 +168,12 @@ async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serve `app`; yields its address. Raises HoldfastError where the port cannot be had."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+async def serve(app: web.Application, host: str, port: int, *, unpack: bool = True) -> AsyncIterator[str]:
+    """Serve `app`; yields its address. Raises HoldfastError where the port cannot be had.
+
+    `unpack`: aiohttp unpacks bodies by their Content-Encoding; it takes gzip that was cut off for whole.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=unpack)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

@@ -7,7 +7,7 @@ import msgspec
 from gateway.bell import Bell
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
-from gateway.core.model import Layout, Record, Role, readings_of
+from gateway.core.model import Layout, Reading, Record, Role, readings_of
 from gateway.core.status import DeviceState, Presence
 
 
@@ -79,6 +79,11 @@ class Live:
     def _with_readings(self, device: str) -> DeviceState:
         """Readings are decoded here, when somebody looks, not at each poll."""
         taken = self._newest[device].values()
-        readings = tuple(reading for layout, record in taken for reading in readings_of(layout, record))
+        newest: dict[str, tuple[int, Reading]] = {}  # a device that sends may bring one key in several groups
+        for layout, record in taken:
+            for reading in readings_of(layout, record):
+                if reading.key not in newest or record.ts > newest[reading.key][0]:
+                    newest[reading.key] = record.ts, reading
+        readings = tuple(reading for _, reading in newest.values())
         ts = max((record.ts for _, record in taken), default=0)
         return msgspec.structs.replace(self._states[device], ts=ts, readings=readings)

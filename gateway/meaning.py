@@ -4,6 +4,7 @@ Units come out as our own, so that Psum in W and Psum_kW in kW are one quantity.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -63,12 +64,17 @@ class Meaning:
     kind: Kind
 
 
-def meaning(name: str, unit: str, config: KeyConfig | None) -> Meaning:
-    """`unit` is what the device says, empty where it does not; `config` goes before every guess."""
+def meaning(name: str, unit: str, keys: Mapping[str, KeyConfig]) -> Meaning:
+    """`unit` is what the device says, empty where it does not.
+
+    What `keys` has under the name goes before every guess. Under the name without its unit (Psum for Psum_kW) it
+    says key, quantity and kind; unit and scale are then as the name says.
+    """
     key, unit = _parted(name, SPELLINGS.get(unit, unit))
+    config = keys.get(name, keys.get(key))
     word_unit, quantity = _by_words(key)
     ours, factor = OURS.get(unit or word_unit, (unit or word_unit, ONE))
-    if config is not None and (config.unit is not None or config.scale != 1):
+    if config is not None and name in keys and (config.unit is not None or config.scale != 1):
         ours, factor = config.unit if config.unit is not None else unit, Fraction(str(config.scale))
     quantity = QUANTITIES.get(ours, quantity if ours == word_unit else "")
     kind: Kind = "counter" if quantity in COUNTERS else "gauge"

@@ -49,7 +49,7 @@ class PushLayouts:
     def _make(self, pushed: PushedRecord, group: Name) -> tuple[Layout, tuple[tuple[str, Meaning], ...]]:
         by_key: dict[str, tuple[str, Meaning, Point]] = {}
         for name, value in pushed.values.items():
-            meant = meaning(name, pushed.units.get(name, ""), self._keys.get(name))
+            meant = meaning(name, pushed.units.get(name, ""), self._keys)
             if self._is_text(name, value):
                 point = Point(meant.key, TEXT, kind="text")
             else:

@@ -14,7 +14,7 @@ from gateway.core.ration import Ration
 
 PREFIX = "/api/push/"
 ROUTE = PREFIX + "{device}"
-BODY_MAX = 8 * 1024 * 1024  # also when unpacked
+BODY_MAX = 8 * 1024 * 1024
 BODY_S = 60.0
 AT_ONCE = 2  # bodies in memory
 RETRY_AFTER_S = 30
@@ -95,7 +95,7 @@ def _token(request: web.Request) -> str:
 
 
 async def _body(request: web.Request) -> bytes:
-    """The body, unpacked by aiohttp where its Content-Encoding says so. Raises TooLargeError, CodecError."""
+    """The body, packed or not. Raises TooLargeError, CodecError."""
     body = bytearray()
     try:
         async for chunk in request.content.iter_any():

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Any, Protocol
 
 import aiomqtt
 
@@ -72,7 +72,7 @@ class MqttIntake:
         self._random = random
         self._ration = Ration(clock)
         self._tls = _tls(broker.tls_ca)
-        self._connected: bool | None = None
+        self.connected: bool | None = None  # None: not tried yet
         self.refused = 0  # messages that nobody could take: of unknown devices, or unreadable
 
     async def run(self) -> None:
@@ -102,13 +102,13 @@ class MqttIntake:
 
     async def _listen(self, client: aiomqtt.Client) -> None:
         """Take what comes until the connection ends, which raises MqttError; or the disk does, StorageError."""
-        granted = await client.subscribe([(topic.filter, topic.qos) for topic in self._topics])
+        granted: Sequence[Any] = await client.subscribe([(topic.filter, topic.qos) for topic in self._topics])
         for topic, code in zip(self._topics, granted, strict=True):
             if getattr(code, "value", code) >= SUBSCRIPTION_REFUSED:
                 log.warning("broker refuses subscription", extra={"topic": topic.filter})
-        if self._connected is not True:
+        if self.connected is not True:
             log.info("broker connected", extra={"broker": self._broker.host})
-        self._connected = True
+        self.connected = True
         async for first in client.messages:
             messages = [first]
             while len(client.messages) and len(messages) < AT_ONCE:
@@ -150,9 +150,9 @@ class MqttIntake:
             log.warning("message refused", extra={"topic": topic[:200], "why": why, "suppressed": suppressed})
 
     def _away(self, why: str) -> None:
-        if self._connected is not False:
+        if self.connected is not False:
             log.warning("broker away", extra={"broker": self._broker.host, "why": why})
-        self._connected = False
+        self.connected = False
 
 
 def _tls(authorities: Path | None) -> ssl.SSLContext | None:
