@@ -12,8 +12,6 @@ from aiohttp import web
 
 from drivers.intake import guard as stamp_guard
 from drivers.intake import shapes
-from drivers.intake.mqtt import Broker, MqttIntake
-from drivers.intake.topics import Topic
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.link import TcpLink
 from drivers.modbus.profile import Profile, parse_profile
@@ -93,7 +91,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
             jobs["sync"] = engine.run()
         jobs["intake"] = intake.run()
         if config.mqtt is not None:
-            jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock).run()
+            jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)
         await _run_until(stop, jobs)
 
 
@@ -113,11 +111,15 @@ async def _intake(config: Config, site: RunningSite, live: Live, buffer: Buffer,
     return intake
 
 
-def _mqtt(config: MqttConfig, folder: Path, intake: Intake, clock: Clock) -> MqttIntake:
+def _mqtt(config: MqttConfig, folder: Path, intake: Intake, clock: Clock) -> Coroutine[None, None, None]:
+    """Raises ConfigError where the broker's certificates cannot be used."""
+    from drivers.intake.mqtt import Broker, MqttIntake  # brings aiomqtt, which few gateways need
+    from drivers.intake.topics import Topic
+
     authorities = folder / config.tls_ca if config.tls_ca else None
     broker = Broker(config.host, config.port, config.client_id, config.username, config.password, authorities)
     topics = [Topic(t.topic, t.device, t.metric or "", t.group, t.qos, t.accept_new) for t in config.topics]
-    return MqttIntake(broker, topics, intake, clock, Random())
+    return MqttIntake(broker, topics, intake, clock, Random()).run()
 
 
 def _poller(

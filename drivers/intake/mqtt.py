@@ -21,7 +21,6 @@ from gateway.core.errors import CodecError, ConfigError, StorageError
 from gateway.core.pushed import Parcel, Parsed
 from gateway.core.ration import Ration
 
-PAUSE_MAX_S = 60.0
 FULL_PAUSES = 4  # as after so many failures, where the disk takes nothing
 SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1, 3.9.3
 AT_ONCE = 200  # messages that go into one commit
@@ -63,13 +62,15 @@ class MqttIntake:
     """One broker's messages."""
 
     def __init__(
-        self, broker: Broker, topics: Sequence[Topic], sink: MessageSink, clock: Clock, random: Random
-    ) -> None:
+        self, broker: Broker, topics: Sequence[Topic], sink: MessageSink, clock: Clock, random: Random,
+        *, pause_max_s: float = 60,
+    ) -> None:  # fmt: skip
         """Raises ConfigError where the file of certificates cannot be used."""
         self._broker = broker
         self._topics = topics
         self._sink = sink
         self._random = random
+        self._pause_max_s = pause_max_s
         self._ration = Ration(clock)
         self._tls = _tls(broker.tls_ca)
         self.connected: bool | None = None  # None: not tried yet
@@ -88,7 +89,7 @@ class MqttIntake:
             except StorageError:  # the buffer says so itself; the broker gives again what we did not acknowledge
                 failures = FULL_PAUSES
             failures = min(failures + 1, 10)
-            await asyncio.sleep(self._random.uniform(0.5, 1) * min(PAUSE_MAX_S, 2.0 ** (failures - 1)))
+            await asyncio.sleep(self._random.uniform(0.5, 1) * min(self._pause_max_s, 2.0 ** (failures - 1)))
 
     def _client(self) -> aiomqtt.Client:
         broker = self._broker

@@ -55,7 +55,8 @@ async def listening(
     broker: Mosquitto, sink: MessageSink, topics: Sequence[Topic] = TOPICS
 ) -> AsyncIterator[MqttIntake]:
     """Our side; cancelled with the block, as when the gateway is stopped."""
-    intake = MqttIntake(Broker("127.0.0.1", broker.port, "gateway"), topics, sink, HandClock(), Random(1))
+    where = Broker("127.0.0.1", broker.port, "gateway")
+    intake = MqttIntake(where, topics, sink, HandClock(), Random(1), pause_max_s=0.1)
     task = asyncio.create_task(intake.run())
     try:
         await until(lambda: intake.connected or task.done())
