@@ -71,6 +71,8 @@ async def test_two_that_send_the_same_at_the_same_moment_are_one(tmp_path: Path)
         answers = await asyncio.gather(*(gateway.push(body(NOW)) for _ in range(5)))
         assert sorted(answer.accepted for answer in answers) == [0, 0, 0, 0, 1]
         assert len(await gateway.kept()) == 1
+        answers = await asyncio.gather(*(gateway.push(body(7)) for _ in range(5)))
+        assert sum(answer.doubtful for answer in answers) == gateway.state().doubtful == 1
 
 
 @pytest.mark.P3
@@ -132,6 +134,15 @@ async def test_a_value_that_comes_alone_makes_up_a_group_of_its_own(tmp_path: Pa
         for key, value in (("power", 1), ("voltage", 230), ("state", "on")):
             await gateway.push(json.dumps({"ts": NOW, "values": {key: value}}))
         assert [(r.key, r.value) for r in gateway.state().readings] == [("power", 1), ("voltage", 230), ("state", "on")]
+
+
+async def test_a_key_that_comes_alone_and_with_others_is_shown_once_and_newest(tmp_path: Path) -> None:
+    async with side(tmp_path) as gateway:
+        for ts, values in ((2, {"power": 2, "voltage": 230}), (1, {"power": 1}), (3, {"power": 3})):
+            await gateway.push(json.dumps({"ts": NOW + ts, "values": values}))
+            shown = {reading.key: reading.value for reading in gateway.state().readings}
+            assert shown == {"power": max(ts, 2), "voltage": 230}
+            assert len(gateway.state().readings) == 2
 
 
 async def test_a_device_that_sends_ever_new_names_is_stopped(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.intake.parts import NOW, HandClock, side
 
 TOPICS = [Topic("homesync/{home}/nodes/{node}/telemetry/{metric}", "{node}"), Topic("new/{node}/state", "{node}")]
 NODE = "homesync/h/nodes/node1/telemetry/"
-PATIENCE_S = 20
+PATIENCE_S = 10
 
 
 class Taker:
