@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
 from random import Random
@@ -12,18 +12,17 @@ from aiohttp import web
 
 from drivers.intake import guard as stamp_guard
 from drivers.intake import shapes
-from drivers.modbus.device import ModbusDevice
-from drivers.modbus.link import TcpLink
 from drivers.modbus.profile import Profile, parse_profile
+from gateway import linkwatch
 from gateway.buffer.buffer import Buffer
-from gateway.config import BusConfig, Config, MqttConfig, load_config, read_text
+from gateway.buses import Bus, build_bus
+from gateway.config import Config, MqttConfig, load_config, read_text
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.core.status import SyncState
 from gateway.intake import Intake
 from gateway.live import Live
-from gateway.polling import BusPoller
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
 from local_ui import guard
@@ -78,21 +77,28 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
         site = RunningSite(config.site.name, buffer, live, clock, sync_state)
-        pollers = [_poller(bus, plan, site, live, clock, stack) for bus in config.buses]
+        buses = [build_bus(bus, plan.profiles, site, clock, buffer.notebook, stack) for bus in config.buses]
+        for bus in buses:
+            site.add_bus(bus.watch, bus.devices)
         intake = await _intake(config, site, live, buffer, clock)
         page = build_app(site, password_sha256=config.page.password_sha256, push=intake)
         address = await stack.enter_async_context(serve(page, config.page.host, config.page.port, unpack=False))
         site.event("gateway_started")
         ready(address)
-        jobs = {"buffer": buffer.run()} | {
-            f"bus {bus.name}": p.run() for bus, p in zip(config.buses, pollers, strict=True)
-        }
+        jobs = {"buffer": buffer.run(), "contacts": site.log_contacts()}
+        jobs["links"] = linkwatch.watch(lambda: _wake(buses))
+        jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if engine is not None:
             jobs["sync"] = engine.run()
         jobs["intake"] = intake.run()
         if config.mqtt is not None:
             jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)
         await _run_until(stop, jobs)
+
+
+def _wake(buses: Iterable[Bus]) -> None:
+    for bus in buses:
+        bus.poller.wake()
 
 
 async def _engine(config: Config, buffer: Buffer, clock: Clock, stack: contextlib.AsyncExitStack) -> Engine | None:
@@ -120,24 +126,6 @@ def _mqtt(config: MqttConfig, folder: Path, intake: Intake, clock: Clock) -> Cor
     broker = Broker(config.host, config.port, config.client_id, config.username, config.password, authorities)
     topics = [Topic(t.topic, t.device, t.metric or "", t.group, t.qos, t.accept_new) for t in config.topics]
     return MqttIntake(broker, topics, intake, clock, Random()).run()
-
-
-def _poller(
-    bus: BusConfig, plan: Plan, site: RunningSite, live: Live, clock: Clock, stack: contextlib.AsyncExitStack
-) -> BusPoller:
-    host, _, port = bus.tcp.rpartition(":")
-    settle_s = max(plan.profiles[device.profile].link.settle_s for device in bus.devices)
-    link = TcpLink(host.strip("[]"), int(port), bus.framing, settle_s=settle_s)
-    stack.push_async_callback(link.close)
-    devices = []
-    for entry in bus.devices:
-        device = ModbusDevice(
-            entry.name, entry.profile, plan.profiles[entry.profile], link, clock,
-            role=entry.role, unit_id=entry.unit_id, poll_s=entry.poll_s,
-        )  # fmt: skip
-        live.add(device.name, device.role, device.profile_name)
-        devices.append(device)
-    return BusPoller(devices, site, clock)
 
 
 def load_hub_config(path: Path) -> HubConfig:

@@ -59,9 +59,16 @@ class DeviceConfig(_Checked, frozen=True, kw_only=True):
 
 
 class BusConfig(_Checked, frozen=True, kw_only=True):
+    """One entry of `buses:`; exactly one of `tcp`, `udp` and `serial` says where it is."""
+
     name: Name
-    tcp: Endpoint
-    framing: Literal["tcp", "rtu"] = "tcp"  # rtu: a converter that passes RTU frames through
+    tcp: Endpoint | None = None
+    udp: Endpoint | None = None  # GoodWe's port 8899
+    serial: Annotated[str, msgspec.Meta(min_length=1)] | None = None  # best by the name in /dev/serial/by-id
+    framing: Literal["tcp", "rtu"] = "tcp"  # of `tcp`; rtu: a converter that passes RTU frames through
+    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = None  # else the first profile's
+    parity: Literal["none", "even", "odd"] | None = None
+    stop_bits: Literal[1, 2] | None = None
     devices: Annotated[tuple[DeviceConfig, ...], msgspec.Meta(min_length=1)]
 
 
@@ -156,13 +163,16 @@ def _check_names(config: Config, merged: document.Document) -> None:
     seen: dict[str, str] = {}
     endpoints: dict[str, str] = {}
     for b, bus in enumerate(config.buses):
-        place = merged.place_of(("buses", b, "tcp"))
-        if bus.tcp in endpoints:
+        place = merged.place_of(("buses", b))
+        given = [where for where in (bus.tcp, bus.udp, bus.serial) if where is not None]
+        if len(given) != 1:
+            raise ConfigError(f"{place}: buses[{b}]: expected exactly one of tcp, udp and serial")
+        if given[0] in endpoints:
             raise ConfigError(
-                f"{place}: buses[{b}].tcp: {bus.tcp} is the endpoint of {endpoints[bus.tcp]} already",
-                hint="put devices that share an endpoint on one bus",
+                f"{place}: buses[{b}]: {given[0]} is the place of {endpoints[given[0]]} already",
+                hint="put devices that share an endpoint or a port on one bus",
             )
-        endpoints[bus.tcp] = bus.name
+        endpoints[given[0]] = bus.name
         for what, name, path in [(f"buses[{b}].name", f"bus {bus.name}", ("buses", b))] + [
             (f"buses[{b}].devices[{d}].name", f"device {device.name}", ("buses", b, "devices", d))
             for d, device in enumerate(bus.devices)

@@ -21,9 +21,10 @@ class Live:
         self._newest: dict[str, dict[str, tuple[Layout, Record]]] = {}  # by device and group
         self._versions: dict[str, int] = {}
 
-    def add(self, device: str, role: Role, profile: str) -> None:
+    def add(self, device: str, role: Role, profile: str, *, bus: str = "", unit_id: int = -1) -> None:
         """Show a device that is going to be polled, or to send."""
-        self._states[device] = DeviceState(device, role, profile, "starting", self._clock.wall_ms())
+        since = self._clock.wall_ms()
+        self._states[device] = DeviceState(device, role, profile, "starting", since, bus=bus, unit_id=unit_id)
         self._newest[device] = {}
         self._touch(device)
 

@@ -1,27 +1,32 @@
-"""One task owns a bus: it polls each group of each device when it is due, and probes what is dead.
+"""One task owns a bus: commands first, then the polls that are due, then probes of what is dead.
 
-A device that failed twice in a row is offline. It is then probed with growing pauses, and all
-probes of a bus together take at most a tenth of its time (P7): after one that took t, none starts
-for 9 t.
+A device whose first group failed twice in a row is offline. It is then probed with growing pauses.
+`turns.py` decides who goes first; a slow or dead device costs its neighbours at most a tenth of the
+bus's time (P7).
 """
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
 
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
 from gateway.core.model import Layout, Record
 from gateway.schedule import missed, next_due_ms
+from gateway.turns import Turn, choose
 
+T = TypeVar("T")
 FAILURES_TO_OFFLINE = 2
-PROBE_PAUSE_MAX_S = 60.0
-PROBE_SHARE = 0.1
-PROBE_PATIENCE_S = 10.0  # on a bus that is never idle, a probe that waited longer goes first
+PROBE_PAUSE_MAX_S = 30.0
+CLOCK_STEP_S = 0.5  # wall time that goes on so much more or less than it should was set
+STEP_PAUSE_S = 30.0  # until a background job that had nothing to do is asked again
 
 log = logging.getLogger(__name__)
+Step = Callable[[], Awaitable[bool]]
+"""A piece of background work on the bus; whether there is more to do at once."""
 
 
 class Device(Protocol):
@@ -49,16 +54,6 @@ class PollSink(Protocol):
 
 
 @dataclass(slots=True)
-class _Slot:
-    """A group of a device, and when it is due next."""
-
-    device: Device
-    group: str
-    every_ms: int
-    due_ms: int
-
-
-@dataclass(slots=True)
 class _Health:
     """How a device has answered lately."""
 
@@ -67,93 +62,180 @@ class _Health:
     probe_at_s: float = 0  # monotonic
 
 
+@dataclass(slots=True)
+class _Slot:
+    """A group of a device, and when it is due next."""
+
+    device: Device
+    group: str
+    every_ms: int
+    health: _Health
+    turn: Turn
+    due_ms: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        return self.group == next(iter(self.device.intervals))
+
+
+@dataclass(slots=True)
+class _Background:
+    """A job that runs when nothing else wants the bus."""
+
+    step: Step
+    turn: Turn = field(default_factory=lambda: Turn("background", 0))
+
+
 class BusPoller:
     """Polls the devices of one bus."""
 
     def __init__(self, devices: Sequence[Device], sink: PollSink, clock: Clock) -> None:
         self._sink = sink
         self._clock = clock
+        self._health = {device.name: _Health() for device in devices}
         self._slots = [
-            _Slot(device, group, round(every_s * 1000), 0)
+            _Slot(device, group, round(every_s * 1000), self._health[device.name], Turn(device.name, 0))
             for device in devices
             for group, every_s in device.intervals.items()
         ]
-        self._health = {device.name: _Health() for device in devices}
-        self._next_probe_s = 0.0
+        self._probing = Turn("probes", 0, probe=True)  # all probes of the bus share one tenth
+        self._background: list[_Background] = []
+        self._commands: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = []
+        self._woken = asyncio.Event()
+        self._clock_offset_s = self._offset_s()
 
     async def run(self) -> None:
         """Poll for ever. Run until cancelled."""
         while True:
-            slot = await self._due()
-            health = self._health[slot.device.name]
-            begun_s = self._clock.monotonic_s()
-            answered = await self._poll(slot, health)
-            if not answered and health.offline:
-                self._put_off_probes(health, self._clock.monotonic_s() - begun_s)
-            now_ms = self._clock.wall_ms()
-            if answered and slot.due_ms and (late := missed(slot.due_ms, slot.every_ms, now_ms)):
-                self._sink.missed(slot.device.name, late)
-            slot.due_ms = next_due_ms(slot.due_ms, slot.every_ms, now_ms)
+            while self._commands:
+                await self._command(*self._commands.pop(0))
+            self._watch_clock()
+            work, wait_s = self._next()
+            if isinstance(work, _Slot):
+                await self._take_turn(work)
+            elif work is not None:
+                await self._run_step(work)
+            else:
+                self._woken.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(wait_s):
+                        await self._woken.wait()
 
-    async def _due(self) -> _Slot:
-        """The next slot to poll, when its time has come; devices that answer go before probes, but not for ever."""
-        while True:
-            now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
-            waits = [
-                (self._wait_s(slot, now_ms, now_s), self._health[slot.device.name].offline, slot)
-                for slot in self._slots
-            ]
-            ready = [
-                (offline and wait_s > -PROBE_PATIENCE_S, slot.due_ms, slot)
-                for wait_s, offline, slot in waits
-                if wait_s <= 0
-            ]
-            if ready:
-                return min(ready, key=lambda entry: entry[:2])[2]
-            await asyncio.sleep(min(wait_s for wait_s, _, _ in waits))
+    async def first(self, job: Callable[[], Awaitable[T]]) -> T:
+        """Run `job` on the bus before anything else that waits; for commands. Raises what the job raises."""
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self._commands.append((job, done))
+        self._woken.set()
+        return await done
 
-    def _wait_s(self, slot: _Slot, now_ms: int, now_s: float) -> float:
-        health = self._health[slot.device.name]
-        if health.offline:
-            is_probe = slot.group == next(iter(slot.device.intervals))
-            return max(health.probe_at_s, self._next_probe_s) - now_s if is_probe else PROBE_PAUSE_MAX_S
-        wait_ms = slot.due_ms - now_ms
-        if wait_ms > slot.every_ms:  # the clock was set back
-            slot.due_ms = next_due_ms(slot.due_ms, slot.every_ms, now_ms)
-            wait_ms = slot.due_ms - now_ms
-        return wait_ms / 1000
+    def aside(self, step: Step) -> None:
+        """Run `step` again and again while nothing else wants the bus."""
+        self._background.append(_Background(step))
+        self._woken.set()
 
-    async def _poll(self, slot: _Slot, health: _Health) -> bool:
+    def wake(self) -> None:
+        """Probe what is dead at once: the network or an adapter is back."""
+        for health in self._health.values():
+            health.probe_at_s = 0
+        self._probing.took_s = 0
+        self._woken.set()
+
+    async def _command(self, job: Callable[[], Awaitable[Any]], done: asyncio.Future[Any]) -> None:
+        if done.cancelled():  # whoever asked has gone: a command is not done for nobody
+            return
+        try:
+            result = await job()
+        except asyncio.CancelledError:
+            done.cancel()
+            raise
+        except Exception as error:  # the asker's to handle; the bus goes on
+            if not done.done():
+                done.set_exception(error)
+        else:
+            if not done.done():
+                done.set_result(result)
+
+    def _next(self) -> tuple[_Slot | _Background | None, float]:
+        """What has the next turn; where nothing has, how long to wait."""
+        now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
+        by_turn = {id(work.turn): work for work in self._wanting(now_ms, now_s)}
+        alone = len(self._health) == 1 or all(health.offline for health in self._health.values())
+        turn, wait_s = choose((work.turn for work in by_turn.values()), now_s, alone=alone)
+        return (None if turn is None else by_turn[id(turn)]), wait_s
+
+    def _wanting(self, now_ms: int, now_s: float) -> Iterator[_Slot | _Background]:
+        for slot in self._slots:
+            turn, health = slot.turn, slot.health
+            turn.probe = health.offline
+            if not health.offline:
+                turn.due_s = now_s + (slot.due_ms - now_ms) / 1000
+                yield slot
+            elif slot.is_first:
+                turn.due_s = health.probe_at_s
+                turn.took_s, turn.ended_s = self._probing.took_s, self._probing.ended_s
+                yield slot
+        yield from self._background
+
+    async def _take_turn(self, slot: _Slot) -> None:
+        was_offline = slot.health.offline
+        begun_s = self._clock.monotonic_s()
+        answered = await self._poll(slot)
+        now_s, now_ms = self._clock.monotonic_s(), self._clock.wall_ms()
+        slot.turn.took_s, slot.turn.ended_s = now_s - begun_s, now_s
+        if slot.health.offline:
+            self._probing.took_s, self._probing.ended_s = now_s - begun_s, now_s
+            pause_s = 2.0 ** min(slot.health.failures - FAILURES_TO_OFFLINE, 10)
+            slot.health.probe_at_s = now_s + min(PROBE_PAUSE_MAX_S, pause_s)
+        if self._watch_clock():
+            return
+        if answered and slot.due_ms and not was_offline and (late := missed(slot.due_ms, slot.every_ms, now_ms)):
+            self._sink.missed(slot.device.name, late)
+        slot.due_ms = next_due_ms(slot.due_ms, slot.every_ms, now_ms)
+
+    async def _run_step(self, work: _Background) -> None:
+        begun_s = self._clock.monotonic_s()
+        more = False
+        try:
+            more = await work.step()
+        except DeviceError as error:
+            log.info("background work put off", extra={"why": str(error)})
+        except Exception:  # the bulkhead, as for polls
+            log.exception("background work failed")
+        now_s = self._clock.monotonic_s()
+        work.turn.took_s, work.turn.ended_s = now_s - begun_s, now_s
+        work.turn.due_s = now_s if more else now_s + STEP_PAUSE_S
+
+    async def _poll(self, slot: _Slot) -> bool:
         """Read the slot's group and tell the sink; whether the device answered."""
         name = slot.device.name
         try:
             taken = await slot.device.read(slot.group)
         except DeviceError as error:
-            self._failed(name, health, error)
+            self._failed(slot, error)
             return False
         except Exception as error:  # the bulkhead: a driver's bug must not silence its neighbours
             log.exception("driver failed", extra={"device": name})
-            self._failed(name, health, DeviceError(f"the driver failed: {error!r}", hint="report this, with the log"))
+            self._failed(slot, DeviceError(f"the driver failed: {error!r}", hint="report this, with the log"))
             return False
-        health.failures = 0
-        if health.offline:
-            health.offline = False
+        if slot.is_first:
+            slot.health.failures = 0
+        if slot.health.offline:
+            slot.health.offline = False
             self._resume(name)
         self._sink.found(name)
         if taken is not None:
             self._sink.took(*taken)
         return True
 
-    def _failed(self, name: str, health: _Health, error: DeviceError) -> None:
-        health.failures += 1
-        if health.failures >= FAILURES_TO_OFFLINE:
-            health.offline = True
-            self._sink.lost(name, error)
-
-    def _put_off_probes(self, health: _Health, took_s: float) -> None:
-        now_s = self._clock.monotonic_s()
-        self._next_probe_s = now_s + took_s * (1 / PROBE_SHARE - 1)
-        health.probe_at_s = now_s + min(PROBE_PAUSE_MAX_S, 2.0 ** min(health.failures - FAILURES_TO_OFFLINE, 10))
+    def _failed(self, slot: _Slot, error: DeviceError) -> None:
+        """Count it where it is the first group: one that fails beside it says nothing about the device."""
+        if not slot.is_first:
+            log.info("group not read", extra={"device": slot.device.name, "group": slot.group, "why": str(error)})
+            return
+        slot.health.failures += 1
+        if slot.health.failures >= FAILURES_TO_OFFLINE:
+            slot.health.offline = True
+            self._sink.lost(slot.device.name, error)
 
     def _resume(self, name: str) -> None:
         """Poll a device that is back from now on, without what it missed."""
@@ -161,3 +243,17 @@ class BusPoller:
         for slot in self._slots:
             if slot.device.name == name:
                 slot.due_ms = next_due_ms(now_ms, slot.every_ms, now_ms)
+
+    def _watch_clock(self) -> bool:
+        """Where the wall clock was set, take up the grid of the new time: nothing was missed. Whether it was."""
+        offset_s = self._offset_s()
+        if abs(offset_s - self._clock_offset_s) < CLOCK_STEP_S:
+            return False
+        self._clock_offset_s = offset_s
+        now_ms = self._clock.wall_ms()
+        for slot in self._slots:
+            slot.due_ms = next_due_ms(now_ms, slot.every_ms, now_ms)
+        return True
+
+    def _offset_s(self) -> float:
+        return self._clock.wall_ms() / 1000 - self._clock.monotonic_s()

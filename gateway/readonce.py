@@ -1,43 +1,38 @@
 """`holdfast read`: one device, read once, for an installer who wants to see that it answers."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import click
 
 from drivers.modbus.device import ModbusDevice
-from drivers.modbus.link import TcpLink
+from drivers.modbus.links import Place, host_and_port, link_to
 from drivers.modbus.points import PointReading
 from gateway.app import load_profile
 from gateway.core.clock import SystemClock
-from gateway.core.errors import ConfigError
 
 
-async def read_once(profile_name: str, endpoint: str, unit_id: int | None, framing: str) -> dict[str, object]:
+async def read_once(profile_name: str, place: Place, unit_id: int | None) -> dict[str, object]:
     """{"profile", "device": {...}, "points": [{"key", "value", "unit", "quality", "table", "register", "raw"}]}.
 
     Registers are as on the wire; a value that is missing is null; SunSpec's points have `model` and
     `path` too. Raises ConfigError for a wrong address or profile, DeviceError without an answer.
     """
-    profile = load_profile(profile_name)
-    host, port = _endpoint(endpoint, profile.link.port)
-    link = TcpLink(host, port, framing, settle_s=profile.link.settle_s)
+    profile = load_profile(profile_name, Path.cwd())
+    if place.tcp:
+        host, port = host_and_port(place.tcp, profile.link.port)
+        place = replace(place, tcp=f"{host}:{port}" if ":" not in host else f"[{host}]:{port}")
+    channel = place.channel()
+    link = link_to(channel, rtu=place.is_rtu, wants=profile.link)
     unit_id = profile.link.unit_id if unit_id is None else unit_id
-    device = ModbusDevice(f"{host}:{port}", profile_name, profile, link, SystemClock(), unit_id=unit_id)
+    device = ModbusDevice(channel.name, profile_name, profile, link, SystemClock(), unit_id=unit_id)
     try:
         readings = await device.read_points()
     finally:
         await link.close()
-    about = {"make": profile.make, "model": profile.model, "tcp": f"{host}:{port}", "unit_id": unit_id}
+    about = {"make": profile.make, "model": profile.model, "where": channel.name, "unit_id": unit_id}
     return {"profile": profile_name, "device": about, "points": [_point(reading) for reading in readings]}
-
-
-def _endpoint(endpoint: str, default_port: int) -> tuple[str, int]:
-    host, colon, port = endpoint.rpartition(":")
-    if not colon or endpoint.endswith("]"):
-        return endpoint.strip("[]"), default_port
-    if not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConfigError(f"--tcp: {endpoint}: expected HOST or HOST:PORT")
-    return host.strip("[]"), int(port)
 
 
 def _point(reading: PointReading) -> dict[str, object]:

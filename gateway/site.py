@@ -3,20 +3,39 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
 
 from gateway import __version__
 from gateway.buffer.buffer import Buffer
+from gateway.busstate import BusWatch
 from gateway.core.clock import Clock
-from gateway.core.errors import DeviceError
-from gateway.core.model import Event, Layout, Record
-from gateway.core.status import HistoryRow, SiteState, SyncState
+from gateway.core.errors import DeviceError, StorageError
+from gateway.core.model import Event, Layout, Record, Role
+from gateway.core.status import Contact, DeviceState, HistoryRow, SiteState, SyncState
 from gateway.live import Live
 
+CONTACTS_EVERY_S = 600.0
+CONTACTS_WRITE_S = 5.0  # a burst of changes is one write
+CONTACTS_MAX = 1000  # kept while the disk takes nothing
 REPEAT_S = 5  # buffer and sync change without a device, too
 COALESCE_S = 0.05  # changes within this go to the page as one; the buses poll at the same instants
 
 log = logging.getLogger(__name__)
+
+
+class Polled(Protocol):
+    """A device on a bus, as the site shows it."""
+
+    name: str
+    role: Role
+    profile_name: str
+    unit_id: int
+
+    @property
+    def why_missing(self) -> Mapping[str, str]: ...
 
 
 class RunningSite:
@@ -30,6 +49,16 @@ class RunningSite:
         self._live = live
         self._clock = clock
         self._sync_state = sync_state
+        self._buses: list[BusWatch] = []
+        self._polled: dict[str, tuple[Polled, BusWatch]] = {}
+        self._contacts: list[Contact] = []
+
+    def add_bus(self, watch: BusWatch, devices: Sequence[Polled]) -> None:
+        """Show a bus and its devices."""
+        self._buses.append(watch)
+        for device in devices:
+            self._live.add(device.name, device.role, device.profile_name, bus=watch.name, unit_id=device.unit_id)
+            self._polled[device.name] = device, watch
 
     def took(self, layout: Layout, record: Record) -> None:
         self._buffer.put(layout, [record])
@@ -41,15 +70,46 @@ class RunningSite:
     def lost(self, device: str, error: DeviceError) -> None:
         if self._live.lost(device, error):
             log.warning("device offline", extra={"device": device, "why": str(error)})
+            self._contact(device, "offline", str(error))
             self.event("device_offline", device, str(error))
 
     def found(self, device: str) -> None:
         if self._live.found(device):
             log.info("device online", extra={"device": device})
+            self._contact(device, "online")
             self.event("device_online", device)
 
     def event(self, kind: str, device: str = "", detail: str = "") -> None:
         self._buffer.put_event(Event(self._clock.wall_ms(), kind, device, detail))
+
+    def _contact(self, device: str, status: str, error: str = "") -> None:
+        polled, watch = self._polled.get(device, (None, None))
+        response_ms = None if polled is None or watch is None else watch.response_ms(polled.unit_id)
+        self._contacts.append(Contact(self._clock.wall_ms(), device, status, error, response_ms))
+
+    async def log_contacts(self) -> None:
+        """Write the connection log: what changed, and every ten minutes how all are. Run until cancelled."""
+        due_s = self._clock.monotonic_s() + CONTACTS_EVERY_S
+        while True:
+            await asyncio.sleep(CONTACTS_WRITE_S)
+            if self._clock.monotonic_s() >= due_s:
+                due_s += CONTACTS_EVERY_S
+                for state in self._live.devices():
+                    if state.name in self._polled and state.presence != "starting":
+                        self._contact(state.name, state.presence, state.reason)
+            if self._contacts:
+                contacts, self._contacts = self._contacts[-CONTACTS_MAX:], []
+                try:
+                    await self._buffer.notebook.log_contacts(contacts)
+                except StorageError as error:
+                    self._contacts = contacts + self._contacts
+                    log.warning("connection log not written", extra={"why": str(error)})
+
+    async def contacts(self, device: str) -> list[Contact]:
+        """See `local_ui.site.Site`."""
+        if device not in self._polled:
+            raise KeyError(f"there is no device {device}")
+        return await self._buffer.notebook.contacts(device)
 
     def state(self) -> SiteState:
         """See `local_ui.site.Site`."""
@@ -71,9 +131,16 @@ class RunningSite:
 
     def _state_since(self, version: int) -> SiteState:
         return SiteState(
-            site=self._name, version=__version__, now=self._clock.wall_ms(), devices=self._live.devices(version),
-            buffer=self._buffer.state(), sync=self._sync_state(),
+            site=self._name, version=__version__, now=self._clock.wall_ms(),
+            devices=tuple(map(self._with_reasons, self._live.devices(version))),
+            buffer=self._buffer.state(), sync=self._sync_state(), buses=tuple(bus.state() for bus in self._buses),
         )  # fmt: skip
+
+    def _with_reasons(self, state: DeviceState) -> DeviceState:
+        polled = self._polled.get(state.name)
+        if polled is None or not (reasons := polled[0].why_missing):
+            return state
+        return msgspec.structs.replace(state, why_missing=dict(reasons))
 
     async def history(self, device: str, key: str, since_ms: int) -> list[HistoryRow]:
         """See `local_ui.site.Site`."""

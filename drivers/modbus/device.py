@@ -1,12 +1,16 @@
 """A Modbus device: a profile on a bus, read group by group."""
 
-from collections.abc import Mapping
+import asyncio
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from drivers.modbus.planner import Block, plan_blocks
 from drivers.modbus.points import LocatedPoint, PlacedPoint, PointReading, decode_point, locate, place_points
 from drivers.modbus.profile import Profile
-from drivers.modbus.requests import EXCEPTIONS, FUNCTIONS, Read, Reply
+from drivers.modbus.refusals import RECHECK_S, REFUSED, Memory, NoMemory, halve
+from drivers.modbus.requests import EXCEPTIONS, FUNCTIONS, Read, Reply, Request
 from drivers.modbus.sunspec import place_models, walk
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
@@ -21,25 +25,34 @@ class Link(Protocol):
 
     name: str
 
-    async def ask(self, request: Read, timeout_s: float) -> Reply: ...
+    async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply: ...
 
 
 class ModbusDevice:
-    """One device; the task that owns the bus calls `read` for each group when it is due."""
+    """One device; the task that owns the bus calls `read` for each group when it is due.
+
+    `gap` is how many unused registers are worth reading over on this bus, unless the profile says.
+    """
 
     def __init__(
         self, name: str, profile_name: str, profile: Profile, link: Link, clock: Clock, *,
         role: Role | None = None, unit_id: int | None = None, poll_s: float = 5,
+        gap: int | None = None, memory: Memory | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.profile_name = profile_name
         self.role: Role = role or profile.role
         self.intervals: Mapping[str, float] = {LIVE: poll_s} | {g: spec.every_s for g, spec in profile.groups.items()}
-        self._profile = profile
+        self.unit_id = profile.link.unit_id if unit_id is None else unit_id
+        self.profile = profile
         self._link = link
         self._clock = clock
-        self._unit_id = profile.link.unit_id if unit_id is None else unit_id
+        self._gap = gap if gap is not None and profile.link.gap_max is None else profile.link.gap
+        self._memory = memory or NoMemory()
+        self._points: tuple[PlacedPoint, ...] = ()
         self._groups: dict[str, _Group] = {}
+        self._refused: dict[Block, int] = {}  # exception by range
+        self._recheck_at_s = 0.0
 
     async def read(self, group: str) -> tuple[Layout, Record] | None:
         """Read one group once; None where the device has no point in it.
@@ -57,67 +70,173 @@ class ModbusDevice:
         """Read every point once, in the order of the profile's groups."""
         return [reading for plan in (await self._plan()).values() for reading in (await self._read(plan))[1]]
 
-    async def _read(self, plan: "_Group") -> tuple[int, list[PointReading]]:
-        answers: dict[Block, bytes] = {}
-        taken_at = 0
-        for block in plan.blocks:
-            try:
-                words = await self._words(block)
-            except DeviceError:
-                if not answers:
-                    raise
-                break  # what was read is kept; the next poll finds out whether the device is gone
-            taken_at = taken_at or self._clock.wall_ms()
-            if words is not None:
-                answers[block] = words
-        if not answers and plan.layout.group == LIVE:
-            where = ", ".join(f"{block.table} {block.address}-{block.end - 1}" for block in plan.blocks)
-            raise DeviceError(f"{self._where} refuses {where}", hint="check that the profile fits the model")
-        return taken_at, [decode_point(point, answers) for point in plan.points]
+    def replug(self) -> None:
+        """Forget what was found on the device: another one may answer at its address."""
+        self._points, self._groups = (), {}
 
-    async def _words(self, block: Block) -> bytes | None:
-        """The block's words; None where the device refuses it."""
-        request = Read(self._unit_id, FUNCTIONS[block.table], block.address, block.count)
-        reply = await self._link.ask(request, self._profile.link.timeout_s)
+    @property
+    def why_missing(self) -> Mapping[str, str]:
+        """By point key: why it has no value, where the device refuses it."""
+        return {
+            placed.point.key: f"the device refuses {block.table} {block.address}: {EXCEPTIONS.get(code, code)}"
+            for placed in self._points
+            for block in placed.blocks
+            if (code := self._refused.get(block)) is not None
+        }
+
+    async def _read(self, plan: "_Group") -> tuple[int, list[PointReading]]:
+        taken_at, replies = await self._replies(plan.blocks)
+        answers = {block: reply.words for block, reply in replies.items() if not reply.exception}
+        refused = {block: reply.exception for block, reply in replies.items() if reply.exception in REFUSED}
+        if refused:
+            answers |= await self._learn(plan, refused)
+        if not answers and plan.layout.group == LIVE:
+            raise self._refusal(replies)
+        if refused:  # the next poll is planned around what was found; this one decodes what was answered
+            return taken_at, [_decode(_locate(placed, answers), placed, answers) for placed in plan.placed]
+        return taken_at, [_decode(located, placed, answers) for located, placed in plan.located]
+
+    async def _replies(self, blocks: list[Block]) -> tuple[int, dict[Block, Reply]]:
+        """When the first answer came, and all answers; several reads at a time where the device can.
+
+        What was read before a device fell silent is kept; the next poll finds out whether it is gone.
+        Raises DeviceError where nothing was answered.
+        """
+        if self.profile.link.in_flight > 1:
+            return await self._replies_together(blocks)
+        replies: dict[Block, Reply] = {}
+        taken_at = self._clock.wall_ms()
+        for block in blocks:
+            try:
+                replies[block] = await self._ask(block)
+            except DeviceError:
+                if not replies:
+                    raise
+                break
+            if len(replies) == 1:
+                taken_at = self._clock.wall_ms()
+        return taken_at, replies
+
+    async def _replies_together(self, blocks: list[Block]) -> tuple[int, dict[Block, Reply]]:
+        outcomes = await asyncio.gather(*map(self._ask, blocks), return_exceptions=True)
+        replies: dict[Block, Reply] = {}
+        silent: DeviceError | None = None
+        for block, outcome in zip(blocks, outcomes, strict=True):
+            if isinstance(outcome, DeviceError):
+                silent = outcome
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                replies[block] = outcome
+        if not replies and silent is not None:
+            raise silent
+        return self._clock.wall_ms(), replies
+
+    async def _ask(self, block: Block) -> Reply:
+        link = self.profile.link
+        request = Read(self.unit_id, FUNCTIONS[block.table], block.address, block.count)
+        reply = await self._link.ask(request, link.timeout_s, link.pause_ms / 1000)
         if reply.exception in DEAD_BEHIND_GATEWAY:
             raise DeviceError(f"{self._where}: {EXCEPTIONS[reply.exception]}", hint="check its power and wiring")
-        return None if reply.exception else reply.words
+        return reply
+
+    async def _learn(self, plan: "_Group", refused: Mapping[Block, int]) -> dict[Block, bytes]:
+        """Find what exactly is refused, remember it, and plan anew; the words that were answered meanwhile."""
+        answers: dict[Block, bytes] = {}
+        for block, code in refused.items():
+            pieces = {piece for placed in plan.placed for piece in placed.blocks}
+            try:
+                answered, found = await halve(block, pieces, code, self._ask)
+            except DeviceError:
+                break  # it fell silent; the next poll searches on
+            answers |= answered
+            self._refused |= found
+        self._groups = self._planned()
+        ranges = sorted((block.table, block.address, block.count) for block in self._refused)
+        await self._memory.remember_refused(self.name, self._wanted, ranges)
+        return answers
 
     async def _plan(self) -> dict[str, "_Group"]:
         """The groups with their points; a SunSpec device is asked for its models the first time."""
-        if not self._groups:
-            points = place_points(self._profile)
-            if self._profile.sunspec is not None:
-                found = await walk(
-                    lambda address, count: self._words(Block("holding", address, count)), self._profile.sunspec
-                )
-                points = place_models(self._profile.sunspec, found)
-            if not points:
-                raise DeviceError(f"{self._where}: none of its SunSpec models is known", hint="use another profile")
-            self._groups = {
-                name: self._group(name, points) for name in self.intervals if any(p.group == name for p in points)
-            }
+        now_s = self._clock.monotonic_s()
+        if not self._points:
+            self._points = await self._place()
+            remembered = await self._memory.refused(self.name, self._wanted)
+            self._refused = {Block(table, address, count): 2 for table, address, count in remembered}
+            self._recheck_at_s = now_s + RECHECK_S
+            self._groups = self._planned()
+        elif self._refused and now_s >= self._recheck_at_s:
+            self._refused = {}
+            self._recheck_at_s = now_s + RECHECK_S
+            self._groups = self._planned()
         return self._groups
 
-    def _group(self, name: str, points: tuple[PlacedPoint, ...]) -> "_Group":
-        mine = [placed for placed in points if placed.group == name]
-        link = self._profile.link
+    async def _place(self) -> tuple[PlacedPoint, ...]:
+        points = place_points(self.profile)
+        if self.profile.sunspec is not None:
+            points = place_models(self.profile.sunspec, await walk(self._words, self.profile.sunspec))
+        if not points:
+            raise DeviceError(f"{self._where}: none of its SunSpec models is known", hint="use another profile")
+        return points
+
+    async def _words(self, address: int, count: int) -> bytes | None:
+        reply = await self._ask(Block("holding", address, count))
+        return None if reply.exception else reply.words
+
+    @property
+    def _wanted(self) -> str:
+        """A digest of all that is read: what was learnt under another plan says nothing."""
+        pieces = sorted({piece for placed in self._points for piece in placed.blocks})
+        return hashlib.sha256(repr(pieces).encode()).hexdigest()[:16]
+
+    def _planned(self) -> dict[str, "_Group"]:
+        return {
+            name: self._group(name, placed)
+            for name in self.intervals
+            if (placed := tuple(p for p in self._points if p.group == name))
+        }
+
+    def _group(self, name: str, placed: tuple[PlacedPoint, ...]) -> "_Group":
         blocks = plan_blocks(
-            (piece for placed in mine for piece in placed.blocks),
-            gap_max=link.gap, words_max=link.words_max, barriers=self._profile.barriers,
+            (piece for point in placed for piece in point.blocks),
+            gap_max=self._gap, words_max=self.profile.link.words_max,
+            barriers=self.profile.barriers, refused=self._refused,
         )  # fmt: skip
-        layout = Layout(self.name, name, tuple(placed.point for placed in mine), self.profile_name, self.role)
-        return _Group(layout, [locate(placed, blocks) for placed in mine], blocks)
+        layout = Layout(self.name, name, tuple(point.point for point in placed), self.profile_name, self.role)
+        return _Group(layout, placed, [(_locate(point, blocks), point) for point in placed], blocks)
+
+    def _refusal(self, replies: Mapping[Block, Reply]) -> DeviceError:
+        said = "; ".join(
+            f"{block.table} {block.address}-{block.end - 1}: {EXCEPTIONS.get(reply.exception, reply.exception)}"
+            for block, reply in replies.items()
+        )
+        if any(reply.exception in REFUSED for reply in replies.values()) or not replies:
+            said = said or ", ".join(f"{block.table} {block.address}" for block in self._refused)
+            return DeviceError(f"{self._where} refuses all that is live: {said}", hint="check that the profile fits")
+        return DeviceError(f"{self._where} refuses: {said}", hint="it is asked again at the next poll")
 
     @property
     def _where(self) -> str:
-        return f"{self._link.name} unit {self._unit_id}"
+        return f"{self._link.name} unit {self.unit_id}"
 
 
+@dataclass(frozen=True, slots=True)
 class _Group:
-    """One poll group: its layout, its points and the reads that fetch them."""
+    """One poll group: its layout, its points and where they are in the reads that fetch them."""
 
-    def __init__(self, layout: Layout, points: list[LocatedPoint], blocks: list[Block]) -> None:
-        self.layout = layout
-        self.points = points
-        self.blocks = blocks
+    layout: Layout
+    placed: tuple[PlacedPoint, ...]
+    located: list[tuple[LocatedPoint | None, PlacedPoint]]
+    blocks: list[Block]
+
+
+def _locate(placed: PlacedPoint, blocks: Collection[Block]) -> LocatedPoint | None:
+    """Where the point is in `blocks`; None where it, or its scale factor, is refused."""
+    try:
+        return locate(placed, list(blocks))
+    except LookupError:
+        return None
+
+
+def _decode(located: LocatedPoint | None, placed: PlacedPoint, answers: Mapping[Block, bytes]) -> PointReading:
+    return PointReading(placed, None, None) if located is None else decode_point(located, answers)

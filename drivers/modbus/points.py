@@ -87,7 +87,7 @@ class LocatedPoint:
 
 
 def locate(placed: PlacedPoint, blocks: Sequence[Block]) -> LocatedPoint:
-    """Find the point among the blocks that were planned for it."""
+    """Find the point among the blocks that were read for it. Raises LookupError where it is in none."""
     block, offset = _find(placed.block, blocks)
     located = LocatedPoint(placed, decoder(placed.type, placed.block.count, placed.order), block, offset)
     if placed.exponent_at is None:
@@ -100,7 +100,7 @@ def _find(piece: Block, blocks: Sequence[Block]) -> tuple[Block, int]:
     for block in blocks:
         if block.table == piece.table and block.address <= piece.address and piece.end <= block.end:
             return block, 2 * (piece.address - block.address)
-    raise AssertionError(f"{piece} was not planned")
+    raise LookupError(f"{piece} is not read")
 
 
 def decode_point(located: LocatedPoint, answers: Mapping[Block, bytes]) -> PointReading:

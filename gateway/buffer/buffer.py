@@ -12,6 +12,8 @@ import msgspec
 
 from gateway.bell import Bell
 from gateway.buffer import reading, sealing
+from gateway.buffer.notebook import Notebook
+from gateway.buffer.pulled import Pulled
 from gateway.buffer.pushed import PushedStore
 from gateway.core import codec
 from gateway.core.database import Database
@@ -46,6 +48,8 @@ class Buffer:
         self.pushed = PushedStore(database)
         self.committed = Bell()  # rings with the head once it is on the disk
         self.events_committed = Bell()
+        self.notebook = Notebook(database)
+        self.pulled = Pulled(database)
         self._database = database
         self._commit_s = commit_s
         self._put = asyncio.Event()

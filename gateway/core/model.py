@@ -98,7 +98,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     layout_id: bytes
     ts: int  # milliseconds since 1970 UTC, when it was measured
     row: bytes
-    flags: int = 0  # 0 to 255; BACKFILLED is the one bit that has a meaning
+    flags: int = 0  # 0 to 255: BACKFILLED
     seq: int = -1  # the order in which the buffer took it; -1 until then
 
 

@@ -19,9 +19,55 @@ class DeviceState(msgspec.Struct, frozen=True):
     since: int  # when `presence` last changed
     reason: str = ""  # why it is offline, and what to do
     ts: int = 0  # when the newest of `readings` was measured
+    bus: str = ""
+    unit_id: int = -1  # on that bus; -1 where the protocol has none
     missed: int = 0  # polls that were due while the bus was still busy, since the start
     readings: tuple[Reading, ...] = ()
     doubtful: int = 0  # records set aside: their times cannot be right
+    why_missing: dict[str, str] = {}  # by key, where more is known than that the device does not give it
+
+
+class Contact(msgspec.Struct, frozen=True):
+    """One line of a device's connection log."""
+
+    ts: int
+    device: str
+    status: str  # online, offline
+    error: str
+    response_ms: float | None  # the median of the last answers
+
+
+class UnitState(msgspec.Struct, frozen=True):
+    """How one unit of a bus has answered since the start."""
+
+    unit_id: int
+    device: str  # empty where none is configured with this id
+    asked: int
+    answered: int
+    timeouts: int  # nothing came
+    garbled: int  # bytes without a good checksum came
+    foreign: int  # something else came
+    late: int  # replies that came when nobody waited any more
+    exceptions: dict[str, int]  # by code
+    median_ms: float | None  # of the last 200 answers
+    p95_ms: float | None
+    load: float  # the share of the bus's time in the last minute
+    lost_share: float  # of the time since the start: waited for it in vain
+
+
+class BusState(msgspec.Struct, frozen=True):
+    """One bus."""
+
+    name: str
+    where: str
+    kind: str  # serial, rtu over tcp, tcp, udp
+    connects: int
+    disconnects: int
+    connect_failures: int
+    noise_bytes: int
+    load: float  # the share of the last minute in which it was busy
+    units: tuple[UnitState, ...]
+    advice: tuple[str, ...] = ()  # what is wrong, and what to try
 
 
 class BufferState(msgspec.Struct, frozen=True):
@@ -51,6 +97,7 @@ class SiteState(msgspec.Struct, frozen=True):
     devices: tuple[DeviceState, ...]
     buffer: BufferState
     sync: SyncState
+    buses: tuple[BusState, ...] = ()
 
 
 class NodeState(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ import pytest
 
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.profile import Profile, parse_profile
-from drivers.modbus.requests import Read, Reply
+from drivers.modbus.requests import Read, Reply, Request
 from gateway.core.clock import SystemClock
 from gateway.core.errors import DeviceError
 from tests.drivers.answers import profile
@@ -30,7 +30,8 @@ class FakeLink:
         self.answers = answers
         self.asked: list[Read] = []
 
-    async def ask(self, request: Read, timeout_s: float) -> Reply:
+    async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply:
+        assert isinstance(request, Read)
         self.asked.append(request)
         answer = self.answers.get(request.address, 2)
         if answer is None:

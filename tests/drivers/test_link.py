@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,11 +10,13 @@ from pathlib import Path
 import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
+from drivers.bus.channel import TcpChannel
+from drivers.bus.line import UNANSWERED_MAX
 from drivers.modbus.frames import crc
-from drivers.modbus.link import UNANSWERED_MAX, TcpLink
 from drivers.modbus.requests import Read, Reply
+from drivers.modbus.rtu import RtuLink, rtu_line
+from drivers.modbus.tcp import TcpLink
 from gateway.core.errors import DeviceError
-from tests.needs import lacks, needs
 
 ASK = Read(1, 3, 0, 2)
 GOOD = b"\x03\x04\0\1\0\2"
@@ -37,7 +37,7 @@ def answer_to(request: bytes, pdu: bytes, *, skew: int = 0) -> bytes:
 
 
 @asynccontextmanager
-async def peer(script: Script, framing: str = "tcp") -> AsyncIterator[TcpLink]:
+async def peer(script: Script, framing: str = "tcp") -> AsyncIterator[TcpLink | RtuLink]:
     """A server that does as `script` says with each request, and a link to it."""
 
     serving: set[asyncio.Task[None] | None] = set()
@@ -51,7 +51,8 @@ async def peer(script: Script, framing: str = "tcp") -> AsyncIterator[TcpLink]:
             await writer.wait_closed()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    link = TcpLink("127.0.0.1", server.sockets[0].getsockname()[1], framing)
+    channel = TcpChannel("127.0.0.1", server.sockets[0].getsockname()[1])
+    link = RtuLink(rtu_line(channel)) if framing == "rtu" else TcpLink(channel)
     async with server:
         yield link
         await link.close()
@@ -74,7 +75,7 @@ async def test_what_answers_something_else_is_passed_over(before: Callable[[byte
 
     async with peer(script) as link:
         assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
-        assert link.late_replies == 1
+        assert sum(unit.foreign for unit in link.statistics.units.values()) == 1
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ async def test_a_peer_that_closes_fails_the_request_at_once_and_is_connected_aga
 async def test_a_peer_that_closes_before_it_was_asked_is_known_at_once() -> None:
     server = await asyncio.start_server(lambda reader, writer: writer.close(), "127.0.0.1", 0)
     async with server:
-        link = TcpLink("127.0.0.1", server.sockets[0].getsockname()[1], "tcp", settle_s=0.05)
+        link = TcpLink(TcpChannel("127.0.0.1", server.sockets[0].getsockname()[1]), settle_s=0.05)
         with pytest.raises(DeviceError, match="closed the connection"):
             await link.ask(ASK, NEVER_S)
 
@@ -156,7 +157,7 @@ async def test_a_late_tcp_reply_never_answers_the_next_request() -> None:
         with pytest.raises(DeviceError, match="no answer"):
             await link.ask(ASK, 0.05)
         assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
-        assert link.late_replies == 1
+        assert link.statistics.unit(1).late == 1
 
 
 async def test_a_late_rtu_reply_never_answers_the_next_request() -> None:
@@ -204,7 +205,8 @@ async def test_a_quarantine_does_not_hold_up_other_units() -> None:
         writer.write(rtu(1, GOOD))
 
     async with peer(script, "rtu") as link:
-        link._quarantine[2] = asyncio.get_running_loop().time() + NEVER_S
+        assert isinstance(link, RtuLink)
+        link.line._quarantine[2] = asyncio.get_running_loop().time() + NEVER_S
         assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
 
 
@@ -213,7 +215,7 @@ async def test_a_refused_connection_says_so_in_words() -> None:
     port = server.sockets[0].getsockname()[1]
     server.close()
     with pytest.raises(DeviceError, match="refuses the connection"):
-        await TcpLink("127.0.0.1", port, "tcp").ask(ASK, NEVER_S)
+        await TcpLink(TcpChannel("127.0.0.1", port)).ask(ASK, NEVER_S)
 
 
 async def test_what_is_no_modbus_is_named_and_the_connection_given_up() -> None:
@@ -230,28 +232,12 @@ async def test_what_is_no_modbus_is_named_and_the_connection_given_up() -> None:
     assert len(set(seen)) == 2
 
 
-@pytest.fixture(scope="session")
-def libmodbus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Modbus TCP server on libmodbus whose registers hold their own address."""
-    needs("gcc", "gcc")
-    needs("pkg-config", "pkg-config")
-    flags = subprocess.run(
-        ["pkg-config", "--cflags", "--libs", "libmodbus"], capture_output=True, text=True, check=False
-    )
-    if flags.returncode:
-        lacks("libmodbus", "libmodbus-dev")
-    program = tmp_path_factory.mktemp("peer") / "modbus_peer"
-    source = Path(__file__).parents[1] / "peers" / "modbus_peer.c"
-    subprocess.run([shutil.which("gcc") or "gcc", "-O1", "-o", program, source, *flags.stdout.split()], check=True)
-    return program
-
-
 async def test_libmodbus_gives_us_what_it_gives_pymodbus(libmodbus: Path) -> None:
     process = await asyncio.create_subprocess_exec(libmodbus, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     port = int(await process.stdout.readline())
     try:
-        link = TcpLink("127.0.0.1", port, "tcp")
+        link = TcpLink(TcpChannel("127.0.0.1", port))
         ours = [await link.ask(Read(1, function, 500, 125), NEVER_S) for function in (3, 4)]
         refused = await link.ask(Read(1, 3, 65000, 125), NEVER_S)
         await link.close()

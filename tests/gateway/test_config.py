@@ -85,7 +85,7 @@ def test_a_page_for_others_needs_a_password_or_the_word_that_it_is_open(tmp_path
 
 def test_two_buses_cannot_share_an_endpoint(tmp_path: Path) -> None:
     twice = GOOD + "  - {name: other, tcp: 10.0.0.1:502, devices: [{name: B, profile: pzem-004t}]}\n"
-    assert "is the endpoint of cabinet already" in complaint(write(tmp_path, twice))
+    assert "is the place of cabinet already" in complaint(write(tmp_path, twice))
 
 
 def test_an_own_profile_goes_before_a_shipped_one_and_its_errors_name_both_files(tmp_path: Path) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from drivers.bus.channel import TcpChannel
 from drivers.modbus.device import ModbusDevice
-from drivers.modbus.link import TcpLink
+from drivers.modbus.tcp import TcpLink
 from drivers.simulator import recordings
 from drivers.simulator.farm import Farm, SimulatedBus, SimulatedDevice
 from drivers.simulator.image import Image, load_image
@@ -25,7 +26,7 @@ async def at_the_hub(folder: Path, images: dict[str, tuple[str, Image]]) -> dict
     buses = [SimulatedBus(name, (SimulatedDevice(name, image.unit_id, image),)) for name, (_, image) in images.items()]
     async with Farm(buses) as farm, site(folder) as (buffer, hub):
         for name, (profile_name, image) in images.items():
-            link = TcpLink("127.0.0.1", farm.ports[name], "tcp")
+            link = TcpLink(TcpChannel("127.0.0.1", farm.ports[name]))
             of = profile(profile_name)
             device = ModbusDevice(name, profile_name, of, link, SystemClock(), unit_id=image.unit_id)
             for group in device.intervals:

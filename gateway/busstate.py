@@ -1,0 +1,72 @@
+"""What a bus has counted, as a state for page, metrics and doctor."""
+
+from collections import deque
+from collections.abc import Mapping
+from statistics import median, quantiles
+
+from msgspec.structs import replace
+
+from gateway import doctor
+from gateway.core.clock import Clock
+from gateway.core.statistics import BusStatistics, UnitStatistics
+from gateway.core.status import BusState, UnitState
+
+WINDOW_S = 60.0
+
+
+class BusWatch:
+    """Turns the counters of one bus into its state; loads are those of the last minute."""
+
+    def __init__(
+        self, name: str, where: str, kind: str, devices: Mapping[int, str], statistics: BusStatistics, clock: Clock
+    ) -> None:
+        self.name = name
+        self._where = where
+        self._kind = kind
+        self._devices = devices
+        self._statistics = statistics
+        self._clock = clock
+        self._started_s = clock.monotonic_s()
+        self._marks: deque[tuple[float, float, dict[int, float]]] = deque()
+        self._mark()
+
+    def state(self) -> BusState:
+        self._mark()
+        now_s, busy_s, units_s = self._marks[-1]
+        then_s, busy_then_s, units_then_s = self._marks[0]
+        passed_s = max(now_s - then_s, 1e-9)
+        units = tuple(
+            self._unit(unit_id, unit, (units_s[unit_id] - units_then_s.get(unit_id, 0.0)) / passed_s, now_s)
+            for unit_id, unit in sorted(self._statistics.units.items())
+        )
+        s = self._statistics
+        state = BusState(
+            self.name, self._where, self._kind, s.connects, s.disconnects, s.connect_failures, s.noise_bytes,
+            min(1.0, (busy_s - busy_then_s) / passed_s), units,
+        )  # fmt: skip
+        return replace(state, advice=tuple(doctor.advice(state)))
+
+    def response_ms(self, unit_id: int) -> float | None:
+        """The median of a unit's last answers."""
+        unit = self._statistics.units.get(unit_id)
+        return 1000 * median(unit.latencies) if unit and unit.latencies else None
+
+    def _mark(self) -> None:
+        """Note the counters, and drop notes that are older than the window but for the last of them."""
+        now_s = self._clock.monotonic_s()
+        if self._marks and now_s - self._marks[-1][0] < 1 and len(self._marks) > 1:
+            self._marks.pop()
+        units_s = {unit_id: unit.busy_s for unit_id, unit in self._statistics.units.items()}
+        self._marks.append((now_s, self._statistics.busy_s, units_s))
+        while len(self._marks) > 2 and self._marks[1][0] <= now_s - WINDOW_S:
+            self._marks.popleft()
+
+    def _unit(self, unit_id: int, unit: UnitStatistics, load: float, now_s: float) -> UnitState:
+        latencies = sorted(unit.latencies)
+        return UnitState(
+            unit_id, self._devices.get(unit_id, ""), unit.asked, unit.answered, unit.timeouts, unit.garbled,
+            unit.foreign, unit.late, {str(code): count for code, count in sorted(unit.exceptions.items())},
+            1000 * median(latencies) if latencies else None,
+            1000 * quantiles(latencies, n=20)[-1] if len(latencies) > 1 else None,
+            min(1.0, load), unit.unanswered_s / max(now_s - self._started_s, 1e-9),
+        )  # fmt: skip
