@@ -10,15 +10,18 @@ from random import Random
 
 from aiohttp import web
 
+from drivers.intake import guard as stamp_guard
+from drivers.intake import shapes
 from drivers.modbus.profile import Profile, parse_profile
 from gateway import linkwatch
 from gateway.buffer.buffer import Buffer
 from gateway.buses import Bus, build_bus
-from gateway.config import Config, load_config, read_text
+from gateway.config import Config, MqttConfig, load_config, read_text
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.core.status import SyncState
+from gateway.intake import Intake
 from gateway.live import Live
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
@@ -77,8 +80,9 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         buses = [build_bus(bus, plan.profiles, site, clock, buffer.notebook, stack) for bus in config.buses]
         for bus in buses:
             site.add_bus(bus.watch, bus.devices)
-        page = build_app(site, password_sha256=config.page.password_sha256)
-        address = await stack.enter_async_context(serve(page, config.page.host, config.page.port))
+        intake = await _intake(config, site, live, buffer, clock)
+        page = build_app(site, password_sha256=config.page.password_sha256, push=intake)
+        address = await stack.enter_async_context(serve(page, config.page.host, config.page.port, unpack=False))
         site.event("gateway_started")
         ready(address)
         jobs = {"buffer": buffer.run(), "contacts": site.log_contacts()}
@@ -86,6 +90,9 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if engine is not None:
             jobs["sync"] = engine.run()
+        jobs["intake"] = intake.run()
+        if config.mqtt is not None:
+            jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)
         await _run_until(stop, jobs)
 
 
@@ -100,6 +107,25 @@ async def _engine(config: Config, buffer: Buffer, clock: Clock, stack: contextli
     transport = HttpsTransport(config.hub.url, config.hub.node_id, config.hub.secret)
     stack.push_async_callback(transport.close)
     return Engine(buffer, transport, clock, Random(), push_interval_s=config.hub.push_interval_s)
+
+
+async def _intake(config: Config, site: RunningSite, live: Live, buffer: Buffer, clock: Clock) -> Intake:
+    intake = Intake(site, live, buffer, clock, shapes, stamp_guard, config.site.timezone)
+    for device in config.push.devices:
+        intake.add(device)
+    await intake.recall()
+    return intake
+
+
+def _mqtt(config: MqttConfig, folder: Path, intake: Intake, clock: Clock) -> Coroutine[None, None, None]:
+    """Raises ConfigError where the broker's certificates cannot be used."""
+    from drivers.intake.mqtt import Broker, MqttIntake  # brings aiomqtt, which few gateways need
+    from drivers.intake.topics import Topic
+
+    authorities = folder / config.tls_ca if config.tls_ca else None
+    broker = Broker(config.host, config.port, config.client_id, config.username, config.password, authorities)
+    topics = [Topic(t.topic, t.device, t.metric or "", t.group, t.qos, t.accept_new) for t in config.topics]
+    return MqttIntake(broker, topics, intake, clock, Random()).run()
 
 
 def load_hub_config(path: Path) -> HubConfig:
@@ -132,9 +158,12 @@ async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, host: str, port: int) -> AsyncIterator[str]:
-    """Serve `app`; yields its address. Raises HoldfastError where the port cannot be had."""
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
+async def serve(app: web.Application, host: str, port: int, *, unpack: bool = True) -> AsyncIterator[str]:
+    """Serve `app`; yields its address. Raises HoldfastError where the port cannot be had.
+
+    `unpack`: aiohttp unpacks bodies by their Content-Encoding; it takes gzip that was cut off for whole.
+    """
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=unpack)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port).start()

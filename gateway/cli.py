@@ -88,7 +88,10 @@ def check_config(file: Path) -> None:
 
     plan = Plan(file)
     devices = [device for bus in plan.config.buses for device in bus.devices]
-    click.echo(f"{file}: good; {len(plan.config.buses)} buses, {len(devices)} devices, {len(plan.profiles)} profiles")
+    pushing = f", {len(plan.config.push.devices)} devices that push" if plan.config.push.devices else ""
+    click.echo(
+        f"{file}: good; {len(plan.config.buses)} buses, {len(devices)} devices{pushing}, {len(plan.profiles)} profiles"
+    )
 
 
 def where(command: Callable[..., None]) -> Callable[..., None]:

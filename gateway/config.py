@@ -4,6 +4,8 @@
 person on site changes it. Lists whose entries have a name merge by name.
 """
 
+import re
+import zoneinfo
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,7 +13,7 @@ import msgspec
 
 from gateway.core import document
 from gateway.core.errors import ConfigError
-from gateway.core.model import Name, Role
+from gateway.core.model import Kind, Name, Role
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
@@ -26,6 +28,7 @@ class _Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class SiteConfig(_Checked, frozen=True, kw_only=True):
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "Holdfast"
+    timezone: str = "UTC"  # of the times without a zone that devices send, as Europe/Berlin
 
 
 class BufferConfig(_Checked, frozen=True, kw_only=True):
@@ -69,6 +72,55 @@ class BusConfig(_Checked, frozen=True, kw_only=True):
     devices: Annotated[tuple[DeviceConfig, ...], msgspec.Meta(min_length=1)]
 
 
+class KeyConfig(_Checked, frozen=True, kw_only=True):
+    """What one name that a device sends stands for; what is not given is guessed from name and unit."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=96)] | None = None
+    unit: str | None = None  # of the value times `scale`
+    scale: float = 1
+    quantity: str | None = None
+    kind: Kind | None = None
+
+
+class PushDevice(_Checked, frozen=True, kw_only=True):
+    """A device that sends by itself, over HTTP or MQTT."""
+
+    name: Name
+    role: Role = "other"
+    profile: str = "push"  # what kind of device it is, for people
+    token_sha256: Sha256 | None = None  # without one it can send over MQTT only
+    timezone: str | None = None  # the site's where it is not given
+    stale_s: Annotated[float, msgspec.Meta(gt=0, le=31 * 86400)] | None = None
+    keys: dict[str, KeyConfig] = {}
+
+
+class PushConfig(_Checked, frozen=True, kw_only=True):
+    devices: tuple[PushDevice, ...] = ()
+
+
+class TopicConfig(_Checked, frozen=True, kw_only=True):
+    """Which messages are whose; a whole level may be a {placeholder}, which `device` and `metric` may use."""
+
+    topic: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+    device: Annotated[str, msgspec.Meta(min_length=1)]
+    metric: str | None = None  # the name of a value that stands alone; the topic's last level where it is not given
+    group: Name = "push"
+    qos: Literal[0, 1] = 1  # 0: what nobody was there to take is lost, and never stamped with a wrong time
+    accept_new: bool = False  # take devices that are not under push.devices
+
+
+class MqttConfig(_Checked, frozen=True, kw_only=True):
+    """The broker that devices send to."""
+
+    host: str
+    port: Port = 1883
+    username: str | None = None
+    password: str | None = None
+    tls_ca: str | None = None  # a file of certificates, relative to the configuration's folder; with it TLS is used
+    client_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "holdfast"
+    topics: Annotated[tuple[TopicConfig, ...], msgspec.Meta(min_length=1)]
+
+
 class Config(_Checked, frozen=True, kw_only=True):
     """The effective configuration of one gateway."""
 
@@ -77,6 +129,8 @@ class Config(_Checked, frozen=True, kw_only=True):
     page: PageConfig = PageConfig()
     hub: HubLink | None = None
     buses: tuple[BusConfig, ...] = ()
+    push: PushConfig = PushConfig()
+    mqtt: MqttConfig | None = None
 
 
 def load_config(path: Path) -> tuple[Config, document.Document]:
@@ -92,6 +146,7 @@ def load_config(path: Path) -> tuple[Config, document.Document]:
     config = document.convert(merged, Config)
     _check_names(config, merged)
     _check_page(config, merged)
+    _check_push(config, merged)
     return config, merged
 
 
@@ -123,9 +178,16 @@ def _check_names(config: Config, merged: document.Document) -> None:
             for d, device in enumerate(bus.devices)
         ]:
             place = merged.place_of(path)
-            if name in seen:
-                raise ConfigError(f"{place}: {what}: {name} is here twice; the first is at {seen[name]}")
-            seen[name] = place
+            _note(seen, name, place, what)
+    for d, pushing in enumerate(config.push.devices):
+        place = merged.place_of(("push", "devices", d))
+        _note(seen, f"device {pushing.name}", place, f"push.devices[{d}].name")
+
+
+def _note(seen: dict[str, str], name: str, place: str, what: str) -> None:
+    if name in seen:
+        raise ConfigError(f"{place}: {what}: {name} is here twice; the first is at {seen[name]}")
+    seen[name] = place
 
 
 def _check_page(config: Config, merged: document.Document) -> None:
@@ -136,3 +198,43 @@ def _check_page(config: Config, merged: document.Document) -> None:
             f"{place}: page.host: {page.host} can be reached by others, but no password is set",
             hint="set page.password_sha256, or page.open: true if everybody on the network may look",
         )
+
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+def _check_push(config: Config, merged: document.Document) -> None:
+    zones: list[tuple[document.Path, str | None]] = [(("site", "timezone"), config.site.timezone)]
+    zones += [(("push", "devices", d, "timezone"), one.timezone) for d, one in enumerate(config.push.devices)]
+    for path, zone in zones:
+        if zone is not None and not _is_zone(zone):
+            raise ConfigError(
+                f"{merged.place_of(path)}: {document.dotted(path)}: {zone} is no time zone that is known here",
+                hint="give one as Europe/Berlin or UTC; on Debian the package tzdata brings them",
+            )
+    for t, topic in enumerate(config.mqtt.topics if config.mqtt else ()):
+        path = ("mqtt", "topics", t)
+        if complaint := _wrong_topic(topic):
+            raise ConfigError(f"{merged.place_of(path)}: {document.dotted(path)}.{complaint}")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _wrong_topic(topic: TopicConfig) -> str:
+    """What is wrong with an entry of `mqtt.topics`; empty where nothing is."""
+    for level in topic.topic.split("/"):
+        if not PLACEHOLDER.fullmatch(level) and set(level) & set("{}+#"):
+            return f"topic: expected {{a_name}} in small letters for a whole level, not {level}"
+    known = PLACEHOLDER.findall(topic.topic)
+    if len(set(known)) < len(known):
+        return "topic: a placeholder is there twice"
+    for key, text in (("device", topic.device), ("metric", topic.metric or "")):
+        if unknown := set(PLACEHOLDER.findall(text)) - set(known):
+            return f"{key}: {{{unknown.pop()}}} is not in the topic"
+    return ""

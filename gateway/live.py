@@ -7,7 +7,7 @@ import msgspec
 from gateway.bell import Bell
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
-from gateway.core.model import Layout, Record, Role, readings_of
+from gateway.core.model import Layout, Reading, Record, Role, readings_of
 from gateway.core.status import DeviceState, Presence
 
 
@@ -22,7 +22,7 @@ class Live:
         self._versions: dict[str, int] = {}
 
     def add(self, device: str, role: Role, profile: str, *, bus: str = "", unit_id: int = -1) -> None:
-        """Show a device that is going to be polled."""
+        """Show a device that is going to be polled, or to send."""
         since = self._clock.wall_ms()
         self._states[device] = DeviceState(device, role, profile, "starting", since, bus=bus, unit_id=unit_id)
         self._newest[device] = {}
@@ -50,6 +50,12 @@ class Live:
         state = self._states[device]
         self._states[device] = msgspec.structs.replace(state, missed=state.missed + polls)
 
+    def doubted(self, device: str, records: int) -> None:
+        """Say how many records of the device are set aside because their times cannot be right."""
+        if self._states[device].doubtful != records:
+            self._states[device] = msgspec.structs.replace(self._states[device], doubtful=records)
+            self._touch(device)
+
     def _set(self, device: str, presence: Presence, reason: str) -> bool:
         state = self._states[device]
         news = state.presence != presence
@@ -74,6 +80,11 @@ class Live:
     def _with_readings(self, device: str) -> DeviceState:
         """Readings are decoded here, when somebody looks, not at each poll."""
         taken = self._newest[device].values()
-        readings = tuple(reading for layout, record in taken for reading in readings_of(layout, record))
+        newest: dict[str, tuple[int, Reading]] = {}  # a device that sends may bring one key in several groups
+        for layout, record in taken:
+            for reading in readings_of(layout, record):
+                if reading.key not in newest or record.ts > newest[reading.key][0]:
+                    newest[reading.key] = record.ts, reading
+        readings = tuple(reading for _, reading in newest.values())
         ts = max((record.ts for _, record in taken), default=0)
         return msgspec.structs.replace(self._states[device], ts=ts, readings=readings)

@@ -8,9 +8,12 @@ import jinja2
 import msgspec
 from aiohttp import web
 
+from local_ui.busview import buses_view
 from local_ui.guard import headers, sign_in
 from local_ui.metrics import CONTENT_TYPE, metrics_text
-from local_ui.present import buses_view, site_view
+from local_ui.present import site_view
+from local_ui.push import ROUTE as PUSH_ROUTE
+from local_ui.push import OpenPaths, Push, PushDoor
 from local_ui.site import Site
 from local_ui.stream import STREAMS, Streams, end_streams, get_stream
 
@@ -19,9 +22,9 @@ SITE = web.AppKey("site", Site)
 PAGES = web.AppKey("pages", jinja2.Environment)
 
 
-def build_app(site: Site, *, password_sha256: str | None) -> web.Application:
-    """The page of `site`; with `password_sha256` set, everything but /healthz asks for that password."""
-    app = web.Application(middlewares=[headers, sign_in(password_sha256, ("/healthz",))])
+def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None = None) -> web.Application:
+    """The page of `site`; with `password_sha256` set, all but /healthz and what devices push asks for that password."""
+    app = web.Application(middlewares=[headers, sign_in(password_sha256, OpenPaths())])
     app[SITE] = site
     app[STREAMS] = Streams()
     app[PAGES] = jinja2.Environment(loader=jinja2.PackageLoader("local_ui"), autoescape=True)
@@ -41,6 +44,8 @@ def build_app(site: Site, *, password_sha256: str | None) -> web.Application:
             web.static("/static", static),
         ]
     )
+    if push is not None:
+        app.add_routes([web.post(PUSH_ROUTE, Push(push).post)])
     app.on_shutdown.append(end_streams)
     return app
 

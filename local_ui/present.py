@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.core.status import BufferState, BusState, DeviceState, SiteState, SyncState, UnitState
+from gateway.core.status import BufferState, DeviceState, SiteState, SyncState
 from gateway.core.wording import bytes_text, label, main_readings, number_text, reading_text
 
 GAVE_NONE = "the device does not give it"
@@ -46,6 +46,7 @@ def device_view(device: DeviceState) -> dict[str, Any]:
         "profile": device.profile,
         "presence": PRESENCE[device.presence],
         "reason": device.reason,
+        "doubtful": doubtful_text(device.doubtful),
         "ts": device.ts,
         "chart": charted,
         "main": main,
@@ -53,51 +54,11 @@ def device_view(device: DeviceState) -> dict[str, Any]:
     }
 
 
-def buses_view(state: SiteState) -> dict[str, Any]:
-    """{site, version, buses: [{name, where, load, advice, units, connection}]}; every figure a string."""
-    return {"site": state.site, "version": state.version, "buses": [bus_view(bus) for bus in state.buses]}
-
-
-def bus_view(bus: BusState) -> dict[str, Any]:
-    """One bus: a line about its connection, and a row for each unit."""
-    return {
-        "name": bus.name,
-        "where": f"{bus.where}, {bus.kind}",
-        "load": f"busy {bus.load:.0%}",
-        "advice": bus.advice,
-        "units": [_unit_view(unit) for unit in bus.units],
-        "connection": f"opened {_times(bus.connects)}, lost {_times(bus.disconnects)},"
-        f" could not be opened {_times(bus.connect_failures)}; {number_text(bus.noise_bytes, '')} bytes of noise",
-    }
-
-
-def _unit_view(unit: UnitState) -> dict[str, str]:
-    counts = {name: number_text(getattr(unit, name), "") for name in
-              ("unit_id", "asked", "timeouts", "garbled", "foreign", "late")}  # fmt: skip
-    return counts | {
-        "device": unit.device or "not configured",
-        "answered": share_text(unit.answered, unit.asked),
-        "median": milliseconds_text(unit.median_ms),
-        "p95": milliseconds_text(unit.p95_ms),
-        "exceptions": ", ".join(f"{count} x {code}" for code, count in unit.exceptions.items()) or "0",
-        "load": f"{unit.load:.1%}",
-    }
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{number_text(count, '')} times"
-
-
-def share_text(part: int, whole: int) -> str:
-    """A share that says 100 % only where it is all."""
-    if not whole:
-        return "-"
-    return "100 %" if part == whole else f"{min(99.9, 100 * part / whole):.1f} %"
-
-
-def milliseconds_text(value: float | None) -> str:
-    """A response time; a dash where there was no answer yet."""
-    return "-" if value is None else f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+def doubtful_text(records: int) -> str:
+    """How many records of a device were set aside; empty for none."""
+    if not records:
+        return ""
+    return f"{number_text(records, '')} record{'s' if records > 1 else ''} with impossible times, set aside"
 
 
 def buffer_text(buffer: BufferState) -> str:

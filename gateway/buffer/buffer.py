@@ -14,6 +14,7 @@ from gateway.bell import Bell
 from gateway.buffer import reading, sealing
 from gateway.buffer.notebook import Notebook
 from gateway.buffer.pulled import Pulled
+from gateway.buffer.pushed import PushedStore
 from gateway.core import codec
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
@@ -44,6 +45,7 @@ class Buffer:
         self.error = ""
         self.dropped = 0  # records that came while the disk took nothing and the memory was full
         self.layouts: dict[bytes, Layout] = {}
+        self.pushed = PushedStore(database)
         self.committed = Bell()  # rings with the head once it is on the disk
         self.events_committed = Bell()
         self.notebook = Notebook(database)

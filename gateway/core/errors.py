@@ -6,6 +6,7 @@ HoldfastError
 |- PushError       keep the batch and try again: the hub did not take it
 |- StorageError    stop, the service manager starts us again: the disk did not take it
 `- CodecError      set this piece aside: bytes that are not what they should be
+   `- TooLargeError   send it in smaller pieces
 """
 
 
@@ -35,3 +36,7 @@ class StorageError(HoldfastError):
 
 class CodecError(HoldfastError):
     """Bytes that are truncated, corrupt or of a kind that this release does not know."""
+
+
+class TooLargeError(CodecError):
+    """A piece that is larger than anybody should send at once."""

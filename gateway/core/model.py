@@ -28,6 +28,13 @@ Role = Literal["grid", "pv", "battery", "load", "meter", "relay", "lock", "other
 Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f/\\]{1,64}$")]
 
 
+BACKFILLED = 1
+"""A bit of `Record.flags`: it came more than 5 minutes after it was measured, as from a device's own log.
+
+It belongs to history and charts; alarms and automation never act on it.
+"""
+
+
 class Quality(StrEnum):
     """What a value is worth."""
 
@@ -83,9 +90,6 @@ class Layout(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True)
     @cached_property
     def scales(self) -> tuple[Fraction | None, ...]:
         return tuple(None if point.scale == "1" else Fraction(point.scale) for point in self.points)
-
-
-BACKFILLED = 1  # flag: came from the device's own memory, late; for history, never for alarms or automation
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

@@ -23,6 +23,7 @@ class DeviceState(msgspec.Struct, frozen=True):
     unit_id: int = -1  # on that bus; -1 where the protocol has none
     missed: int = 0  # polls that were due while the bus was still busy, since the start
     readings: tuple[Reading, ...] = ()
+    doubtful: int = 0  # records set aside: their times cannot be right
     why_missing: dict[str, str] = {}  # by key, where more is known than that the device does not give it
 
 

@@ -19,6 +19,7 @@ function showDevice(device) {
   element.dataset.ts = device.ts;
   setText(element.querySelector('[data-text="presence"]'), device.presence);
   setText(element.querySelector('[data-text="reason"]'), device.reason);
+  setText(element.querySelector('[data-text="doubtful"]'), device.doubtful);
   for (const point of device.points) {
     const key = CSS.escape(point.key);
     for (const value of element.querySelectorAll(`[data-key="${key}"]`)) {

@@ -40,6 +40,13 @@ async def test_the_page_is_whole_without_any_script() -> None:
     assert "The hub has everything" in text
 
 
+@pytest.mark.parametrize(("records", "said"), [(0, None), (1, "1 record with imp"), (12, "12 records with impossible")])
+async def test_records_that_were_set_aside_are_counted_on_the_card(records: int, said: str | None) -> None:
+    async with page(FakeSite(msgspec.structs.replace(device(), doubtful=records))) as client:
+        text = await (await client.get("/")).text()
+    assert said in text if said else "impossible" not in text
+
+
 async def test_what_devices_are_called_is_escaped() -> None:
     async with page(FakeSite(device("<script>alert(1)</script>"))) as client:
         text = await (await client.get("/")).text()
