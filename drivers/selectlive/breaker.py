@@ -40,7 +40,7 @@ class Breaker:
 
     def failed(self) -> None:
         self.failures += 1
-        if self.state == "half-open" or self.failures >= self._failures_max:
+        if self.failures >= self._failures_max:
             self._pause("open")
 
     def _pause(self, state: Literal["open", "half-open"]) -> None:

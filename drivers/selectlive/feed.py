@@ -85,7 +85,6 @@ class CloudFeed:
         await self._session.close()
 
     async def _sign_in(self) -> None:
-        self._session.cookie_jar.clear()
         status, body = await _ask(self._session, self.name, "POST", self._login_url, self._form)
         if 400 <= status < 500:
             raise DeviceError(f"{self.name} refuses the sign-in with status {status}", hint=LOGIN_HINT)
@@ -109,7 +108,7 @@ async def _ask(
     try:
         async with session.request(method, url, data=form, allow_redirects=False) as response:
             body = b""
-            while len(body) < BODY_MAX and (chunk := await response.content.read(BODY_MAX - len(body))):
+            while chunk := await response.content.read(BODY_MAX - len(body)):
                 body += chunk
             return response.status, body
     except TimeoutError as error:

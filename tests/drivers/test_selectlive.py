@@ -1,6 +1,7 @@
 """An SP PRO behind a select.live that answers, fails, lies or is silent; and the cloud that wants a sign-in."""
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -210,6 +211,23 @@ async def test_silence_is_an_error() -> None:
         await device.close()
 
 
+async def test_an_answer_without_end_is_not_read_to_the_end() -> None:
+    async def point(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(b" " * 4096)
+        return response
+
+    app = web.Application()
+    app.router.add_get("/{tail:.*}", point)
+    async with serving(app) as host:
+        device = SelectLive("sp pro", BoxFeed(host, DEVICE_ID, timeout_s=NEVER_S), ManualClock())
+        await failed(device, "not JSON")
+        await device.close()
+
+
 async def test_nobody_there_is_an_error() -> None:
     async with serving(web.Application()) as host:
         pass
@@ -233,6 +251,17 @@ async def test_who_failed_five_times_is_not_asked_for_a_minute_and_the_error_say
         assert box.asked == 6
 
 
+async def test_failures_with_a_success_between_do_not_add_up() -> None:
+    box = Box()
+    async with box.read_by_device() as device:
+        for second in range(1, 4):
+            box.reply = lambda: web.Response(status=503)
+            await failed(device, "status 503", times=4)
+            box.reply = lambda second=second: answer(timestamp=MEASURED_S + second)
+            await readings(device)
+    assert box.asked == 15
+
+
 class Cloud:
     """The maker's site: a session is a cookie, and a page is what you get without one."""
 
@@ -241,6 +270,7 @@ class Cloud:
         self.session = ""
         self.refuses = 0  # with this status
         self.down = 0  # with this status
+        self.away: Reply = lambda: web.Response(status=302, headers={"Location": "/login"})  # what strangers get
 
     async def login(self, request: web.Request) -> web.Response:
         self.sign_ins += 1
@@ -257,7 +287,7 @@ class Cloud:
         if self.down:
             return web.Response(status=self.down)
         if not self.session or request.cookies.get("session") != self.session:
-            return web.Response(status=302, headers={"Location": "/login"})
+            return self.away()
         return answer()
 
     @asynccontextmanager
@@ -272,8 +302,18 @@ class Cloud:
             await device.close()
 
 
-async def test_the_cloud_is_signed_in_to_once_and_again_when_it_forgot_us() -> None:
+@pytest.mark.parametrize(
+    "away",
+    [
+        lambda: web.Response(status=302, headers={"Location": "/login"}),
+        lambda: web.Response(status=401),
+        lambda: web.Response(text="\n<!doctype html><title>Sign in", content_type="text/html"),
+    ],
+    ids=["redirects", "refuses", "shows the page"],
+)
+async def test_the_cloud_is_signed_in_to_once_and_again_when_it_forgot_us(away: Reply) -> None:
     cloud = Cloud()
+    cloud.away = away
     async with cloud.read_by_device() as device:
         assert (await values(device))["load_power"] == 678.3103942871094
         assert await device.read("live") is None
