@@ -61,11 +61,18 @@ class SimulatedBoard:
 
 
 class SimulatedLine:
-    """A line as its boards hear it: every byte reaches all; `noise` goes before each answer."""
+    """A line as its boards hear it: every byte reaches all; `noise` goes before each answer.
 
-    def __init__(self, boards: Mapping[int, SimulatedBoard], *, noise: bytes = b"") -> None:
+    `neighbour` is what else is on the line: it is given what was heard, and its answer goes out.
+    """
+
+    def __init__(
+        self, boards: Mapping[int, SimulatedBoard], *, noise: bytes = b"",
+        neighbour: Callable[[bytes], bytes] = lambda heard: b"",
+    ) -> None:  # fmt: skip
         self._boards = boards
         self._noise = noise
+        self._neighbour = neighbour
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answer until the peer is gone."""
@@ -78,6 +85,7 @@ class SimulatedLine:
                     state = board.answer(request[2], (request[1] & 0xF) + 1) if board else None
                     if state is not None:
                         writer.write(self._noise + state_frame(unit_id, state))
+                writer.write(self._neighbour(chunk))
                 await writer.drain()
             writer.close()
             await writer.wait_closed()

@@ -1,23 +1,26 @@
 """A lock board behind a converter: polled, opened with one pulse, and never with a second (P8)."""
 
 import asyncio
+import os
+import tty
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
 
-from drivers.bus.channel import TcpChannel
+from drivers.bus.channel import SerialChannel, TcpChannel
 from drivers.bus.line import Line
 from drivers.locks.board import LockBoard
 from drivers.locks.frames import BoardState, frames_in, state_frame
 from drivers.locks.simulator import SimulatedBoard, SimulatedLine
-from drivers.modbus.frames import rtu_request
+from drivers.modbus.frames import RtuQuestion, crc, rtu_frames, rtu_request
 from drivers.modbus.requests import Read
 from gateway.core.clock import SystemClock
 from gateway.core.errors import ConfigError, DeviceError
 from gateway.core.model import readings_of
 
-FOREIGN = rtu_request(Read(17, 3, 0, 9)) + b"\x02\x03" + state_frame(1, BoardState(0, 0))
+METER = Read(17, 3, 0, 2)
+FOREIGN = rtu_request(METER) + b"\x02\x03" + state_frame(1, BoardState(0, 0))
 
 
 @asynccontextmanager
@@ -187,6 +190,45 @@ async def test_a_silent_board_is_woken_at_the_second_try_and_not_at_the_first() 
         assert simulated.wakes == 0
         assert (await words_of(board))["lock_7"] == "open"
         assert simulated.wakes == 1
+
+
+async def test_boards_and_modbus_units_share_a_line() -> None:
+    def meter(heard: bytes) -> bytes:
+        reply = bytes([17, 3, 4, 0, 1, 0, 2])
+        return reply + crc(reply) if heard == rtu_request(METER) else b""
+
+    boards = {unit_id: SimulatedBoard() for unit_id in (0, 3, 14)}
+    async with SimulatedLine(boards, neighbour=meter).on_tcp() as port:
+        line = Line(TcpChannel("127.0.0.1", port), lambda inbox: rtu_frames(inbox) + frames_in(inbox))
+        for unit_id in boards:
+            board = LockBoard("lockers", line, SystemClock(), unit_id=unit_id, timeout_s=0.2)
+            assert (await board.unlock(16)).result == "verified"
+            assert (await words_of(board))["lock_16"] == "open"
+            assert (await line.ask(RtuQuestion(METER), 5)).words == bytes([0, 1, 0, 2])
+        await line.close()
+    assert [board.pulses for board in boards.values()] == [[16], [16], [16]]
+
+
+async def test_a_lock_opens_over_a_serial_port() -> None:
+    simulated = SimulatedBoard()
+    ours, theirs = os.openpty()
+    tty.setraw(theirs)
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    with os.fdopen(ours, "rb", 0) as source, os.fdopen(os.dup(ours), "wb", 0) as sink:
+        reading, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), source)
+        writing, flow = await loop.connect_write_pipe(asyncio.streams.FlowControlMixin, sink)
+        serving = asyncio.create_task(
+            SimulatedLine({0: simulated}).serve(reader, asyncio.StreamWriter(writing, flow, None, loop))
+        )
+        line = Line(SerialChannel(os.ttyname(theirs), 19200), frames_in)
+        assert (await board_on(line).unlock(7)).result == "verified"
+        await line.close()
+        serving.cancel()
+        reading.close()
+        writing.abort()
+    os.close(theirs)
+    assert simulated.pulses == [7]
 
 
 async def test_a_unit_id_that_speaks_to_all_boards_is_refused() -> None:
