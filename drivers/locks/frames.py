@@ -3,12 +3,12 @@
 SUM is the low byte of the sum of all before it. ADDR carries two numbers, both counted from 0 on the wire:
 the board in the high nibble, the lock in the low one. Locks are counted from 1 everywhere else.
 
-No document of the maker was at hand. The nibbles are confirmed by three independent programs
-(github.com/suryavirkapur/kerong-lib, xaleel/locker and an unnamed CU12/CU16 module), and so is that a status is
-asked with lock 0 and answered for all 16 under the ADDR that was asked; jin0949/KR-CU16_locker does it so on a real
-board. What is not settled is kept out of every decision: whether a board answers the unlocking at all
-(kerong-lib: never), and what it says to WAKE. Three programs read a hook's bit 1 as closed, kerong-lib
-as open: that goes by the lock's switch and is a setting of `LockBoard`.
+No document of the maker was at hand; this is what public programs for such boards agree on. The nibbles:
+suryavirkapur/kerong-lib, xaleel/locker (both on GitHub) and an unnamed CU12/CU16 module. That a status is asked with
+lock 0 and answered for all 16 under the same ADDR: kerong-lib and jin0949/KR-CU16_locker. What is not settled
+is kept out of every decision: whether a board answers an unlocking at all (kerong-lib: never), and what it says to
+WAKE. Three programs read a hook's bit 1 as closed, kerong-lib as open; it may go by the lock's switch, and so
+it is a setting of `LockBoard`.
 
 Do not give a Modbus device beside such boards the unit id 2: its frames begin as those of the boards do.
 """

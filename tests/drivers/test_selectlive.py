@@ -6,7 +6,6 @@ import json
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,10 +14,11 @@ from drivers.selectlive.device import STALE_S, SelectLive
 from drivers.selectlive.feed import BoxFeed, CloudFeed, Feed
 from gateway.core.errors import ConfigError, DeviceError
 from gateway.core.model import Raw, Reading, readings_of
+from tests.drivers.answers import DEVICE_DATA, WHY_SKIPPED
 from tests.drivers.manual_clock import ManualClock
 
 DEVICE_ID = "0123456789ABCDEF0123456789ABCDEF"
-SHAPE = Path(__file__).parents[3] / "shared" / "device-data" / "push-payloads" / "select_live_point.json"
+SHAPE = DEVICE_DATA / "push-payloads" / "select_live_point.json"
 MEASURED_S = 1_789_999_990
 ITEMS: Mapping[str, object] = {
     "battery_in_wh_total": 6813.32080078125, "battery_soc": 99.0859375, "battery_w": 707.51953125,
@@ -99,7 +99,7 @@ async def test_values_come_in_their_true_units_under_the_device_s_own_time() -> 
 
 async def test_every_item_of_the_known_shape_is_a_point() -> None:
     if not SHAPE.exists():
-        pytest.skip("the collection of recorded answers does not stand beside the repository")
+        pytest.skip(WHY_SKIPPED)
     items = json.loads(SHAPE.read_text())["items"]
     box = Box()
     box.reply = lambda: web.Response(text=json.dumps({"items": dict.fromkeys(items, 7)}))
