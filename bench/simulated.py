@@ -5,7 +5,7 @@ import asyncio
 import struct
 
 from bench.work import DEVICES
-from drivers.modbus.profile import Table
+from drivers.modbus.registers import Table
 from drivers.simulator.farm import Farm, SimulatedBus, SimulatedDevice
 
 POINTS_ALL = 125  # that a device has, as the farm's

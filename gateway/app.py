@@ -61,7 +61,7 @@ class Plan:
 
 def load_profile(name: str, site_folder: Path | None = None) -> Profile:
     """Raises ConfigError where there is no such profile, or it is wrong."""
-    return parse_profile(*profile_text(name, site_folder))
+    return parse_profile(*profile_text(name, site_folder), lambda base: profile_text(base, site_folder))
 
 
 async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:

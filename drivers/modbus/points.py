@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 
 from drivers.modbus.codec import STORED, Decoder, decoder
 from drivers.modbus.planner import Block
-from drivers.modbus.profile import Profile, scale_text
+from drivers.modbus.profile import PointSpec, Profile, decimal_text
+from drivers.modbus.writes import WriteSpec
 from gateway.core.model import Point, Quality, Raw
 
 EXPONENTS = range(-10, 11)  # SunSpec: what a scale factor may be
+SCALE_FACTOR = decoder("i16", 1, "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,16 +24,23 @@ class PlacedPoint:
     missing: frozenset[int] = frozenset()  # numbers that mean "not available"
     exponent: int = 0  # the number counts 10 ** exponent
     exponent_at: int | None = None  # the register that holds the exponent instead
+    exponent_decode: Decoder = SCALE_FACTOR
+    together: bool = False  # number and exponent must be of one read
     group: str = "live"
     model: int | None = None  # SunSpec's model and its own name for the point
     path: str = ""
+    write: WriteSpec | None = None
 
     @property
     def blocks(self) -> Iterable[Block]:
-        """All that must be read for it, in one read where possible."""
-        yield self.block
-        if self.exponent_at is not None:
-            yield Block(self.block.table, self.exponent_at, 1)
+        """All that must be read for it; each in one read."""
+        if self.exponent_at is None:
+            yield self.block
+        elif self.together:
+            first = min(self.block.address, self.exponent_at)
+            yield Block(self.block.table, first, max(self.block.end, self.exponent_at + 1) - first)
+        else:
+            yield from (self.block, Block(self.block.table, self.exponent_at, 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,24 +62,39 @@ class PointReading:
 
 def place_points(profile: Profile) -> tuple[PlacedPoint, ...]:
     """The points of a profile that lists them."""
-    return tuple(
-        PlacedPoint(
-            point=Point(
-                key=spec.key,
-                type=f"text:{2 * spec.count}" if spec.type == "text" else STORED.get(spec.type, spec.type),
-                unit=spec.unit,
-                kind="text" if spec.type in ("text", "ymdhms") else spec.kind,
-                quantity=spec.quantity,
-                scale=scale_text(spec.scale),
-                names={str(number): name for number, name in spec.names.items()},
-            ),
-            block=Block(spec.table or profile.table, spec.register, spec.count),
-            type=spec.type,
-            order=spec.order or profile.order,
-            missing=frozenset(profile.missing.get(spec.type, ()) if spec.missing is None else spec.missing),
-            group=spec.group,
-        )
-        for spec in profile.points
+    by_key = {spec.key: spec for spec in profile.points}
+    return tuple(_place(spec, profile, by_key[spec.sf] if spec.sf else None) for spec in profile.points)
+
+
+def _place(spec: PointSpec, profile: Profile, factor: PointSpec | None) -> PlacedPoint:
+    stored = STORED.get(spec.type, spec.type) if factor is None else "f64"  # the device may change its exponent
+    placed = PlacedPoint(
+        point=Point(
+            key=spec.key,
+            type=f"text:{2 * spec.count}" if spec.type == "text" else stored,
+            unit=spec.unit,
+            kind="text" if spec.type in ("text", "ymdhms") else spec.kind,
+            quantity=spec.quantity,
+            scale=decimal_text(spec.scale),
+            names={str(number): name for number, name in spec.names.items()},
+            offset=decimal_text(spec.offset),
+        ),
+        block=Block(profile.table_of(spec), spec.register, spec.count),
+        type=spec.type,
+        order=spec.order or profile.order,
+        missing=profile.missing_of(spec),
+        group=spec.group,
+        write=spec.write,
+    )
+    if factor is None:
+        return placed
+    decode = decoder(factor.type, factor.count, factor.order or profile.order)
+    missing = profile.missing_of(factor)
+    return replace(
+        placed,
+        exponent_at=factor.register,
+        exponent_decode=lambda words, offset: None if (n := decode(words, offset)) in missing else n,
+        together=True,
     )
 
 
@@ -88,6 +112,9 @@ class LocatedPoint:
 
 def locate(placed: PlacedPoint, blocks: Sequence[Block]) -> LocatedPoint:
     """Find the point among the blocks that were read for it. Raises LookupError where it is in none."""
+    if placed.together:
+        (span,) = placed.blocks
+        blocks = [_find(span, blocks)[0]]
     block, offset = _find(placed.block, blocks)
     located = LocatedPoint(placed, decoder(placed.type, placed.block.count, placed.order), block, offset)
     if placed.exponent_at is None:
@@ -113,12 +140,9 @@ def decode_point(located: LocatedPoint, answers: Mapping[Block, bytes]) -> Point
     exponent: Raw | None = placed.exponent
     if located.exponent_block is not None:
         words = answers.get(located.exponent_block)
-        exponent = None if words is None else _exponent(words, located.exponent_offset)
+        exponent = None if words is None else placed.exponent_decode(words, located.exponent_offset)
     elif not exponent:
         return PointReading(placed, raw, raw)
     if isinstance(raw, str) or not isinstance(exponent, int) or exponent not in EXPONENTS:
         return PointReading(placed, raw, None)
     return PointReading(placed, raw, float(raw * 10**exponent) if exponent >= 0 else raw / 10**-exponent)
-
-
-_exponent = decoder("i16", 1, "big")

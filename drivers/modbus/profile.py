@@ -4,47 +4,58 @@ A file in `config/profiles/` holds either `points`, each at its registers, or `s
 that are looked for in the device's own chain. `docs/profiles.md` explains each key by example.
 """
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Annotated, Literal
 
 import msgspec
 
+from drivers.modbus import check
+from drivers.modbus.identify import IdentifySpec
+from drivers.modbus.models import SunSpec
+from drivers.modbus.registers import (
+    WORDS,
+    Checked,
+    Key,
+    Order,
+    Pause,
+    Register,
+    RegisterType,
+    Seconds,
+    Table,
+    Words,
+    about,
+)
+from drivers.modbus.writes import WriteSpec
 from gateway.core import document
 from gateway.core.errors import ConfigError
 from gateway.core.model import Kind, Role
 
-Table = Literal["holding", "input", "coil", "discrete"]
-RegisterType = Literal[
-    "bit", "u8_high", "u8_low", "i8_high", "i8_low", "u16", "i16", "u32", "i32", "u64", "i64",
-    "f32", "f64", "text", "ymdhms",
-]  # fmt: skip
-Register = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Seconds = Annotated[float, msgspec.Meta(gt=0)]
-
-WORDS = {"bit": 1, "u8_high": 1, "u8_low": 1, "i8_high": 1, "i8_low": 1, "u16": 1, "i16": 1, "u32": 2, "i32": 2,
-         "f32": 2, "u64": 4, "i64": 4, "f64": 4, "ymdhms": 3}  # fmt: skip
+FindText = Callable[[str], tuple[str, str]]
+"""The text of the profile of that name, and its file's name. Raises ConfigError where there is none."""
 
 
-class _Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    pass
+class PointSpec(Checked, frozen=True, kw_only=True):
+    """One entry of `points:`; value = number in the register x scale + offset."""
 
-
-class PointSpec(_Checked, frozen=True, kw_only=True):
-    """One entry of `points:`; value = number in the register x scale."""
-
-    key: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
-    register: Register  # 0-based, as on the wire
+    key: Key
+    register: Annotated[Register, about("0-based, as on the wire")]
     type: RegisterType
-    table: Table | None = None  # the profile's own `table` where it is not given
-    words: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None  # of a text; 2 characters each
-    order: Literal["big", "little"] | None = None  # of the words of a 32- or 64-bit number
+    table: Annotated[Table | None, about("the profile's own table without")] = None
+    words: Annotated[Words | None, about("of a text; 2 characters each")] = None
+    order: Annotated[Order | None, about("of the words of a number; the profile's own without")] = None
     scale: Annotated[float, msgspec.Meta(gt=0)] = 1
+    offset: Annotated[float, about("added after the scale")] = 0
+    sf: Annotated[str | None, about("the point that holds an exponent of 10, which the number is multiplied by")] = None
     unit: str = ""
     kind: Kind = "gauge"
-    quantity: str = ""
-    names: dict[int, str] = {}
-    missing: tuple[int, ...] | None = None  # raw numbers that mean "not available"
-    group: str = "live"
+    quantity: Annotated[str, about("power, energy, voltage, ...: a device class of Home Assistant")] = ""
+    names: Annotated[dict[int, str], about("enum: number: words; bitfield: bit: words")] = msgspec.field(
+        default_factory=dict
+    )
+    missing: Annotated[tuple[int, ...] | None, about("numbers that mean not available, before the scale")] = None
+    group: Annotated[str, about("the poll group: live or one of the profile's")] = "live"
+    write: Annotated[WriteSpec | None, about("that it may be written, and within which limits")] = None
 
     @property
     def count(self) -> int:
@@ -52,64 +63,30 @@ class PointSpec(_Checked, frozen=True, kw_only=True):
         return self.words if self.words is not None else WORDS.get(self.type, 1)
 
 
-class SunSpecPoint(_Checked, frozen=True, kw_only=True):
-    """One point of a model; `at` counts registers from the model's ID, or from its group's start."""
-
-    name: str  # SunSpec's own
-    at: Register
-    type: str  # SunSpec's own: int16, acc32, sunssf, string, ...
-    words: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
-    sf: str | int | None = None  # the point that holds the exponent, or the exponent itself
-    key: str = ""  # a word of ours where the model's name would not be understood
-    unit: str = ""
-    kind: Kind | None = None
-    quantity: str = ""
-    names: dict[int, str] = {}
-
-
-class SunSpecGroup(_Checked, frozen=True, kw_only=True):
-    """A part of a model that repeats; as often as `count` (a point of the model) says."""
-
-    name: str
-    at: Register
-    words: Annotated[int, msgspec.Meta(ge=1, le=1000)]
-    count: str
-    points: tuple[SunSpecPoint, ...]
-
-
-class SunSpecModel(_Checked, frozen=True, kw_only=True):
-    """One model of a SunSpec device."""
-
-    name: str
-    points: tuple[SunSpecPoint, ...]
-    repeat: SunSpecGroup | None = None
-    group: str = "live"
-
-
-class SunSpec(_Checked, frozen=True, kw_only=True):
-    """Where the chain may begin, and the models that we read from it; others are stepped over."""
-
-    bases: tuple[Register, ...] = (40000, 0, 50000)
-    models: dict[int, SunSpecModel]
-
-
-class Link(_Checked, frozen=True, kw_only=True):
+class Link(Checked, frozen=True, kw_only=True):
     """What a device wants of its bus, unless the site's configuration says otherwise."""
 
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 502
-    udp_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None  # GoodWe's framing over UDP: 8899
+    udp_port: Annotated[
+        Annotated[int, msgspec.Meta(ge=1, le=65535)] | None, about("GoodWe's framing over UDP: 8899")
+    ] = None
     unit_id: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
-    timeout_s: Seconds = 2  # at most; a unit that answers faster gets less
-    settle_s: Annotated[float, msgspec.Meta(ge=0)] = 0  # pause between connecting and the first request
-    words_max: Annotated[int, msgspec.Meta(ge=1, le=125)] = 125  # of one read
-    gap_max: Annotated[int, msgspec.Meta(ge=0, le=125)] | None = None  # unused registers worth reading over; computed
-    pause_ms: Annotated[float, msgspec.Meta(ge=0, le=5000)] = (
-        0  # at least so much between an answer and the next request
-    )
-    in_flight: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1  # requests at a time on TCP
-    clients: Annotated[int, msgspec.Meta(ge=1, le=64)] = 2  # TCP connections that it takes
-    lax_transaction: bool = False  # its TCP replies may carry another transaction id
-    baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] = 9600  # as it comes from the factory
+    timeout_s: Annotated[Seconds, about("at most; a unit that answers faster gets less")] = 2
+    settle_s: Annotated[Pause, about("pause between connecting and the first request")] = 0
+    words_max: Annotated[int, msgspec.Meta(ge=1, le=125), about("of one read")] = 125
+    gap_max: Annotated[
+        Annotated[int, msgspec.Meta(ge=0, le=125)] | None,
+        about("unused registers worth reading over; computed without"),
+    ] = None
+    pause_ms: Annotated[
+        float, msgspec.Meta(ge=0, le=5000), about("at least so much between an answer and the next request")
+    ] = 0
+    in_flight: Annotated[int, msgspec.Meta(ge=1, le=16), about("requests at a time on TCP")] = 1
+    clients: Annotated[int, msgspec.Meta(ge=1, le=64), about("TCP connections that it takes")] = 2
+    lax_transaction: Annotated[bool, about("its TCP replies may carry another transaction id")] = False
+    baud: Annotated[
+        Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200], about("as it comes from the factory")
+    ] = 9600
     parity: Literal["none", "even", "odd"] = "none"
     stop_bits: Literal[1, 2] = 1
 
@@ -119,73 +96,90 @@ class Link(_Checked, frozen=True, kw_only=True):
         return 32 if self.gap_max is None else self.gap_max
 
 
-class Group(_Checked, frozen=True, kw_only=True):
+class Group(Checked, frozen=True, kw_only=True):
     """A poll group with an interval of its own; `live` follows the device's `poll_s`."""
 
     every_s: Seconds
 
 
-class Profile(_Checked, frozen=True, kw_only=True):
+class Profile(Checked, frozen=True, kw_only=True):
     """One file of `config/profiles/`."""
 
+    based_on: Annotated[str, about("another profile, which this file is laid over")] = ""
     make: str
     model: str
-    source: str  # where the facts come from
+    source: Annotated[str, about("where the facts come from")]
     licence: str
     role: Role = "other"
-    proven_by: str = ""  # the recorded answer that it decodes rightly
+    proven_by: Annotated[str, about("the recorded answer that it decodes rightly")] = ""
+    quirks: Annotated[tuple[str, ...], about("what a person should know of the device, one sentence each")] = ()
+    serial: Annotated[str, about("the point that holds the device's serial number")] = ""
+    identify: Annotated[tuple[IdentifySpec, ...], about("how a device of this profile is known; all must hold")] = ()
     table: Table = "holding"
-    order: Literal["big", "little"] = "big"
+    order: Order = "big"
     link: Link = Link()
-    groups: dict[str, Group] = {}
-    barriers: tuple[Register, ...] = ()  # a read never spans from below one of these to it
-    missing: dict[RegisterType, tuple[int, ...]] = {}  # by type: raw numbers that mean "not available"
+    groups: dict[str, Group] = msgspec.field(default_factory=dict)
+    barriers: Annotated[tuple[Register, ...], about("a read never spans from below one of these to it")] = ()
+    missing: Annotated[dict[RegisterType, tuple[int, ...]], about("by type: numbers that mean not available")] = (
+        msgspec.field(default_factory=dict)
+    )
     points: tuple[PointSpec, ...] = ()
     sunspec: SunSpec | None = None
 
+    def table_of(self, point: PointSpec) -> Table:
+        return point.table or self.table
 
-def parse_profile(text: str, source: str) -> Profile:
-    """Raises ConfigError with file, line, key and what was expected."""
-    parsed = document.parse(text, source)
+    def missing_of(self, point: PointSpec) -> frozenset[int]:
+        """The numbers that mean that it is not available."""
+        return frozenset(self.missing.get(point.type, ()) if point.missing is None else point.missing)
+
+    @property
+    def group_names(self) -> frozenset[str]:
+        return frozenset(("live", *self.groups))
+
+
+def parse_profile(text: str, source: str, find: FindText | None = None) -> Profile:
+    """The profile, laid over the one that it is based on; `find` gives the text of that one.
+
+    Raises ConfigError for the first mistake, with file, line, key and what was expected.
+    """
+    parsed = _whole(document.parse(text, source), find, ())
     profile = document.convert(parsed, Profile)
-    if bool(profile.points) == (profile.sunspec is not None):
-        raise ConfigError(f"{parsed.place}: (top): expected either points or sunspec")
-    _check_points(profile, parsed)
+    for mistake in check.mistakes(profile, parsed):
+        raise mistake
     return profile
 
 
-def _check_points(profile: Profile, parsed: document.Document) -> None:
-    keys: dict[str, str] = {}
-    taken: dict[tuple[Table, int, str], str] = {}
-    for index, point in enumerate(profile.points):
-        place = parsed.place_of(("points", index))
-        what = f"{place}: points[{index}] ({point.key})"
-        if point.key in keys:
-            raise ConfigError(f"{what}: the key is here twice; the first is at {keys[point.key]}")
-        keys[point.key] = place
-        if (point.type == "text") != (point.words is not None):
-            raise ConfigError(f"{what}: words: expected for a text, and only there")
-        table = point.table or profile.table
-        if (point.type == "bit") != (table in ("coil", "discrete")):
-            raise ConfigError(
-                f"{what}: type: a {table} holds " + ("bits" if table in ("coil", "discrete") else "registers")
-            )
-        if point.group != "live" and point.group not in profile.groups:
-            raise ConfigError(f"{what}: group: {point.group} is not among the profile's groups")
-        if point.register + point.count > 65536:
-            raise ConfigError(f"{what}: register: ends beyond 65535")
-        if point.count > profile.link.words_max:
-            raise ConfigError(f"{what}: wider than link.words_max, {profile.link.words_max}")
-        for half in ("high", "low"):
-            if point.type.endswith(("_high", "_low")) and not point.type.endswith(half):
-                continue
-            for register in range(point.register, point.register + point.count):
-                other = taken.setdefault((table, register, half), point.key)
-                if other != point.key:
-                    raise ConfigError(f"{what}: overlaps {other} in {table} {register}")
+def mistakes_in(text: str, source: str, find: FindText | None = None) -> list[ConfigError]:
+    """Every mistake of a profile; empty where it is good."""
+    try:
+        parsed = _whole(document.parse(text, source), find, ())
+    except ConfigError as error:
+        return [error]
+    mistakes = list(document.mistakes(parsed, Profile))
+    return mistakes or list(check.mistakes(document.convert(parsed, Profile), parsed))
 
 
-def scale_text(scale: float) -> str:
-    """A scale as `Point.scale` writes it: the shortest decimal, without an exponent or trailing zeros."""
-    text = f"{Decimal(repr(scale)):f}"
+def _whole(parsed: document.Document, find: FindText | None, above: tuple[str, ...]) -> document.Document:
+    """`parsed` over its base; `above` are the profiles that are based on it."""
+    named = parsed.content.get("based_on")
+    if named is None:
+        return parsed
+    name = named.content
+    if name in above:
+        raise ConfigError(f"{named.place}: based_on: goes round in a circle: {' on '.join((*above, str(name)))}")
+    if not isinstance(name, str) or find is None:
+        raise ConfigError(f"{named.place}: based_on: expected the name of a profile")
+    try:
+        base = document.parse(*find(name))
+    except ConfigError as error:
+        raise ConfigError(f"{named.place}: based_on: {error}", hint=error.hint) from error
+    base = _whole(base, find, (*above, name))
+    proven_alone = {key: child for key, child in base.content.items() if key != "proven_by"}
+    return document.overlay(document.Document(proven_alone, base.place), parsed)
+
+
+def decimal_text(number: float) -> str:
+    """A scale or offset as `Point` writes it: the shortest decimal, without an exponent or trailing zeros."""
+    text = f"{Decimal(repr(number)):f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

@@ -6,14 +6,14 @@ profile. The walk steps over models it does not know; the order of the chain doe
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from msgspec import structs
 
+from drivers.modbus.models import SunSpec, SunSpecGroup, SunSpecModel, SunSpecPoint
 from drivers.modbus.planner import Block
 from drivers.modbus.points import PlacedPoint
-from drivers.modbus.profile import SunSpec, SunSpecModel, SunSpecPoint
 from gateway.core.errors import DeviceError
 from gateway.core.model import Kind, Point
 
@@ -45,13 +45,23 @@ class FoundModel:
     number: int
     address: int
     words: int
+    counts: Mapping[str, int] = field(default_factory=dict)  # what its points say of groups within groups
 
 
 async def walk(read: ReadWords, spec: SunSpec) -> list[FoundModel]:
-    """The models of the chain, in its order. Raises DeviceError where there is no chain."""
+    """The models of the chain, in its order. Raises DeviceError where there is no chain, or no answer at all."""
+    answered, silence = False, None
     for base in spec.bases:
-        if await read(base, 2) == MARK:
-            return [model async for model in _chain(read, base + 2)]
+        try:
+            mark = await read(base, 2)
+        except DeviceError as error:  # some devices answer only where they have something
+            silence = error
+            continue
+        answered = True
+        if mark == MARK:
+            return [await _counted(read, spec, model) async for model in _chain(read, base + 2)]
+    if silence is not None and not answered:
+        raise silence
     tried = ", ".join(map(str, spec.bases))
     raise DeviceError(
         f"no SunSpec mark at {tried}", hint="check the unit id, and that SunSpec is switched on in the device"
@@ -70,6 +80,12 @@ async def _chain(read: ReadWords, address: int) -> AsyncIterator[FoundModel]:
             return
         yield FoundModel(number, address, words)
         address += words
+
+
+async def _counted(read: ReadWords, spec: SunSpec, model: FoundModel) -> FoundModel:
+    wanted = spec.models[model.number].counts if model.number in spec.models else {}
+    words = {name: await read(model.address + at, 1) for name, at in wanted.items()}
+    return replace(model, counts={name: int.from_bytes(word) for name, word in words.items() if word is not None})
 
 
 def place_models(spec: SunSpec, found: list[FoundModel]) -> tuple[PlacedPoint, ...]:
@@ -92,12 +108,38 @@ def _place_model(spec: SunSpecModel, model: FoundModel) -> Iterator[PlacedPoint]
         yield from _place(point, model, spec, point.at, at, point.name, point.key or f"{spec.name}_{point.name}")
     if spec.repeat is None:
         return
-    group = spec.repeat
-    for index in range((model.words - group.at) // group.words):
-        for point in group.points:
-            key = f"{point.key}_{index + 1}" if point.key else f"{spec.name}_{group.name}_{index}_{point.name}"
-            offset = group.at + index * group.words + point.at
-            yield from _place(point, model, spec, offset, at, f"{group.name}[{index}].{point.name}", key)
+    size = spec.repeat.size(model.counts)
+    start = spec.repeat.at or 0
+    for index in range(0 if size is None else (model.words - start) // size):
+        path, key = f"{spec.repeat.name}[{index}]", f"{spec.name}_{spec.repeat.name}_{index}"
+        for part in _parts(spec.repeat, start + index * (size or 0), path, key, f"_{index + 1}", model.counts):
+            yield from _place(part.point, model, spec, part.offset, at, part.path, part.key)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A point of a repeated group, `offset` registers behind its model's ID."""
+
+    point: SunSpecPoint
+    offset: int
+    path: str
+    key: str
+
+
+def _parts(
+    group: SunSpecGroup, start: int, path: str, key: str, number: str, counts: Mapping[str, int]
+) -> Iterator[_Part]:
+    """The points of a group, then those of its own groups, as often as they are there."""
+    for point in group.points:
+        ours = f"{point.key}{number}" if point.key else f"{key}_{point.name}"
+        yield _Part(point, start + point.at, f"{path}.{point.name}", ours)
+    start += group.words
+    for inner in group.groups:
+        for index in range(inner.times(counts)):
+            where = f"{inner.name}[{index}]" if inner.count else inner.name
+            again = f"{number}_{index + 1}" if inner.count else number
+            yield from _parts(inner, start, f"{path}.{where}", f"{key}_{inner.name}_{index}", again, counts)
+            start += inner.size(counts) or 0
 
 
 def _place(

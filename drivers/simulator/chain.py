@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from drivers.modbus.profile import SunSpec, SunSpecModel, SunSpecPoint
+from drivers.modbus.models import SunSpec, SunSpecGroup, SunSpecModel, SunSpecPoint
 from gateway.core.model import Kind
 
 MODELS = (1, 103, 160)
@@ -58,31 +58,53 @@ def lay_out(spec: SunSpec, models: Sequence[int] = MODELS) -> tuple[dict[int, in
     points: list[ChainPoint] = []
     address = spec.bases[0] + 2
     for number in models:
-        placed = list(_model_points(spec.models[number], address))
-        end = max(point.address + point.count for point in placed)
+        model = spec.models[number]
+        placed = list(_model_points(model, address))
+        end = max(address + _length(model), *(point.address + point.count for point in placed))
         words |= dict.fromkeys(range(address, end), 0) | {address: number, address + 1: end - address - 2}
         points += placed
         address = end
     return words | {address: END, address + 1: 0}, points
 
 
+def _length(model: SunSpecModel) -> int:
+    if model.repeat is None or model.repeat.at is None:
+        return 0
+    return model.repeat.at + MODULES * (model.repeat.size(_counts(model)) or 0)
+
+
+def _counts(model: SunSpecModel) -> dict[str, int]:
+    """The points that say how often something is there; here everything is there as often."""
+    repeat = model.repeat
+    return dict.fromkeys([*model.counts, *([repeat.count] if repeat else [])], MODULES)
+
+
 def _model_points(model: SunSpecModel, address: int) -> Iterator[ChainPoint]:
-    repeated = model.repeat.points if model.repeat else ()
-    exponents = {
-        point.sf: EXPONENTS.get(point.quantity, 0) for point in (*model.points, *repeated) if isinstance(point.sf, str)
-    }
+    counts = _counts(model)
+    repeated = [] if model.repeat is None else list(_groups(model.repeat, model.repeat.at or 0, counts, MODULES))
+    every = (*model.points, *(point for group, _, _ in repeated for point in group.points))
+    exponents = {point.sf: EXPONENTS.get(point.quantity, 0) for point in every if isinstance(point.sf, str)}
     for point in model.points:
-        fixed = None
-        if point.type == "sunssf":
-            fixed = exponents.get(point.name)
-        elif model.repeat and point.name == model.repeat.count:
-            fixed = MODULES
+        fixed = exponents.get(point.name) if point.type == "sunssf" else counts.get(point.name)
         yield ChainPoint(point.key or point.name.lower(), address + point.at, point, _exponent(point, exponents), fixed)
-    for index in range(MODULES if model.repeat else 0):
-        for point in repeated:
-            at = address + model.repeat.at + index * model.repeat.words + point.at  # type: ignore[union-attr]
-            key = f"{model.name}{index + 1}_{point.name.lower()}"
-            yield ChainPoint(key, at, point, _exponent(point, exponents), index + 1 if point.name == "ID" else None)
+    for group, at, number in repeated:
+        for point in group.points:
+            key = f"{model.name}{number}_{point.name.lower()}"
+            fixed = number if point.name == "ID" else None
+            yield ChainPoint(key, address + at + point.at, point, _exponent(point, exponents), fixed)
+
+
+def _groups(
+    group: SunSpecGroup, at: int, counts: Mapping[str, int], times: int
+) -> Iterator[tuple[SunSpecGroup, int, int]]:
+    """Each group of a repeated part, the groups within it too: where it begins, and which one it is."""
+    for number in range(1, times + 1):
+        yield group, at, number
+        within = at + group.words
+        for inner in group.groups:
+            yield from _groups(inner, within, counts, inner.times(counts))
+            within += inner.times(counts) * (inner.size(counts) or 0)
+        at = within
 
 
 def _exponent(point: SunSpecPoint, exponents: Mapping[str, int]) -> int:

@@ -2,7 +2,7 @@
 
 import struct
 
-from drivers.modbus.profile import Table
+from drivers.modbus.registers import Table
 
 GROUPS = (0, 100)  # where each group of `tests/profiles/counter.yaml` begins
 WORDS = 5  # of a group: u32 the count, f32 half of it, i16 a wave

@@ -15,7 +15,7 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 from pymodbus.simulator.simcore import SimCore
 
-from drivers.modbus.profile import Table
+from drivers.modbus.registers import Table
 from drivers.simulator.source import Source
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.errors import ConfigError

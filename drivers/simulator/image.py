@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from drivers.modbus.profile import Register, Table
+from drivers.modbus.registers import Register, Table
 from gateway.core.errors import ConfigError
 
 Words = Mapping[int, int]

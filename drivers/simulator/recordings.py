@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from drivers.modbus.frames import crc
-from drivers.modbus.profile import Table
+from drivers.modbus.registers import Table
 from drivers.simulator.image import Image, unrolled
 from gateway.core.errors import CodecError
 

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from drivers.modbus.profile import Table
+from drivers.modbus.registers import Table
 
 
 class Source(Protocol):

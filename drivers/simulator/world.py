@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
-from drivers.modbus.profile import PointSpec, Profile, Table
-from drivers.simulator.chain import MODELS, ChainPoint, lay_out
+from drivers.modbus.profile import PointSpec, Profile
+from drivers.modbus.registers import Table
+from drivers.simulator.chain import EXPONENTS, MODELS, ChainPoint, lay_out
 from drivers.simulator.encode import Value, words_of
 from drivers.simulator.household import Household, Moment
 from drivers.simulator.meaning import Meaning
@@ -28,12 +29,13 @@ class Cell:
     order: str = "big"
     scale: float = 1
     missing: tuple[int, ...] = ()
+    offset: float = 0
 
     def words(self, now: Moment) -> list[int]:
         upward = self.meaning.kind == "counter"
         return words_of(
             self._value(now), self.type, count=self.count, order=self.order,
-            scale=self.scale, missing=self.missing, upward=upward,
+            scale=self.scale, offset=self.offset, missing=self.missing, upward=upward,
         )  # fmt: skip
 
     def _value(self, now: Moment) -> Value:
@@ -109,12 +111,16 @@ class World:
 
     def _point_cells(self, profile: Profile) -> Iterator[tuple[Table, Cell]]:
         keys = frozenset(point.key for point in profile.points)
+        exponents = {point.sf: EXPONENTS.get(point.quantity, 0) for point in profile.points if point.sf}
         for point in profile.points:
+            table, order = profile.table_of(point), point.order or profile.order
+            if point.key in exponents:
+                self._words.setdefault(table, {})[point.register] = _factor(exponents[point.key], order)
+                continue
             missing = profile.missing.get(point.type, ()) if point.missing is None else point.missing
-            order = point.order or profile.order
             meaning = self._meaning(point.key, point.quantity, _kind(point), point.unit, point.names, keys)
-            cell = Cell(point.register, point.count, meaning, point.type, order, point.scale, missing)
-            yield point.table or profile.table, cell
+            scale = point.scale * 10.0 ** exponents.get(point.sf or "", 0)
+            yield table, Cell(point.register, point.count, meaning, point.type, order, scale, missing, point.offset)
 
     def _meaning(
         self, key: str, quantity: str, kind: Kind, unit: str, names: Mapping[int, str], keys: frozenset[str]
@@ -125,6 +131,11 @@ class World:
 
 def _kind(point: PointSpec) -> Kind:
     return "text" if point.type == "text" else point.kind
+
+
+def _factor(exponent: int, order: str) -> int:
+    (word,) = words_of(exponent, "i16", count=1, order=order)
+    return word
 
 
 def _bridge(words: dict[int, int], gap_max: int) -> None:

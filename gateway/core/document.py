@@ -6,8 +6,10 @@ through here, so all are checked alike.
 
 import difflib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from types import NoneType, UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import yaml
@@ -52,19 +54,22 @@ class Document:
         return self.at(path).place
 
     def named(self) -> dict[Any, "Document"] | None:
-        """The entries of a list by their `name`; None where it is no list of named entries.
+        """The entries of a list by their `name`, or else by their `key`; None where not all have one.
 
-        Raises ConfigError where two have one name.
+        Raises ConfigError where two have the same.
         """
-        if not isinstance(self.content, list):
+        if not isinstance(self.content, list) or not all(isinstance(child.content, dict) for child in self.content):
             return None
-        if not all(isinstance(child.content, dict) and "name" in child.content for child in self.content):
+        by = next((by for by in ("name", "key") if all(by in child.content for child in self.content)), None)
+        if by is None:
             return None
         entries: dict[Any, Document] = {}
         for child in self.content:
-            name = child.content["name"].content
+            name = child.content[by].plain()
+            if not isinstance(name, str | int):
+                return None
             if name in entries:
-                raise ConfigError(f"{child.place}: name: {name} is here twice; the first is at {entries[name].place}")
+                raise ConfigError(f"{child.place}: {by}: {name} is here twice; the first is at {entries[name].place}")
             entries[name] = child
         return entries
 
@@ -111,7 +116,7 @@ def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
 
 
 def overlay(base: Document, over: Document) -> Document:
-    """`over` on top of `base`: mappings merge key by key, lists whose entries have a `name` merge by it.
+    """`over` on top of `base`: mappings merge key by key, lists whose entries have a `name` or `key` merge by it.
 
     Anything else in `over` replaces what was there.
     """
@@ -135,47 +140,71 @@ def convert(document: Document, kind: type[T], prefix: Path = ()) -> T:
     try:
         return msgspec.convert(document.plain(), kind)
     except msgspec.ValidationError as error:
-        message, path = _located(str(error))
-        if ANY_KEY in path:  # msgspec does not say which entry of a mapping it was: ask each
-            mapping = path[: path.index(ANY_KEY)]
-            if (inner := _struct_at(kind, mapping)) is not None:
-                for key, entry in document.at(mapping).content.items():
-                    convert(entry, inner, (*prefix, *mapping, key))
-            path = mapping
-        if unknown := re.fullmatch(r"Object contains unknown field `(.*)`", message):
-            message = f"no such key{_suggestion(_struct_at(kind, path), unknown[1])}"
-            path = (*path, unknown[1])
-        place = document.at(path).place
-        raise ConfigError(f"{place}: {dotted((*prefix, *path))}: {_in_words(message)}") from error
+        for mistake in mistakes(document, kind, prefix):
+            raise mistake from error
+        raise ConfigError(f"{document.place}: {dotted(prefix)}: {_in_words(str(error))}") from error
 
 
-ANY_KEY = "..."
+def mistakes(document: Document, kind: Any, prefix: Path = ()) -> Iterator[ConfigError]:
+    """Everything that does not fit, in the order in which it was written."""
+    within = list(_mistakes_within(document, kind, prefix))
+    yield from within or _mistake(document, kind, prefix)
 
 
-def _located(text: str) -> tuple[str, Path]:
-    """Split msgspec's message into what is wrong and the path where."""
-    message, _, where = text.partition(" - at `")
-    steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", where)
-    return message, tuple(name or (index if index == ANY_KEY else int(index)) for name, index in steps)
+def _mistakes_within(document: Document, kind: Any, prefix: Path) -> Iterator[ConfigError]:
+    content, (outer, inner) = document.content, _parts(kind)
+    if isinstance(content, dict) and (struct := _struct_in(kind)) is not None:
+        yield from _struct_mistakes(document, struct, prefix)
+    elif isinstance(content, dict) and outer is dict:
+        for key, child in content.items():
+            yield from _mistake(Document(key, child.place), inner[0], (*prefix, key))
+            yield from mistakes(child, inner[1], (*prefix, key))
+    elif isinstance(content, list) and (outer is list or (outer is tuple and inner[1:] == (...,))):
+        for index, child in enumerate(content):
+            yield from mistakes(child, inner[0], (*prefix, index))
 
 
-def _struct_at(kind: Any, path: Path) -> type[msgspec.Struct] | None:
-    """The struct type that stands at `path` inside `kind`, as it is or in a list or mapping."""
-    for step in path:
-        if isinstance(step, str) and kind is not None:
-            kind = {field.encode_name: field.type for field in msgspec.structs.fields(kind)}.get(step)
-        kind = _struct_in(kind)
-    return _struct_in(kind)
+def _struct_mistakes(document: Document, struct: type[msgspec.Struct], prefix: Path) -> Iterator[ConfigError]:
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    for key, child in document.content.items():
+        if key in fields:
+            yield from mistakes(child, fields[key].type, (*prefix, key))
+        elif struct.__struct_config__.forbid_unknown_fields:
+            yield ConfigError(f"{child.place}: {dotted((*prefix, key))}: no such key{_suggestion(struct, str(key))}")
+    for key, field in fields.items():
+        if field.required and key not in document.content:
+            yield ConfigError(f"{document.place}: {dotted(prefix)}: the key {key} is missing")
+
+
+def _mistake(document: Document, kind: Any, path: Path) -> Iterator[ConfigError]:
+    try:
+        msgspec.convert(document.plain(), kind)
+    except msgspec.ValidationError as error:
+        message = str(error).partition(" - at `")[0]
+        yield ConfigError(f"{document.place}: {dotted(path)}: {_in_words(message)}")
+
+
+def _parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """What a type is of, and its arguments; a type that may be None counts without it."""
+    if get_origin(kind) is Annotated:
+        return _parts(get_args(kind)[0])
+    if isinstance(kind, UnionType) or get_origin(kind) is Union:
+        some = [part for part in get_args(kind) if part is not NoneType]
+        return _parts(some[0]) if len(some) == 1 else (None, ())
+    return get_origin(kind), get_args(kind)
 
 
 def _struct_in(kind: Any) -> type[msgspec.Struct] | None:
+    """The struct type that `kind` is, or may be."""
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return kind
-    return next((found for inner in getattr(kind, "__args__", ()) if (found := _struct_in(inner))), None)
+    if get_origin(kind) is Annotated or isinstance(kind, UnionType) or get_origin(kind) is Union:
+        return next((found for part in get_args(kind) if (found := _struct_in(part)) is not None), None)
+    return None
 
 
-def _suggestion(kind: type[msgspec.Struct] | None, key: str) -> str:
-    fields = [field.encode_name for field in msgspec.structs.fields(kind)] if kind else []
+def _suggestion(struct: type[msgspec.Struct], key: str) -> str:
+    fields = [field.encode_name for field in msgspec.structs.fields(struct)]
     near = difflib.get_close_matches(key, fields, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are {', '.join(fields)}" if fields else ""
 

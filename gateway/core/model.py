@@ -43,7 +43,7 @@ class Quality(StrEnum):
 
 
 class Point(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """One quantity of a device; its value is the stored number times `scale`, in `unit`."""
+    """One quantity of a device; its value is the stored number times `scale` plus `offset`, in `unit`."""
 
     key: Annotated[str, msgspec.Meta(min_length=1, max_length=96)]
     type: PointType
@@ -52,16 +52,33 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     quantity: str = ""  # power, energy, voltage: the words of Home Assistant's device classes
     scale: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$")] = "1"
     names: dict[str, str] = {}  # enum: number -> words; bitfield: bit -> words
+    offset: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$")] = "0"
 
     def value(self, raw: Raw | None) -> Raw | None:
-        """The number in `unit`, rounded once; text and None as they are.
+        """The number in `unit`; text and None as they are."""
+        return _converted(raw, self.conversion)
 
-        A decimal scale is applied as a fraction: 3 x 0.1 is 0.3, not 0.30000000000000004.
-        """
-        if raw is None or isinstance(raw, str) or self.scale == "1":
-            return raw
-        scale = Fraction(self.scale)
+    @property
+    def conversion(self) -> "Conversion | None":
+        """None where the stored number is the value."""
+        plain = self.scale == "1" and self.offset == "0"
+        return None if plain else (Fraction(self.scale), Fraction(self.offset))
+
+
+Conversion = tuple[Fraction, Fraction]
+"""Scale and offset."""
+
+OFFSETS_COUNT_BELOW = 1e200  # beyond, and for infinity, an offset is nothing; it keeps fractions within a float
+
+
+def _converted(raw: Raw | None, conversion: Conversion | None) -> Raw | None:
+    """Rounded once: scale and offset are fractions, so that 3 x 0.1 is 0.3, not 0.30000000000000004."""
+    if raw is None or isinstance(raw, str) or conversion is None:
+        return raw
+    scale, offset = conversion
+    if not offset or not abs(raw) < OFFSETS_COUNT_BELOW:
         return raw * scale.numerator / scale.denominator
+    return float(Fraction(raw) * scale + offset)
 
 
 class Layout(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
@@ -88,8 +105,8 @@ class Layout(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True)
         return RowFormat(tuple(point.type for point in self.points))
 
     @cached_property
-    def scales(self) -> tuple[Fraction | None, ...]:
-        return tuple(None if point.scale == "1" else Fraction(point.scale) for point in self.points)
+    def conversions(self) -> tuple[Conversion | None, ...]:
+        return tuple(point.conversion for point in self.points)
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -131,10 +148,8 @@ def decode_layout(encoded: bytes) -> Layout:
 def readings_of(layout: Layout, record: Record) -> list[Reading]:
     """The record's values in engineering units, in the layout's order."""
     readings = []
-    for point, scale, raw in zip(layout.points, layout.scales, layout.rows.unpack(record.row), strict=True):
-        value: Raw | None = raw
-        if scale is not None and isinstance(raw, int | float):
-            value = raw * scale.numerator / scale.denominator
+    for point, conversion, raw in zip(layout.points, layout.conversions, layout.rows.unpack(record.row), strict=True):
+        value = _converted(raw, conversion)
         quality = Quality.MISSING if raw is None else Quality.GOOD
         words = in_words(point, raw) if point.names else ""
         readings.append(Reading(point.key, value, point.unit, quality, point.quantity, words))

@@ -73,3 +73,29 @@ def test_an_error_in_the_upper_layer_is_placed_there() -> None:
     over = document.parse("\ndevices: [{name: a, unit_id: x}]\n", "site_local.yaml")
     with pytest.raises(ConfigError, match=r"^site_local.yaml:2: devices\[0\].unit_id"):
         document.convert(document.overlay(base, over), Site)
+
+
+def test_lists_merge_by_key_where_their_entries_have_no_name() -> None:
+    base = document.parse("points: [{key: a, at: 1, unit: W}, {key: b, at: 2}]\n", "base.yaml")
+    over = document.parse("points: [{key: c}, {key: a, at: 9}]\n", "over.yaml")
+    merged = document.overlay(base, over).plain()["points"]
+    assert merged == [{"key": "a", "at": 9, "unit": "W"}, {"key": "b", "at": 2}, {"key": "c"}]
+
+
+def test_all_mistakes_are_found_not_only_the_first() -> None:
+    text = "devices:\n  - {name: 1, unitid: 2}\n  - {unit_id: x}\nspares: {y: {name: a}}\nlable: a\n"
+    found = [str(mistake) for mistake in document.mistakes(document.parse(text, "site.yaml"), Site)]
+    assert found == [
+        "site.yaml:2: devices[0].name: expected text, got a whole number",
+        "site.yaml:2: devices[0].unitid: no such key; did you mean unit_id?",
+        "site.yaml:3: devices[1].unit_id: expected a whole number, got text",
+        "site.yaml:3: devices[1]: the key name is missing",
+        "site.yaml:4: spares.y: expected a whole number, got text",
+        "site.yaml:5: lable: no such key; did you mean label?",
+    ]
+
+
+def test_a_mistake_of_a_whole_list_is_found_too() -> None:
+    text = "devices: [" + ", ".join(["{name: a}"] * 10) + "]\n"
+    (found,) = document.mistakes(document.parse(text, "site.yaml"), Site)
+    assert str(found) == "site.yaml:1: devices: expected a list of length <= 9"

@@ -44,3 +44,21 @@ def test_a_value_too_large_for_its_type_is_an_error_and_not_another_value() -> N
 def test_a_row_of_another_length_is_an_error() -> None:
     with pytest.raises(ValueError, match="row of 2 bytes"):
         RowFormat(("u16",)).unpack(b"ab")
+
+
+def test_an_offset_is_applied_with_one_rounding_and_never_to_what_is_no_number() -> None:
+    celsius = Point("t", "u16", scale="0.1", offset="-273.15")
+    assert celsius.value(2982) == 25.05
+    assert celsius.value(None) is None
+    assert Point("t", "f64", offset="1").value(math.inf) == math.inf
+    layout = Layout("m", "live", (celsius, Point("n", "text:4", offset="1")))
+    record = Record(layout.id, 0, layout.rows.pack([2982, "abc"]))
+    assert [r.value for r in readings_of(layout, record)] == [25.05, "abc"]
+
+
+def test_a_layout_without_an_offset_keeps_the_id_that_it_had_before_there_were_offsets() -> None:
+    layout = Layout("m", "live", (Point("a", "u16", scale="0.1"),), role="meter")
+    assert layout.encoded == (
+        b'{"device":"m","group":"live","points":[{"key":"a","type":"u16","scale":"0.1"}],"profile":"","role":"meter"}'
+    )
+    assert Layout("m", "live", (Point("a", "u16", scale="0.1", offset="0"),), role="meter").id == layout.id

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from drivers.modbus.planner import Block, plan_blocks
 from drivers.modbus.points import PlacedPoint, PointReading, decode_point, locate, place_points
-from drivers.modbus.profile import Profile, Table, parse_profile
+from drivers.modbus.profile import Profile, parse_profile
+from drivers.modbus.registers import Table
 from drivers.modbus.sunspec import place_models, walk
 from drivers.simulator.source import Source
 
@@ -19,10 +20,14 @@ WHY_SKIPPED = "the collection of recorded answers does not stand beside the repo
 @cache
 def profile(name: str) -> Profile:
     """A shipped profile, or one of the tests' own."""
+    return parse_profile(*text_of(name), text_of)
+
+
+def text_of(name: str) -> tuple[str, str]:
     path = PROFILES / f"{name}.yaml"
     if not path.exists():
         path = ROOT / "tests" / "profiles" / f"{name}.yaml"
-    return parse_profile(path.read_text(), path.name)
+    return path.read_text(), path.name
 
 
 async def read_all(source: Source, of: Profile, now_s: float = 0) -> list[PointReading]:

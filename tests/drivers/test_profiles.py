@@ -79,7 +79,7 @@ def test_no_key_comes_twice_in_the_models_that_devices_have(models: tuple[int, .
         (points("{key: Power W, register: 0, type: u16}"), "6: points[0].key: "),
         (points("{key: power, type: u16}"), "6: points[0]: the key register is missing"),
         (points("{key: power, register: 0, type: u16, scale: 0}"), "6: points[0].scale: expected a number > 0"),
-        (points("{key: power, register: 0, type: u16, names: {0: off}}"), "6: points[0].names: expected text"),
+        (points("{key: power, register: 0, type: u16, names: {0: off}}"), "6: points[0].names[0]: expected text"),
         (points(POWER, head="model: B\nsource: s\nlicence: l\n"), "1: (top): the key make is missing"),
         (points(POWER, "{key: power, register: 1, type: u16}"), "7: points[1] (power): the key is here twice"),
         (
