@@ -102,3 +102,13 @@ async def test_a_length_beyond_all_registers_ends_the_chain() -> None:
 async def test_a_device_without_the_mark_is_named_as_such() -> None:
     with pytest.raises(DeviceError, match="no SunSpec mark"):
         await device({40000: b"\0" * 8}, profile("sunspec")).read("live")
+
+
+async def test_a_silent_base_does_not_end_the_search_for_the_chain() -> None:
+    answers = {address - 40000: answer for address, answer in chain((103, 50)).items()}
+    readings = await device({40000: None} | answers, profile("sunspec")).read_points()
+    assert {reading.placed.model for reading in readings} == {103}
+    with pytest.raises(DeviceError, match="no SunSpec mark"):
+        await device({40000: None}, profile("sunspec")).read("live")
+    with pytest.raises(DeviceError, match="no answer"):
+        await device({40000: None, 0: None, 50000: None}, profile("sunspec")).read("live")
