@@ -76,11 +76,13 @@ CASES = [
     ),
     Case(
         "carlo-gavazzi-em340",  # low word first
-        {"input": {0: [2305, 0], 10: [3999, 0], 12: [12345, 0], 40: [0xC568, 0xFFFF], 49: [0xFC27], 50: [0xFFFF],
-                   51: [500], 52: [0xD687, 0x0012], 68: [10, 0], 78: [0, 1], 100: [15, 0]}},
+        {"input": {0: [2305, 0], 10: [3999, 0], 12: [12345, 0], 40: [0xC568, 0xFFFF], 49: [0xFC27], 50: [1],
+                   51: [500], 52: [0xD687, 0x0012], 54: [25, 0], 68: [10, 0], 78: [0, 1], 100: [15, 0]},
+         "holding": {20480: text("KV12345678901")}},
         {"l1_voltage": 230.5, "l3_l1_voltage": 399.9, "l1_current": 12.345, "active_power": -1500.0,
-         "power_factor": -0.985, "phase_sequence": -1, "frequency": 50.0, "import_energy_total": 123456.7,
-         "l3_import_energy_total": 1.0, "export_energy_total": 6553.6, "l3_export_energy_total": 1.5},
+         "power_factor": -0.985, "phase_sequence": 1, "frequency": 50.0, "import_energy_total": 123456.7,
+         "import_reactive_energy_total": 2.5, "serial": "KV12345678901", "l3_import_energy_total": 1.0,
+         "export_energy_total": 6553.6, "l3_export_energy_total": 1.5},
     ),
     Case(
         "carlo-gavazzi-em24",
