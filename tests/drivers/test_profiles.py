@@ -40,6 +40,17 @@ def test_every_shipped_profile_loads_and_says_where_its_facts_are_from(name: str
     assert loaded.licence
 
 
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_profile_without_a_recorded_answer_says_that_it_is_not_proven(name: str) -> None:
+    assert profile(name).proven_by or "Not proven" in (PROFILES / f"{name}.yaml").read_text()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_what_wears_out_with_each_write_is_written_so_often_a_day_at_most(name: str) -> None:
+    writable = [point for point in profile(name).points if point.write is not None and point.write.memory == "stored"]
+    assert not [point.key for point in writable if not point.write.per_day]
+
+
 @pytest.mark.parametrize("name", [name for name in SHIPPED if profile(name).points])
 def test_every_energy_total_is_a_counter(name: str) -> None:
     totals = [point for point in profile(name).points if point.key.endswith("energy_total")]
