@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from drivers.modbus.profile import Profile, Table
+from drivers.modbus.profile import Profile
+from drivers.modbus.registers import Table
 from drivers.simulator.image import Image
 from gateway.core.model import Raw
 from tests.drivers.answers import profile, read_all
