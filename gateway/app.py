@@ -15,14 +15,16 @@ from drivers.intake import shapes
 from drivers.modbus.profile import Profile, parse_profile
 from gateway import linkwatch
 from gateway.buffer.buffer import Buffer
-from gateway.buses import Bus, build_bus
-from gateway.config import Config, MqttConfig, load_config, read_text
+from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
+from gateway.config import Config, MqttConfig
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.core.status import SyncState
+from gateway.identity import Identities
 from gateway.intake import Intake
 from gateway.live import Live
+from gateway.loadconfig import load_config, read_text
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
 from local_ui import guard
@@ -48,7 +50,8 @@ class Plan:
         self.profiles: dict[str, Profile] = {}
         for b, bus in enumerate(self.config.buses):
             for d, device in enumerate(bus.devices):
-                self._load(device.profile, document, ("buses", b, "devices", d, "profile"))
+                if device.profile not in NOT_MODBUS:
+                    self._load(device.profile, document, ("buses", b, "devices", d, "profile"))
 
     def _load(self, name: str, document: Document, path: tuple[str | int, ...]) -> None:
         if name in self.profiles:
@@ -77,7 +80,9 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
         site = RunningSite(config.site.name, buffer, live, clock, sync_state)
-        buses = [build_bus(bus, plan.profiles, site, clock, buffer.notebook, stack) for bus in config.buses]
+        identities = Identities(await buffer.notebook.serials(), buffer.notebook, clock, site.event)
+        around = Surroundings(plan.profiles, site, buffer, identities, clock, config.site.timezone, stack)
+        buses = [build_bus(bus, around) for bus in config.buses]
         for bus in buses:
             site.add_bus(bus.watch, bus.devices)
         intake = await _intake(config, site, live, buffer, clock)

@@ -4,21 +4,42 @@ With `app.py` one of the few files that name concrete drivers.
 """
 
 import contextlib
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from zoneinfo import ZoneInfo
 
+from drivers.intake.guard import retimed
+from drivers.locks import board as locks
+from drivers.locks.frames import frames_in as lock_frames_in
+from drivers.modbus.acuvim_log import AcuvimLog
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.links import OpenLink, Place, link_to
 from drivers.modbus.planner import gap_worth
+from drivers.modbus.points import place_points
 from drivers.modbus.profile import Link as Wants
 from drivers.modbus.profile import Profile
-from gateway.buffer.notebook import Notebook
+from drivers.modbus.rtu import RtuLink, rtu_line
+from drivers.selectlive import device as selectlive
+from drivers.selectlive.feed import BoxFeed, CloudFeed
+from gateway.backfill import Backfill
+from gateway.buffer.buffer import Buffer
 from gateway.busstate import BusWatch
-from gateway.config import BusConfig
+from gateway.config import BusConfig, DeviceConfig, SelectLiveConfig
 from gateway.core.clock import Clock
-from gateway.polling import BusPoller, Device, PollSink
+from gateway.core.errors import ConfigError
+from gateway.core.statistics import BusStatistics
+from gateway.identity import Identities
+from gateway.polling import BusPoller, Device
+from gateway.site import Polled, RunningSite
 
 USUAL_LATENCY_S = 0.02  # of a device on RS485, before anything was measured
+POLL_S = 5.0
+NOT_MODBUS = (locks.PROFILE, selectlive.PROFILE)  # profiles that are code, not a file
+
+
+class BusDevice(Device, Polled, Protocol):
+    """What stands on a bus: polled, and shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,37 +47,125 @@ class Bus:
     """One bus, ready to run."""
 
     name: str
-    devices: tuple[ModbusDevice, ...]
-    link: OpenLink
+    devices: Sequence[BusDevice]
     poller: BusPoller
     watch: BusWatch
+    boards: Mapping[str, locks.LockBoard] = field(default_factory=dict)
 
 
-def build_bus(
-    config: BusConfig, profiles: dict[str, Profile], sink: PollSink, clock: Clock, notebook: Notebook,
-    stack: contextlib.AsyncExitStack,
-) -> Bus:  # fmt: skip
-    """Nothing is opened yet; the link opens its channel at the first poll and is closed with `stack`.
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What every bus needs of the gateway."""
 
-    Raises ConfigError for an address that is none.
+    profiles: Mapping[str, Profile]
+    site: RunningSite
+    buffer: Buffer
+    identities: Identities
+    clock: Clock
+    timezone: str
+    stack: contextlib.AsyncExitStack  # closes what is opened
+
+
+def build_bus(config: BusConfig, around: Surroundings) -> Bus:
+    """Nothing is opened yet: that is for the first poll.
+
+    Raises ConfigError for an address that is none, and for units that cannot share a line.
     """
-    wants = together([profiles[device.profile].link for device in config.devices])
+    if config.selectlive is not None:
+        return _select_live(config, config.selectlive, around)
+    modbus = [entry for entry in config.devices if entry.profile not in NOT_MODBUS]
+    wants = together([around.profiles[entry.profile].link for entry in modbus] or [Wants(baud=19200)])
     place = place_of(config, wants)
     channel = place.channel()
-    link = link_to(channel, rtu=place.is_rtu, wants=wants)
-    stack.push_async_callback(link.close)
+    boards: dict[str, locks.LockBoard] = {}
+    link: OpenLink
+    if any(entry.profile == locks.PROFILE for entry in config.devices):
+        line = rtu_line(channel, settle_s=wants.settle_s, also=lock_frames_in)
+        link = RtuLink(line)
+        boards = {
+            entry.name: locks.LockBoard(
+                entry.name, line, around.clock, unit_id=entry.unit_id or 0, role=entry.role,
+                poll_s=entry.poll_s or POLL_S, closed_bit=entry.closed_bit,
+            )
+            for entry in config.devices if entry.profile == locks.PROFILE
+        }  # fmt: skip
+    else:
+        link = link_to(channel, rtu=place.is_rtu, wants=wants)
+    around.stack.push_async_callback(link.close)
     gap = _gap(place)
-    devices = tuple(
-        ModbusDevice(
-            entry.name, entry.profile, profiles[entry.profile], link, clock,
-            role=entry.role, unit_id=entry.unit_id, poll_s=entry.poll_s, gap=gap, memory=notebook,
-        )
-        for entry in config.devices
-    )  # fmt: skip
-    polled: list[Device] = list(devices)
+    readers = {entry.name: _modbus_device(entry, link, gap, around) for entry in modbus}
+    devices: list[BusDevice] = [readers.get(entry.name) or boards[entry.name] for entry in config.devices]
+    _refuse_mixed_units(config, place, boards, readers)
+    poller = BusPoller(devices, around.site, around.clock)
+    for entry in modbus:
+        if entry.log is not None:
+            _take_log(entry, readers[entry.name], link, poller, around)
     units = {device.unit_id: device.name for device in devices}
-    watch = BusWatch(config.name, channel.name, kind_of(place), units, link.statistics, clock)
-    return Bus(config.name, devices, link, BusPoller(polled, sink, clock), watch)
+    watch = BusWatch(config.name, channel.name, kind_of(place), units, link.statistics, around.clock)
+    return Bus(config.name, devices, poller, watch, boards)
+
+
+def _modbus_device(entry: DeviceConfig, link: OpenLink, gap: int | None, around: Surroundings) -> ModbusDevice:
+    return ModbusDevice(
+        entry.name, entry.profile, around.profiles[entry.profile], link, around.clock,
+        role=entry.role, unit_id=entry.unit_id, poll_s=entry.poll_s or POLL_S, gap=gap,
+        memory=around.buffer.notebook, identities=around.identities,
+    )  # fmt: skip
+
+
+def _take_log(
+    entry: DeviceConfig, device: ModbusDevice, link: OpenLink, poller: BusPoller, around: Surroundings
+) -> None:
+    """Have the device's own log taken between the polls."""
+    assert entry.log is not None
+    placed = {point.point.key: point for point in place_points(device.profile)}
+    if unknown := [key for key in entry.log.points if key not in placed]:
+        raise ConfigError(
+            f"{entry.name}: log.points: {unknown[0]} is no point of {entry.profile}",
+            hint=f"there are {', '.join(placed)}",
+        )
+    source = AcuvimLog(
+        entry.name, [placed[key] for key in entry.log.points], link, unit_id=device.unit_id,
+        timeout_s=device.profile.link.timeout_s, number=entry.log.number,
+        zone=ZoneInfo(entry.log.zone or around.timezone), profile=entry.profile, role=device.role,
+    )  # fmt: skip
+    backfill = Backfill(
+        source, around.buffer, around.buffer.pulled, around.clock, retimed, around.site.event,
+        every_s=entry.log.every_s,
+    )  # fmt: skip
+    around.site.watch_presence(entry.name, found=backfill.wake, lost=backfill.doze)
+    poller.aside(backfill.step)
+
+
+def _select_live(config: BusConfig, live: SelectLiveConfig, around: Surroundings) -> Bus:
+    (entry,) = config.devices
+    feed: BoxFeed | CloudFeed
+    if live.host is not None:
+        feed = BoxFeed(live.host, live.device_id or "")
+    else:
+        feed = CloudFeed(live.email or "", live.password or "", live.system or "", url=live.url)
+    usual_s = 10.0 if live.host is not None else 60.0  # the cloud is asked once a minute at most
+    device = selectlive.SelectLive(
+        entry.name, feed, around.clock, role=entry.role, poll_s=entry.poll_s or usual_s
+    )  # fmt: skip
+    around.stack.push_async_callback(device.close)
+    watch = BusWatch(config.name, feed.name, "select.live", {}, BusStatistics(), around.clock)
+    return Bus(config.name, [device], BusPoller([device], around.site, around.clock), watch)
+
+
+def _refuse_mixed_units(
+    config: BusConfig, place: Place, boards: Mapping[str, locks.LockBoard], readers: Mapping[str, ModbusDevice]
+) -> None:
+    """Lock boards need a line of bytes, and numbers that no Modbus unit beside them has."""
+    if boards and not place.is_rtu:
+        raise ConfigError(f"bus {config.name}: lock boards speak no Modbus TCP", hint="set framing: rtu")
+    taken = {board.unit_id: name for name, board in boards.items()}
+    for name, device in readers.items():
+        if boards and device.unit_id == 2:  # its frames begin as those of lock boards do
+            raise ConfigError(f"bus {config.name}: {name}: no unit id 2 beside lock boards", hint="give it another")
+        if device.unit_id in taken:
+            raise ConfigError(f"bus {config.name}: {name} and {taken[device.unit_id]} both have unit id"
+                              f" {device.unit_id}", hint="give one of them another")  # fmt: skip
 
 
 def place_of(config: BusConfig, wants: Wants) -> Place:
@@ -91,12 +200,3 @@ def _gap(place: Place) -> int | None:
         return None
     character_s = 10 / place.baud
     return gap_worth(character_s, 3.5 * character_s, USUAL_LATENCY_S)
-
-
-def serial_hint(port: str) -> str:
-    """The name by which the port should be known instead, because it stays; empty where it is one."""
-    by_id = Path("/dev/serial/by-id")
-    if port.startswith(str(by_id)) or not by_id.is_dir():
-        return ""
-    same = [str(name) for name in by_id.iterdir() if name.resolve() == Path(port).resolve()]
-    return f"{port} may be another adapter after a restart; write {same[0]}" if same else ""

@@ -4,22 +4,16 @@
 person on site changes it. Lists whose entries have a name merge by name.
 """
 
-import re
-import zoneinfo
-from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
 
-from gateway.core import document
-from gateway.core.errors import ConfigError
 from gateway.core.model import Kind, Name, Role
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 Endpoint = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5}$", description="HOST:PORT")]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class _Checked(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -50,21 +44,51 @@ class HubLink(_Checked, frozen=True, kw_only=True):
     push_interval_s: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 5
 
 
+class LogConfig(_Checked, frozen=True, kw_only=True):
+    """A device's own log (Acuvim II), from which is taken what the history lacks after an outage."""
+
+    points: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]  # the profile's keys, in the order of the log
+    number: Literal[1, 2, 3] = 1
+    zone: str | None = None  # of the device's clock; the site's where it is not given
+    every_s: Annotated[float, msgspec.Meta(ge=60, le=86400)] = 3600
+
+
 class DeviceConfig(_Checked, frozen=True, kw_only=True):
     name: Name
     profile: str
     role: Role | None = None  # the profile's where it is not given
     unit_id: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
-    poll_s: Annotated[float, msgspec.Meta(ge=0.1, le=86400)] = 5
+    poll_s: Annotated[float, msgspec.Meta(ge=0.1, le=86400)] | None = None  # 5 where it is not given
+    log: LogConfig | None = None
+    closed_bit: Literal[0, 1] = 1  # of lock boards: what a hook's bit is while its lock is closed
+
+
+class SelectLiveConfig(_Checked, frozen=True, kw_only=True):
+    """A select.live: the box (`host` and `device_id`) or the maker's cloud (`email`, `password` and `system`)."""
+
+    host: str | None = None
+    device_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")] | None = None
+    email: str | None = None
+    password: str | None = None
+    system: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,12}$")] | None = None
+    url: str = "https://select.live"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is all of one of the two, and nothing of the other."""
+        box = (self.host, self.device_id)
+        cloud = (self.email, self.password, self.system)
+        return (all(box) and not any(cloud)) or (all(cloud) and not any(box))
 
 
 class BusConfig(_Checked, frozen=True, kw_only=True):
-    """One entry of `buses:`; exactly one of `tcp`, `udp` and `serial` says where it is."""
+    """One entry of `buses:`; exactly one of `tcp`, `udp`, `serial` and `selectlive` says where it is."""
 
     name: Name
     tcp: Endpoint | None = None
     udp: Endpoint | None = None  # GoodWe's port 8899
     serial: Annotated[str, msgspec.Meta(min_length=1)] | None = None  # best by the name in /dev/serial/by-id
+    selectlive: SelectLiveConfig | None = None
     framing: Literal["tcp", "rtu"] = "tcp"  # of `tcp`; rtu: a converter that passes RTU frames through
     baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = None  # else the first profile's
     parity: Literal["none", "even", "odd"] | None = None
@@ -131,110 +155,3 @@ class Config(_Checked, frozen=True, kw_only=True):
     buses: tuple[BusConfig, ...] = ()
     push: PushConfig = PushConfig()
     mqtt: MqttConfig | None = None
-
-
-def load_config(path: Path) -> tuple[Config, document.Document]:
-    """The configuration of `path` and its local neighbour, and the document that says where each key stands.
-
-    Raises ConfigError with file, line, key and what was expected.
-    """
-    layers = [document.parse(read_text(path), path.name)]
-    local = path.with_name(f"{path.stem}_local{path.suffix}")
-    if local.exists():
-        layers.append(document.parse(read_text(local), local.name))
-    merged = layers[0] if len(layers) == 1 else document.overlay(*layers)
-    config = document.convert(merged, Config)
-    _check_names(config, merged)
-    _check_page(config, merged)
-    _check_push(config, merged)
-    return config, merged
-
-
-def read_text(path: Path) -> str:
-    """Raises ConfigError where the file is not there, not readable or not UTF-8."""
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise ConfigError(f"{path}: cannot be read: {reason}", hint="check the path and its rights") from error
-
-
-def _check_names(config: Config, merged: document.Document) -> None:
-    seen: dict[str, str] = {}
-    endpoints: dict[str, str] = {}
-    for b, bus in enumerate(config.buses):
-        place = merged.place_of(("buses", b))
-        given = [where for where in (bus.tcp, bus.udp, bus.serial) if where is not None]
-        if len(given) != 1:
-            raise ConfigError(f"{place}: buses[{b}]: expected exactly one of tcp, udp and serial")
-        if given[0] in endpoints:
-            raise ConfigError(
-                f"{place}: buses[{b}]: {given[0]} is the place of {endpoints[given[0]]} already",
-                hint="put devices that share an endpoint or a port on one bus",
-            )
-        endpoints[given[0]] = bus.name
-        for what, name, path in [(f"buses[{b}].name", f"bus {bus.name}", ("buses", b))] + [
-            (f"buses[{b}].devices[{d}].name", f"device {device.name}", ("buses", b, "devices", d))
-            for d, device in enumerate(bus.devices)
-        ]:
-            place = merged.place_of(path)
-            _note(seen, name, place, what)
-    for d, pushing in enumerate(config.push.devices):
-        place = merged.place_of(("push", "devices", d))
-        _note(seen, f"device {pushing.name}", place, f"push.devices[{d}].name")
-
-
-def _note(seen: dict[str, str], name: str, place: str, what: str) -> None:
-    if name in seen:
-        raise ConfigError(f"{place}: {what}: {name} is here twice; the first is at {seen[name]}")
-    seen[name] = place
-
-
-def _check_page(config: Config, merged: document.Document) -> None:
-    page = config.page
-    if page.host not in LOOPBACK and page.password_sha256 is None and not page.open:
-        place = merged.place_of(("page", "host"))
-        raise ConfigError(
-            f"{place}: page.host: {page.host} can be reached by others, but no password is set",
-            hint="set page.password_sha256, or page.open: true if everybody on the network may look",
-        )
-
-
-PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
-
-
-def _check_push(config: Config, merged: document.Document) -> None:
-    zones: list[tuple[document.Path, str | None]] = [(("site", "timezone"), config.site.timezone)]
-    zones += [(("push", "devices", d, "timezone"), one.timezone) for d, one in enumerate(config.push.devices)]
-    for path, zone in zones:
-        if zone is not None and not _is_zone(zone):
-            raise ConfigError(
-                f"{merged.place_of(path)}: {document.dotted(path)}: {zone} is no time zone that is known here",
-                hint="give one as Europe/Berlin or UTC; on Debian the package tzdata brings them",
-            )
-    for t, topic in enumerate(config.mqtt.topics if config.mqtt else ()):
-        path = ("mqtt", "topics", t)
-        if complaint := _wrong_topic(topic):
-            raise ConfigError(f"{merged.place_of(path)}: {document.dotted(path)}.{complaint}")
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        zoneinfo.ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
-
-
-def _wrong_topic(topic: TopicConfig) -> str:
-    """What is wrong with an entry of `mqtt.topics`; empty where nothing is."""
-    for level in topic.topic.split("/"):
-        if not PLACEHOLDER.fullmatch(level) and set(level) & set("{}+#"):
-            return f"topic: expected {{a_name}} in small letters for a whole level, not {level}"
-    known = PLACEHOLDER.findall(topic.topic)
-    if len(set(known)) < len(known):
-        return "topic: a placeholder is there twice"
-    for key, text in (("device", topic.device), ("metric", topic.metric or "")):
-        if unknown := set(PLACEHOLDER.findall(text)) - set(known):
-            return f"{key}: {{{unknown.pop()}}} is not in the topic"
-    return ""

@@ -29,11 +29,14 @@ log = logging.getLogger(__name__)
 class Polled(Protocol):
     """A device on a bus, as the site shows it."""
 
-    name: str
-    role: Role
-    profile_name: str
-    unit_id: int
-
+    @property
+    def name(self) -> str: ...
+    @property
+    def role(self) -> Role: ...
+    @property
+    def profile_name(self) -> str: ...
+    @property
+    def unit_id(self) -> int: ...
     @property
     def why_missing(self) -> Mapping[str, str]: ...
 
@@ -52,6 +55,7 @@ class RunningSite:
         self._buses: list[BusWatch] = []
         self._polled: dict[str, tuple[Polled, BusWatch]] = {}
         self._contacts: list[Contact] = []
+        self._watching: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {}
 
     def add_bus(self, watch: BusWatch, devices: Sequence[Polled]) -> None:
         """Show a bus and its devices."""
@@ -59,6 +63,10 @@ class RunningSite:
         for device in devices:
             self._live.add(device.name, device.role, device.profile_name, bus=watch.name, unit_id=device.unit_id)
             self._polled[device.name] = device, watch
+
+    def watch_presence(self, device: str, *, found: Callable[[], None], lost: Callable[[], None]) -> None:
+        """Call `found` when the device begins to answer, and `lost` when it no longer does."""
+        self._watching[device] = found, lost
 
     def took(self, layout: Layout, record: Record) -> None:
         self._buffer.put(layout, [record])
@@ -71,12 +79,16 @@ class RunningSite:
         if self._live.lost(device, error):
             log.warning("device offline", extra={"device": device, "why": str(error)})
             self._contact(device, "offline", str(error))
+            if device in self._watching:
+                self._watching[device][1]()
             self.event("device_offline", device, str(error))
 
     def found(self, device: str) -> None:
         if self._live.found(device):
             log.info("device online", extra={"device": device})
             self._contact(device, "online")
+            if device in self._watching:
+                self._watching[device][0]()
             self.event("device_online", device)
 
     def event(self, kind: str, device: str = "", detail: str = "") -> None:

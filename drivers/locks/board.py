@@ -62,7 +62,8 @@ class LockBoard:
         self._layout = Layout(name, LIVE, POINTS, PROFILE, self.role)
         self._line = line
         self._clock = clock
-        self._unit_id = unit_id
+        self.unit_id = unit_id
+        self.why_missing: Mapping[str, str] = {}
         self._timeout_s = timeout_s
         self._open_within_s = open_within_s
         self._closed_bit = closed_bit
@@ -106,7 +107,7 @@ class LockBoard:
         until_s = self._clock.monotonic_s() + self._open_within_s
         self._maybe_busy = True
         with contextlib.suppress(DeviceError):  # silence says nothing: boards need not answer a pulse
-            await self._line.ask(UnlockQuestion(self._unit_id, lock), self._timeout_s)
+            await self._line.ask(UnlockQuestion(self.unit_id, lock), self._timeout_s)
         while True:
             try:
                 state = await self._state()
@@ -123,7 +124,7 @@ class LockBoard:
 
     async def _state(self) -> BoardState:
         """How the locks stand. A board that is silent behind a pulse, or for a second time, is woken first."""
-        question = StatusQuestion(self._unit_id)
+        question = StatusQuestion(self.unit_id)
         try:
             state = await self._line.ask(question, self._timeout_s)
         except DeviceError:
@@ -131,7 +132,7 @@ class LockBoard:
                 self._maybe_busy = True
                 raise
             with contextlib.suppress(DeviceError):
-                await self._line.ask(WakeQuestion(self._unit_id), self._timeout_s)
+                await self._line.ask(WakeQuestion(self.unit_id), self._timeout_s)
             state = await self._line.ask(question, self._timeout_s)
         self._maybe_busy = False
         return state

@@ -1,6 +1,7 @@
 """A Modbus device: a profile on a bus, read group by group."""
 
 import asyncio
+import contextlib
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from drivers.modbus.refusals import RECHECK_S, REFUSED, Memory, NoMemory, halve
 from drivers.modbus.requests import EXCEPTIONS, FUNCTIONS, Read, Reply, Request
 from drivers.modbus.sunspec import place_models, walk
 from gateway.core.clock import Clock
-from gateway.core.errors import DeviceError
+from gateway.core.errors import DeviceError, StorageError
 from gateway.core.model import Layout, Record, Role
 
 LIVE = "live"
@@ -28,6 +29,14 @@ class Link(Protocol):
     async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply: ...
 
 
+class Identities(Protocol):
+    """Knows the site's devices by their serial numbers."""
+
+    async def name_of(self, configured: str, serial: str) -> str:
+        """Whose history the readings belong to that come from where `configured` is expected."""
+        ...
+
+
 class ModbusDevice:
     """One device; the task that owns the bus calls `read` for each group when it is due.
 
@@ -37,7 +46,7 @@ class ModbusDevice:
     def __init__(
         self, name: str, profile_name: str, profile: Profile, link: Link, clock: Clock, *,
         role: Role | None = None, unit_id: int | None = None, poll_s: float = 5,
-        gap: int | None = None, memory: Memory | None = None,
+        gap: int | None = None, memory: Memory | None = None, identities: Identities | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.profile_name = profile_name
@@ -49,6 +58,9 @@ class ModbusDevice:
         self._clock = clock
         self._gap = gap if gap is not None and profile.link.gap_max is None else profile.link.gap
         self._memory = memory or NoMemory()
+        self._identities = identities
+        self._owner = ""  # whose history this is; empty until it is known who answers
+        self._owner_planned = ""  # whose layouts `_groups` has
         self._points: tuple[PlacedPoint, ...] = ()
         self._groups: dict[str, _Group] = {}
         self._refused: dict[Block, int] = {}  # exception by range
@@ -60,19 +72,19 @@ class ModbusDevice:
         A block that the device refuses leaves its points missing and harms no other. Raises
         DeviceError where the device does not answer at all, or refuses all that is live.
         """
-        plan = (await self._plan()).get(group)
-        if plan is None:
-            return None
-        taken_at, readings = await self._read(plan)
+        try:
+            plan = (await self._plan()).get(group)
+            if plan is None:
+                return None
+            taken_at, readings = await self._read(plan)
+        except DeviceError:
+            self._owner = ""  # when it is back, another one may answer in its place
+            raise
         return plan.layout, Record(plan.layout.id, taken_at, plan.layout.rows.pack([r.stored for r in readings]))
 
     async def read_points(self) -> list[PointReading]:
         """Read every point once, in the order of the profile's groups."""
         return [reading for plan in (await self._plan()).values() for reading in (await self._read(plan))[1]]
-
-    def replug(self) -> None:
-        """Forget what was found on the device: another one may answer at its address."""
-        self._points, self._groups = (), {}
 
     @property
     def why_missing(self) -> Mapping[str, str]:
@@ -153,14 +165,18 @@ class ModbusDevice:
             self._refused |= found
         self._groups = self._planned()
         ranges = sorted((block.table, block.address, block.count) for block in self._refused)
-        await self._memory.remember_refused(self.name, self._wanted, ranges)
+        with contextlib.suppress(StorageError):  # then it is learnt once more after a restart
+            await self._memory.remember_refused(self.name, self._wanted, ranges)
         return answers
 
     async def _plan(self) -> dict[str, "_Group"]:
         """The groups with their points; a SunSpec device is asked for its models the first time."""
         now_s = self._clock.monotonic_s()
+        if not self._owner:
+            await self._identify()
         if not self._points:
             self._points = await self._place()
+        if not self._groups:
             remembered = await self._memory.refused(self.name, self._wanted)
             self._refused = {Block(table, address, count): 2 for table, address, count in remembered}
             self._recheck_at_s = now_s + RECHECK_S
@@ -178,6 +194,23 @@ class ModbusDevice:
         if not points:
             raise DeviceError(f"{self._where}: none of its SunSpec models is known", hint="use another profile")
         return points
+
+    async def _identify(self) -> None:
+        """Ask the serial number, where the profile has one; a device that does not give it is who it should be."""
+        owner, fresh = self.name, not self._points
+        if self._identities is not None and self.profile.serial:
+            points = self._points = self._points or await self._place()
+            placed = next((point for point in points if point.point.key == self.profile.serial), None)
+            if placed is not None:
+                reply = await self._ask(placed.block)
+                words = {} if reply.exception else {placed.block: reply.words}
+                serial = _decode(_locate(placed, words), placed, words).stored
+                if isinstance(serial, str):
+                    owner = await self._identities.name_of(self.name, serial)
+        if owner != self._owner_planned:
+            self._groups = {}
+            self._points = self._points if fresh else ()  # another device may have other models
+        self._owner = self._owner_planned = owner
 
     async def _words(self, address: int, count: int) -> bytes | None:
         reply = await self._ask(Block("holding", address, count))
@@ -202,7 +235,7 @@ class ModbusDevice:
             gap_max=self._gap, words_max=self.profile.link.words_max,
             barriers=self.profile.barriers, refused=self._refused,
         )  # fmt: skip
-        layout = Layout(self.name, name, tuple(point.point for point in placed), self.profile_name, self.role)
+        layout = Layout(self._owner, name, tuple(point.point for point in placed), self.profile_name, self.role)
         return _Group(layout, placed, [(_locate(point, blocks), point) for point in placed], blocks)
 
     def _refusal(self, replies: Mapping[Block, Reply]) -> DeviceError:

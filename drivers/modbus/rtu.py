@@ -1,14 +1,14 @@
 """Modbus RTU on a half-duplex line: a serial port, a converter on TCP, GoodWe's framing over UDP."""
 
 from drivers.bus.channel import Channel
-from drivers.bus.line import Line
+from drivers.bus.line import FramesIn, Line
 from drivers.modbus.frames import RtuQuestion, rtu_frames
 from drivers.modbus.requests import Reply, Request
 
 
-def rtu_line(channel: Channel, *, settle_s: float = 0) -> Line:
-    """A line whose foreign frames are recognised as Modbus RTU."""
-    return Line(channel, rtu_frames, settle_s=settle_s)
+def rtu_line(channel: Channel, *, settle_s: float = 0, also: FramesIn = lambda inbox: []) -> Line:
+    """A line whose foreign frames are recognised as Modbus RTU, or as what `also` knows."""
+    return Line(channel, lambda inbox: rtu_frames(inbox) + also(inbox), settle_s=settle_s)
 
 
 class RtuLink:

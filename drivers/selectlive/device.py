@@ -24,6 +24,8 @@ class SelectLive:
     ) -> None:  # fmt: skip
         self.name = name
         self.profile_name = PROFILE
+        self.unit_id = -1  # it has none
+        self.why_missing: Mapping[str, str] = {}
         self.role: Role = role or "battery"
         self.intervals: Mapping[str, float] = {LIVE: poll_s}
         self._layout = Layout(name, LIVE, tuple(POINTS.values()), PROFILE, self.role)

@@ -1,5 +1,7 @@
 """A device on a bus that refuses, falls silent, or has more than we know."""
 
+import asyncio
+
 import pytest
 
 from drivers.modbus.device import ModbusDevice
@@ -112,3 +114,189 @@ async def test_a_silent_base_does_not_end_the_search_for_the_chain() -> None:
         await device({40000: None}, profile("sunspec")).read("live")
     with pytest.raises(DeviceError, match="no answer"):
         await device({40000: None, 0: None, 50000: None}, profile("sunspec")).read("live")
+
+
+HOLED = """
+make: Test
+model: twelve points, read in one
+source: this test
+licence: fact
+points:
+""" + "\n".join(f"  - {{key: p{n}, register: {2 * n}, type: u32}}" for n in range(12))
+
+
+class Holed:
+    """Registers hold their address, and any read that touches a hole is refused; `alone`: only reads up to 4 words."""
+
+    name = "bus"
+
+    def __init__(self, holes: set[int], *, words_max: int = 125) -> None:
+        self.holes = holes
+        self.words_max = words_max
+        self.asked: list[Read] = []
+
+    async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply:
+        assert isinstance(request, Read)
+        self.asked.append(request)
+        wanted = range(request.address, request.address + request.count)
+        if self.holes.intersection(wanted):
+            return Reply(exception=2)
+        if request.count > self.words_max:
+            return Reply(exception=3)
+        return Reply(b"".join(b"\0\0" if at % 2 == 0 else at.to_bytes(2) for at in wanted))
+
+
+class Remembered:
+    """A Memory that a second device can be given."""
+
+    def __init__(self) -> None:
+        self.ranges: list[tuple[str, int, int]] = []
+
+    async def refused(self, device: str, plan: str) -> list[tuple[str, int, int]]:
+        return self.ranges
+
+    async def remember_refused(self, device: str, plan: str, ranges: list[tuple[str, int, int]]) -> None:
+        self.ranges = ranges
+
+
+def holed_device(link: Holed, memory: Remembered | None = None) -> ModbusDevice:
+    return ModbusDevice("d", "p", parse_profile(HOLED, "holed.yaml"), link, SystemClock(), memory=memory)
+
+
+async def poll(of: ModbusDevice) -> list[object]:
+    taken = await of.read("live")
+    assert taken is not None
+    return list(taken[0].rows.unpack(taken[1].row))
+
+
+def expected(*missing: int) -> list[object]:
+    return [None if n in missing else 2 * n + 1 for n in range(12)]
+
+
+@pytest.mark.parametrize("missing", [(), (0,), (11,), (3,), (3, 4), (0, 5, 11), (1, 3, 5, 7, 9, 11)])
+async def test_a_refused_register_costs_its_own_point_and_no_other(missing: tuple[int, ...]) -> None:
+    link = Holed({2 * n for n in missing})
+    reading = holed_device(link)
+    for _ in range(3):
+        values = await poll(reading)
+    assert values == expected(*missing)
+
+
+async def test_once_it_is_known_what_a_device_refuses_it_is_not_asked_again() -> None:
+    link, memory = Holed({6}), Remembered()
+    reading = holed_device(link, memory)
+    assert await poll(reading) == expected(3)
+    link.asked.clear()
+    assert await poll(reading) == expected(3)
+    assert [(r.address, r.count) for r in link.asked] == [(0, 6), (8, 16)]
+    assert reading.why_missing == {"p3": "the device refuses holding 6: it has no such address"}
+    restarted = Holed({6})
+    assert await poll(holed_device(restarted, memory)) == expected(3)
+    assert [(r.address, r.count) for r in restarted.asked] == [(0, 6), (8, 16)]
+
+
+async def test_a_device_that_takes_only_short_reads_is_read_in_short_ones() -> None:
+    link = Holed(set(), words_max=8)
+    reading = holed_device(link)
+    for _ in range(3):
+        values = await poll(reading)
+    assert values == expected()
+    link.asked.clear()
+    await poll(reading)
+    assert max(request.count for request in link.asked) <= 8
+
+
+async def test_a_device_that_is_only_busy_is_not_searched_and_nothing_is_learnt() -> None:
+    class Busy(Holed):
+        async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply:
+            await super().ask(request, timeout_s, pause_s)
+            return Reply(exception=6)
+
+    link, memory = Busy(set()), Remembered()
+    with pytest.raises(DeviceError, match="it is busy"):
+        await poll(holed_device(link, memory))
+    assert len(link.asked) == 1
+    assert memory.ranges == []
+
+
+async def test_what_was_refused_is_tried_again_after_an_hour() -> None:
+    class Clock(SystemClock):
+        ahead_s = 0.0
+
+        def monotonic_s(self) -> float:
+            return super().monotonic_s() + self.ahead_s
+
+    link, clock = Holed({6}), Clock()
+    reading = ModbusDevice("d", "p", parse_profile(HOLED, "holed.yaml"), link, clock)
+    assert await poll(reading) == expected(3)
+    link.holes.clear()
+    assert await poll(reading) == expected(3)
+    clock.ahead_s = 3601
+    assert await poll(reading) == expected()
+    assert reading.why_missing == {}
+
+
+class Known:
+    """Identities that know whose each serial number is."""
+
+    def __init__(self, owners: dict[str, str]) -> None:
+        self.owners = owners
+
+    async def name_of(self, configured: str, serial: str) -> str:
+        return self.owners.get(serial, configured)
+
+
+WITH_SERIAL = """
+make: Test
+model: has a serial number
+source: this test
+licence: fact
+serial: serial
+groups: {info: {every_s: 3600}}
+points:
+  - {key: power, register: 0, type: u16}
+  - {key: serial, register: 100, type: text, words: 2, group: info}
+"""
+
+
+async def test_readings_go_to_the_device_whose_serial_number_answers() -> None:
+    link = FakeLink({0: b"\0\5", 100: b"BBBB"})
+    known = Known({"AAAA": "one", "BBBB": "two"})
+    one = ModbusDevice("one", "p", parse_profile(WITH_SERIAL, "s.yaml"), link, SystemClock(), identities=known)
+    taken = await one.read("live")
+    assert taken is not None
+    assert taken[0].device == "two"
+    link.answers = {0: None, 100: None}
+    with pytest.raises(DeviceError):
+        await one.read("live")
+    link.answers = {0: b"\0\6", 100: b"AAAA"}
+    taken = await one.read("live")
+    assert taken is not None
+    assert taken[0].device == "one", "asked again once it was silent"
+
+
+async def test_a_device_that_does_not_give_its_serial_number_is_who_it_should_be() -> None:
+    link = FakeLink({0: b"\0\5", 100: 2})
+    one = ModbusDevice("one", "p", parse_profile(WITH_SERIAL, "s.yaml"), link, SystemClock(), identities=Known({}))
+    taken = await one.read("live")
+    assert taken is not None
+    assert taken[0].device == "one"
+
+
+async def test_several_reads_are_under_way_at_once_where_the_device_can() -> None:
+    class Together(FakeLink):
+        under_way = most = 0
+
+        async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply:
+            self.under_way += 1
+            self.most = max(self.most, self.under_way)
+            await asyncio.sleep(0)
+            self.under_way -= 1
+            return await super().ask(request, timeout_s, pause_s)
+
+    for in_flight, most in ((1, 1), (4, 2)):
+        link = Together({0: b"\0\5", 100: b"\0\7"})
+        text = TWO_BLOCKS.replace("{gap_max: 0}", f"{{gap_max: 0, in_flight: {in_flight}}}")
+        reading = ModbusDevice("d", "p", parse_profile(text, "two.yaml"), link, SystemClock())
+        assert await poll(reading) == [5, 7]
+        assert link.most == most

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config import load_config
 from gateway.core.errors import ConfigError
+from gateway.loadconfig import load_config
 
 ROOT = Path(__file__).parents[2]
 GOOD = """\

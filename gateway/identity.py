@@ -1,0 +1,57 @@
+"""Which device is which, by serial number: swapped addresses or adapters must not mix up histories."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from gateway.core.clock import Clock
+from gateway.core.errors import StorageError
+
+log = logging.getLogger(__name__)
+Tell = Callable[[str, str, str], None]
+"""Event kind, device, detail."""
+
+
+class Serials(Protocol):
+    """Keeps which device answered with which serial number."""
+
+    async def keep_serial(self, device: str, serial: str, ts: int) -> None: ...
+
+
+class Identities:
+    """What is known of the site's devices; a device tells its serial number when it begins to answer."""
+
+    def __init__(self, known: Mapping[str, str], store: Serials, clock: Clock, tell: Tell) -> None:
+        self._serials = dict(known)
+        self._store = store
+        self._clock = clock
+        self._tell = tell
+        self._said: set[tuple[str, str]] = set()
+
+    async def name_of(self, configured: str, serial: str) -> str:
+        """Whose history the readings belong to that come from where `configured` is expected.
+
+        A serial number that is another device's: that one's, because the two were swapped. A new
+        number in the place of a known one: the device was replaced, and its history goes on.
+        """
+        if self._serials.get(configured) == serial:
+            return configured
+        owner = next((name for name, known in self._serials.items() if known == serial), None)
+        if owner is not None:
+            self._say("device_swapped", configured, f"{owner} (serial {serial}) answers where {configured} should")
+            return owner
+        if (before := self._serials.get(configured)) is not None:
+            self._say("device_replaced", configured, f"serial {serial} has taken the place of {before}")
+        self._serials[configured] = serial
+        try:
+            await self._store.keep_serial(configured, serial, self._clock.wall_ms())
+        except StorageError as error:
+            log.warning("serial number not kept", extra={"device": configured, "why": str(error)})
+        return configured
+
+    def _say(self, kind: str, device: str, detail: str) -> None:
+        """Once, not at each reconnection."""
+        if (device, detail) not in self._said:
+            self._said.add((device, detail))
+            log.warning(kind.replace("_", " "), extra={"device": device, "why": detail})
+            self._tell(kind, device, detail)

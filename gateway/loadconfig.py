@@ -1,0 +1,133 @@
+"""From a site's files to its checked configuration."""
+
+import re
+import zoneinfo
+from pathlib import Path
+
+from gateway.config import BusConfig, Config, TopicConfig
+from gateway.core import document
+from gateway.core.errors import ConfigError
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+SELECT_LIVE = "selectronic-sp-pro"
+
+
+def load_config(path: Path) -> tuple[Config, document.Document]:
+    """The configuration of `path` and its local neighbour, and the document that says where each key stands.
+
+    Raises ConfigError with file, line, key and what was expected.
+    """
+    layers = [document.parse(read_text(path), path.name)]
+    local = path.with_name(f"{path.stem}_local{path.suffix}")
+    if local.exists():
+        layers.append(document.parse(read_text(local), local.name))
+    merged = layers[0] if len(layers) == 1 else document.overlay(*layers)
+    config = document.convert(merged, Config)
+    _check_names(config, merged)
+    _check_page(config, merged)
+    _check_push(config, merged)
+    return config, merged
+
+
+def read_text(path: Path) -> str:
+    """Raises ConfigError where the file is not there, not readable or not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not UTF-8"
+        raise ConfigError(f"{path}: cannot be read: {reason}", hint="check the path and its rights") from error
+
+
+def _check_names(config: Config, merged: document.Document) -> None:
+    seen: dict[str, str] = {}
+    endpoints: dict[str, str] = {}
+    for b, bus in enumerate(config.buses):
+        place = merged.place_of(("buses", b))
+        where = _place_of_bus(bus, f"{place}: buses[{b}]")
+        if where in endpoints:
+            raise ConfigError(
+                f"{place}: buses[{b}]: {where} is the place of {endpoints[where]} already",
+                hint="put devices that share an endpoint or a port on one bus",
+            )
+        endpoints[where] = bus.name
+        for what, name, path in [(f"buses[{b}].name", f"bus {bus.name}", ("buses", b))] + [
+            (f"buses[{b}].devices[{d}].name", f"device {device.name}", ("buses", b, "devices", d))
+            for d, device in enumerate(bus.devices)
+        ]:
+            place = merged.place_of(path)
+            _note(seen, name, place, what)
+    for d, pushing in enumerate(config.push.devices):
+        place = merged.place_of(("push", "devices", d))
+        _note(seen, f"device {pushing.name}", place, f"push.devices[{d}].name")
+
+
+def _place_of_bus(bus: BusConfig, what: str) -> str:
+    """Where the bus is, as one text."""
+    live = bus.selectlive
+    given = [where for where in (bus.tcp, bus.udp, bus.serial) if where is not None]
+    given += [] if live is None else [live.host or f"{live.url} system {live.system}"]
+    if len(given) != 1:
+        raise ConfigError(f"{what}: expected exactly one of tcp, udp, serial and selectlive")
+    if live is not None and not live.is_whole:
+        raise ConfigError(f"{what}.selectlive: expected host and device_id, or email, password and system")
+    if (live is not None) != any(device.profile == SELECT_LIVE for device in bus.devices) or (
+        live is not None and len(bus.devices) > 1
+    ):
+        raise ConfigError(f"{what}: expected selectlive with one device of the profile {SELECT_LIVE}, and only there")
+    return given[0]
+
+
+def _note(seen: dict[str, str], name: str, place: str, what: str) -> None:
+    if name in seen:
+        raise ConfigError(f"{place}: {what}: {name} is here twice; the first is at {seen[name]}")
+    seen[name] = place
+
+
+def _check_page(config: Config, merged: document.Document) -> None:
+    page = config.page
+    if page.host not in LOOPBACK and page.password_sha256 is None and not page.open:
+        place = merged.place_of(("page", "host"))
+        raise ConfigError(
+            f"{place}: page.host: {page.host} can be reached by others, but no password is set",
+            hint="set page.password_sha256, or page.open: true if everybody on the network may look",
+        )
+
+
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+
+
+def _check_push(config: Config, merged: document.Document) -> None:
+    zones: list[tuple[document.Path, str | None]] = [(("site", "timezone"), config.site.timezone)]
+    zones += [(("push", "devices", d, "timezone"), one.timezone) for d, one in enumerate(config.push.devices)]
+    for path, zone in zones:
+        if zone is not None and not _is_zone(zone):
+            raise ConfigError(
+                f"{merged.place_of(path)}: {document.dotted(path)}: {zone} is no time zone that is known here",
+                hint="give one as Europe/Berlin or UTC; on Debian the package tzdata brings them",
+            )
+    for t, topic in enumerate(config.mqtt.topics if config.mqtt else ()):
+        path = ("mqtt", "topics", t)
+        if complaint := _wrong_topic(topic):
+            raise ConfigError(f"{merged.place_of(path)}: {document.dotted(path)}.{complaint}")
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        zoneinfo.ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
+def _wrong_topic(topic: TopicConfig) -> str:
+    """What is wrong with an entry of `mqtt.topics`; empty where nothing is."""
+    for level in topic.topic.split("/"):
+        if not PLACEHOLDER.fullmatch(level) and set(level) & set("{}+#"):
+            return f"topic: expected {{a_name}} in small letters for a whole level, not {level}"
+    known = PLACEHOLDER.findall(topic.topic)
+    if len(set(known)) < len(known):
+        return "topic: a placeholder is there twice"
+    for key, text in (("device", topic.device), ("metric", topic.metric or "")):
+        if unknown := set(PLACEHOLDER.findall(text)) - set(known):
+            return f"{key}: {{{unknown.pop()}}} is not in the topic"
+    return ""

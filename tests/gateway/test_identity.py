@@ -1,0 +1,47 @@
+"""Serial numbers keep histories apart when addresses are swapped."""
+
+from gateway.core.clock import SystemClock
+from gateway.identity import Identities
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.serials: dict[str, str] = {}
+        self.told: list[tuple[str, str]] = []
+
+    async def keep_serial(self, device: str, serial: str, ts: int) -> None:
+        self.serials[device] = serial
+
+    def tell(self, kind: str, device: str, detail: str) -> None:
+        self.told.append((kind, device))
+
+
+def identities(kept: Kept) -> Identities:
+    return Identities(kept.serials, kept, SystemClock(), kept.tell)
+
+
+async def test_the_first_serial_number_is_remembered_beyond_a_restart() -> None:
+    kept = Kept()
+    assert await identities(kept).name_of("one", "A") == "one"
+    assert await identities(kept).name_of("one", "A") == "one"
+    assert kept.serials == {"one": "A"}
+    assert kept.told == []
+
+
+async def test_two_devices_that_were_swapped_keep_their_histories_and_it_is_said_once() -> None:
+    kept = Kept()
+    kept.serials = {"one": "A", "two": "B"}
+    known = identities(kept)
+    for _ in range(2):
+        assert await known.name_of("one", "B") == "two"
+        assert await known.name_of("two", "A") == "one"
+    assert kept.told == [("device_swapped", "one"), ("device_swapped", "two")]
+    assert kept.serials == {"one": "A", "two": "B"}
+
+
+async def test_a_new_device_in_the_place_of_an_old_one_goes_on_with_its_history() -> None:
+    kept = Kept()
+    kept.serials = {"one": "A"}
+    assert await identities(kept).name_of("one", "C") == "one"
+    assert kept.told == [("device_replaced", "one")]
+    assert kept.serials == {"one": "C"}
