@@ -138,6 +138,37 @@ def read(profile: str, place: "Place", unit: int | None, as_json: bool) -> None:
     present(result, as_json)
 
 
+@main.group()
+def profile() -> None:
+    """What kinds of device can be read; and help for those who write a profile."""
+
+
+@profile.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array instead of a table.")
+def profile_list(as_json: bool) -> None:
+    """List the profiles that are shipped."""
+    from gateway.catalogue import listed, present
+
+    present(listed(), as_json)
+
+
+@profile.command("check")
+@click.argument("file", type=FILE)
+def profile_check(file: Path) -> None:
+    """Say what a profile offers, or everything that is wrong with it."""
+    from gateway.catalogue import check
+
+    click.echo(check(file))
+
+
+@profile.command("schema")
+def profile_schema() -> None:
+    """Print the JSON Schema of profiles, for editors."""
+    from gateway.catalogue import schema
+
+    click.echo(schema(), nl=False)
+
+
 def _say(line: str) -> None:
     click.echo(line)
     sys.stdout.flush()

@@ -69,6 +69,14 @@ class SunSpecModel(Checked, frozen=True, kw_only=True):
         wanted = set() if self.repeat is None else {group.count for group in _within(self.repeat)}
         return {point.name: point.at for point in self.points if point.name in wanted}
 
+    def every_point(self) -> Iterator[SunSpecPoint]:
+        """Those of the repeated part too, once."""
+        yield from self.points
+        if self.repeat is not None:
+            yield from self.repeat.points
+            for group in _within(self.repeat):
+                yield from group.points
+
 
 class SunSpec(Checked, frozen=True, kw_only=True):
     """Where the chain may begin, and the models that we read from it; others are stepped over."""
