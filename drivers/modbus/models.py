@@ -66,16 +66,20 @@ class SunSpecModel(Checked, frozen=True, kw_only=True):
     @property
     def counts(self) -> dict[str, int]:
         """Where the points are that say how often a group within the repeated part is there."""
-        wanted = set() if self.repeat is None else {group.count for group in _within(self.repeat)}
+        wanted = {group.count for group in self.every_group() if group is not self.repeat}
         return {point.name: point.at for point in self.points if point.name in wanted}
+
+    def every_group(self) -> Iterator[SunSpecGroup]:
+        """The repeated part and the groups within it, each once."""
+        if self.repeat is not None:
+            yield self.repeat
+            yield from _within(self.repeat)
 
     def every_point(self) -> Iterator[SunSpecPoint]:
         """Those of the repeated part too, once."""
         yield from self.points
-        if self.repeat is not None:
-            yield from self.repeat.points
-            for group in _within(self.repeat):
-                yield from group.points
+        for group in self.every_group():
+            yield from group.points
 
 
 class SunSpec(Checked, frozen=True, kw_only=True):

@@ -5,7 +5,6 @@ profile. The walk steps over models it does not know; the order of the chain doe
 """
 
 import re
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -90,15 +89,18 @@ async def _counted(read: ReadWords, spec: SunSpec, model: FoundModel) -> FoundMo
 
 def place_models(spec: SunSpec, found: list[FoundModel]) -> tuple[PlacedPoint, ...]:
     """The points of every model that the profile knows; a key that comes again gets a number behind it."""
-    seen: Counter[str] = Counter()
+    taken: set[str] = set()
     placed = []
     for model in found:
         if model.number not in spec.models:
             continue
         for point in _place_model(spec.models[model.number], model):
-            seen[point.point.key] += 1
-            times = seen[point.point.key]
-            placed.append(point if times == 1 else _renamed(point, f"{point.point.key}_{times}"))
+            key, times = point.point.key, 1
+            while key in taken:
+                times += 1
+                key = f"{point.point.key}_{times}"
+            taken.add(key)
+            placed.append(point if times == 1 else _renamed(point, key))
     return tuple(placed)
 
 

@@ -109,6 +109,12 @@ async def test_every_recorded_goodwe_inverter_decodes_as_its_library_does() -> N
                 assert same(reading.value, point["value"]), (device["device"], point["id"])
 
 
+FACTOR_MISSING = {(model, f"Crv[{curve}].RspTms") for model in (705, 706) for curve in range(3)}
+"""Their scale factor is not there: no value to us; the library leaves the number as it is."""
+
+READ_WHOLE = {121, 122, 123, *range(702, 714)}
+
+
 @recorded_elsewhere
 async def test_every_recorded_sunspec_device_decodes_as_pysunspec2_does() -> None:
     folder = DEVICE_DATA / "sunspec"
@@ -116,8 +122,14 @@ async def test_every_recorded_sunspec_device_decodes_as_pysunspec2_does() -> Non
         expected = {
             (model["model"], point["path"]): point["value"] for model in device["models"] for point in model["points"]
         }
-        for reading in await read_all(recordings.sunspec_image(folder / device["file"]), profile("sunspec")):
+        readings = await read_all(recordings.sunspec_image(folder / device["file"]), profile("sunspec"))
+        read = {(reading.placed.model, reading.placed.path) for reading in readings}
+        assert not {place for place in expected if place[0] in READ_WHOLE and place[1] not in ("ID", "L")} - read
+        for reading in readings:
             place = reading.placed.model, reading.placed.path
+            if place in FACTOR_MISSING:
+                assert reading.value is None
+                continue
             assert same(reading.value, expected[place]), (device["name"], place)
 
 

@@ -62,8 +62,7 @@ def test_every_sunspec_exponent_and_count_is_a_point_of_its_model() -> None:
     assert sunspec is not None
     for number, model in sunspec.models.items():
         types = {point.name: point.type for point in model.points}
-        repeated = model.repeat.points if model.repeat else ()
-        exponents = {point.sf for point in (*model.points, *repeated) if isinstance(point.sf, str)}
+        exponents = {point.sf for point in model.every_point() if isinstance(point.sf, str)}
         assert {types.get(name) for name in exponents} <= {"sunssf"}, number
         assert model.repeat is None or model.repeat.count in types
 
@@ -72,21 +71,34 @@ def test_no_sunspec_point_overlaps_the_next() -> None:
     sunspec = profile("sunspec").sunspec
     assert sunspec is not None
     for number, model in sunspec.models.items():
-        for part in (model.points, model.repeat.points if model.repeat else ()):
+        parts = [model.points, *(group.points for group in model.every_group())]
+        for part in parts:
             for here, there in pairwise(part):
                 words = here.words or TYPES[here.type][1]
                 assert here.at + words <= there.at, (number, here.name, there.name)
 
 
 @pytest.mark.parametrize(
-    "models", [(1, 103, 160, 204), (1, 101, 120, 160, 201), (1, 113, 120, 124, 160, 213), (1, 701, 713, 714), (1, 802)]
+    "models",
+    [
+        (1, 103, 160, 204),
+        (1, 101, 120, 160, 201),
+        (1, 113, 120, 124, 160, 213),
+        (1, 701, 713, 714),
+        (1, 802),
+        (1, 103, 120, 121, 122, 123, 124, 160, 203),
+        (1, *range(701, 715)),
+        (1, 701, 704, 802, 803, 804),
+    ],
 )
 def test_no_key_comes_twice_in_the_models_that_devices_have(models: tuple[int, ...]) -> None:
     sunspec = profile("sunspec").sunspec
     assert sunspec is not None
     named = [point.key for number in models for point in sunspec.models[number].points if point.key]
     assert not [key for key, times in Counter(named).items() if times > 1]
-    placed = place_models(sunspec, [FoundModel(number, 1000 * at, 500) for at, number in enumerate(models)])
+    counts = {"NPt": 2}
+    placed = place_models(sunspec, [FoundModel(number, 1000 * at, 500, counts) for at, number in enumerate(models)])
+    assert len({point.point.key for point in placed}) == len(placed)
     assert set(named) <= {point.point.key for point in placed}
 
 

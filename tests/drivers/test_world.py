@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.modbus.models import SunSpec
 from drivers.modbus.profile import parse_profile
 from drivers.simulator.counter import Counter, group_values
 from drivers.simulator.encode import words_of
@@ -15,6 +16,7 @@ from gateway.core.model import Raw
 from tests.drivers.answers import PROFILES, profile, read_all
 
 SHIPPED = sorted(path.stem for path in PROFILES.glob("*.yaml"))
+SUNSPEC = profile("sunspec").sunspec or SunSpec(models={})
 NOON_S = ORIGIN_S + 900 * 86_400 + 43_200
 NIGHT_S = NOON_S + 43_200
 
@@ -91,6 +93,39 @@ async def test_a_counter_never_goes_down(name: str, now_s: float, later_by_s: fl
         key = reading.placed.point.key
         if reading.placed.point.kind == "counter" and isinstance(reading.value, (int, float)):
             assert reading.value <= after[key], key
+
+
+@pytest.mark.parametrize("model", sorted(SUNSPEC.models))
+async def test_every_sunspec_model_can_be_simulated(model: int) -> None:
+    readings = await read_all(World(profile("sunspec"), models=(model,)), profile("sunspec"), NOON_S)
+    assert {reading.placed.path.split(".")[-1] for reading in readings} >= {
+        point.name.split(".")[-1] for point in SUNSPEC.models[model].every_point()
+    }
+    assert not [r.placed.path for r in readings if r.raw is None and r.placed.type not in ("text", "f32", "f64")]
+
+
+EVERY_WAY = """\
+make: A
+model: B
+source: s
+licence: l
+points:
+  - {key: u16, register: 0, type: u16, scale: 0.01, quantity: frequency}
+  - {key: swapped, register: 1, type: u32, order: little-swapped, scale: 0.01, quantity: frequency}
+  - {key: bcd16, register: 3, type: bcd16, scale: 0.01, quantity: frequency}
+  - {key: bcd32, register: 4, type: bcd32, order: little, scale: 0.001, quantity: frequency}
+  - {key: shifted, register: 6, type: i16, scale: 0.01, offset: 60, quantity: frequency}
+  - {key: float, register: 7, type: f64, order: big-swapped, offset: -100, quantity: frequency}
+  - {key: factored, register: 11, type: i32, order: little, sf: factor, quantity: frequency}
+  - {key: factor, register: 13, type: i16, order: big-swapped}
+"""
+
+
+async def test_a_quantity_is_the_same_however_a_profile_says_it_is_kept() -> None:
+    every_way = parse_profile(EVERY_WAY, "every.yaml")
+    for reading in await read_all(World(every_way), every_way, NOON_S):
+        expected = -2 if reading.placed.point.key == "factor" else pytest.approx(50, abs=0.05)
+        assert reading.value == expected, reading.placed.point.key
 
 
 async def test_what_the_devices_of_a_site_show_fits_together() -> None:
