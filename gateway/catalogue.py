@@ -14,7 +14,7 @@ from drivers.modbus.planner import plan_blocks
 from drivers.modbus.points import place_points
 from drivers.modbus.profile import Profile, mistakes_in, parse_profile
 from gateway.app import load_profile
-from gateway.config import read_text
+from gateway.loadconfig import read_text
 from gateway.core.errors import ConfigError
 from gateway.profiles import profile_names, profile_text
 
@@ -70,7 +70,10 @@ def _chain_points(sunspec: SunSpec) -> int:
 
 
 def _writable(profile: Profile) -> int:
-    return sum(point.write is not None for point in profile.points)
+    models = () if profile.sunspec is None else profile.sunspec.models.values()
+    writes = [point.write for point in profile.points]
+    writes += [point.write for model in models for point in model.every_point()]
+    return sum(write is not None for write in writes)
 
 
 @dataclass(frozen=True, slots=True)

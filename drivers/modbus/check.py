@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from drivers.modbus import models
 from drivers.modbus.registers import Table, bits
-from drivers.modbus.writes import FUNCTIONS, WRITE_REGISTER
+from drivers.modbus.writes import FUNCTIONS, WRITE_REGISTER, WriteSpec
 from gateway.core.document import Document, dotted
 from gateway.core.errors import ConfigError
 
@@ -97,37 +97,26 @@ def _write(point: "PointSpec", profile: "Profile", by_key: Mapping[str, "PointSp
     if write.confirm and write.confirm not in by_key:
         yield f"write.confirm: {write.confirm} is not one of the points"
     if table not in FUNCTIONS:
-        yield (
-            f"write: {table} registers cannot be written; only holding registers and coils can"
-            if (table == "input")
-            else "write: discrete inputs cannot be written; only holding registers and coils can"
-        )
+        yield f"write: expected holding registers or coils, which can be written, not {table}"
         return
     if write.function is not None and (
         write.function not in FUNCTIONS[table] or (write.function == WRITE_REGISTER and point.count > 1)
     ):
         yield f"write.function: {write.function} cannot write {point.count} of {table}"
-    if write.step is not None and write.step <= 0:
-        yield "write.step: expected a number > 0"
-    if point.type != "bit":
-        yield from _limits(point)
-
-
-def _limits(point: "PointSpec") -> Iterator[str]:
-    write = point.write
-    assert write is not None
+    if point.type == "bit":
+        return
     if point.type not in NUMBERS:
-        yield f"write: a {point.type} cannot be written"
+        yield f"write: {point.type} cannot be written"
         return
-    if write.min is None or write.max is None:
-        if point.kind != "enum" or not point.names or write.min is not None or write.max is not None:
-            yield "write: expected min and max, or an enum with names"
-        return
-    if write.min >= write.max:
-        yield "write.min: expected less than max"
+    yield from write.mistakes(point.kind == "enum" and bool(point.names))
+    if point.sf is None:
+        yield from _fits(point, write)
+
+
+def _fits(point: "PointSpec", write: WriteSpec) -> Iterator[str]:
     least, most = NUMBERS[point.type]
     for key, limit in (("min", write.min), ("max", write.max)):
-        if point.sf is None and not least <= round((limit - point.offset) / point.scale, 6) <= most:
+        if limit is not None and not least <= round((limit - point.offset) / point.scale, 6) <= most:
             yield f"write.{key}: {limit:g} does not fit {point.type}"
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from drivers.modbus.registers import Checked, Register, Words, about
+from drivers.modbus.writes import WriteSpec
 from gateway.core.model import Kind
 
 SunSpecType = Literal[
@@ -28,6 +29,7 @@ class SunSpecPoint(Checked, frozen=True, kw_only=True):
     kind: Kind | None = None
     quantity: str = ""
     names: dict[int, str] = msgspec.field(default_factory=dict)
+    write: Annotated[WriteSpec | None, about("that it may be written, and within which limits")] = None
 
 
 class SunSpecGroup(Checked, frozen=True, kw_only=True):
@@ -127,3 +129,10 @@ def _point_problems(
             yield (*place, index, "sf"), f"{point.sf} is not a scale factor (sunssf) of the model"
         if (point.type == "string") != (point.words is not None):
             yield (*place, index, "words"), "expected for a string, and only there"
+        if point.write is not None:
+            if not point.type.startswith(("int", "uint", "enum")):
+                yield (*place, index, "write"), f"{point.type} cannot be written"
+            for why in point.write.mistakes(point.type.startswith("enum") and bool(point.names)):
+                yield (*place, index), why
+            if point.write.confirm and point.write.confirm not in {other.key for other in points}:
+                yield (*place, index, "write", "confirm"), f"{point.write.confirm} is not a key beside it"

@@ -170,6 +170,7 @@ def _place(
         group=spec.group,
         model=model.number,
         path=path,
+        write=point.write,
     )
 
 

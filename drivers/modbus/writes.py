@@ -1,5 +1,6 @@
 """What may be written to a point, and how it is made sure; as a profile says it."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 import msgspec
@@ -27,6 +28,16 @@ class WriteSpec(Checked, frozen=True, kw_only=True):
     pulse_s: Annotated[Seconds | None, about("a pulse so long, which goes back by itself; a level without")] = None
     function: Annotated[Literal[5, 6, 15, 16] | None, about("Modbus function; by table and width without")] = None
     settle_s: Annotated[Pause, about("wait before reading back")] = 0
+
+    def mistakes(self, named: bool) -> Iterator[str]:
+        """What does not fit together; `named`: of an enum with names, which are limits enough."""
+        if self.step is not None and self.step <= 0:
+            yield "write.step: expected a number > 0"
+        if self.min is not None and self.max is not None:
+            if self.min >= self.max:
+                yield "write.min: expected less than max"
+        elif not named or self.min is not None or self.max is not None:
+            yield "write: expected min and max, or an enum with names"
 
     def function_for(self, table: Table, words: int) -> int:
         """The function that writes `words` registers, or one bit, of `table`."""

@@ -1,7 +1,9 @@
 """Profiles: what is shipped is sound, and a mistake is named with file, line and key."""
 
+import re
 from collections import Counter
 from itertools import pairwise
+from textwrap import dedent
 
 import pytest
 
@@ -9,7 +11,7 @@ from drivers.modbus.points import place_points
 from drivers.modbus.profile import mistakes_in, parse_profile
 from drivers.modbus.sunspec import TYPES, FoundModel, place_models
 from gateway.core.errors import ConfigError
-from tests.drivers.answers import PROFILES, profile, text_of
+from tests.drivers.answers import PROFILES, ROOT, profile, text_of
 
 SHIPPED = sorted(path.stem for path in PROFILES.glob("*.yaml"))
 HEAD = "make: A\nmodel: B\nsource: s\nlicence: l\n"
@@ -171,7 +173,7 @@ def test_no_key_comes_twice_in_the_models_that_devices_have(models: tuple[int, .
         (writable("{min: 0, max: 9, memory: stored}, table: input"), "6: points[0] (power): write: "),
         (
             points("{key: a, register: 0, type: text, words: 2, write: {memory: stored}}"),
-            "6: points[0] (a): write: a text",
+            "6: points[0] (a): write: text",
         ),
         (identified("{register: 0, type: u16}"), "5: identify[0]: expected one of matches, values and range"),
         (identified("{register: 0, type: u16, matches: x}"), "5: identify[0].matches: expected only for a text"),
@@ -182,6 +184,14 @@ def test_no_key_comes_twice_in_the_models_that_devices_have(models: tuple[int, .
         (points(POWER, head=HEAD + "based_on: other\n"), "5: based_on: expected the name of a profile"),
         (sunspec("{name: A, at: 2, type: int16, sf: A_SF}"), "8: sunspec.models[1].points[0].sf: A_SF is not a scale"),
         (sunspec("{name: A, at: 2, type: int17}"), "8: sunspec.models[1].points[0].type: "),
+        (
+            sunspec("{name: A, at: 2, type: int16, write: {memory: stored}}"),
+            "8: sunspec.models[1].points[0]: write: expected min and max",
+        ),
+        (
+            sunspec("{name: A, at: 2, type: acc32, write: {min: 0, max: 1, memory: stored, confirm: b}}"),
+            "8: sunspec.models[1].points[0].write: acc32 cannot be written",
+        ),
         (sunspec("{name: A, at: 2, type: string}"), "8: sunspec.models[1].points[0].words: expected for a string"),
         (HEAD, "1: (top): expected either points or sunspec"),
         (points(POWER) + "sunspec: {models: {}}\n", "1: (top): expected either points or sunspec"),
@@ -309,3 +319,12 @@ def test_a_device_is_known_by_what_its_registers_hold(entry: str, words: bytes, 
     loaded = parse_profile(identified(f"{{register: 7, {entry}}}"), "meter.yaml")
     assert loaded.identify[0].block(loaded.table).address == 7
     assert loaded.identify[0].holds(words, loaded.order) is holds
+
+
+EXAMPLES = re.findall(r"(?:^    .*\n|^\n(?=    ))+", (ROOT / "docs" / "profiles.md").read_text(), flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("example", [dedent(text) for text in EXAMPLES], ids=range(len(EXAMPLES)))
+def test_the_examples_of_the_manual_are_good_profiles(example: str) -> None:
+    assert len(EXAMPLES) == 3
+    assert mistakes_in(example, "profiles.md", text_of) == []
