@@ -104,6 +104,13 @@ def test_no_key_comes_twice_in_the_models_that_devices_have(models: tuple[int, .
     assert set(named) <= {point.point.key for point in placed}
 
 
+def test_a_model_that_is_there_again_gets_keys_of_its_own() -> None:
+    sunspec = profile("sunspec").sunspec
+    assert sunspec is not None
+    placed = place_models(sunspec, [FoundModel(203, at, 107) for at in (0, 200, 400)])
+    assert [p.point.key for p in placed if p.path == "W"] == ["meter_power", "meter_power_2", "meter_power_3"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -309,6 +316,7 @@ def test_a_sunspec_profile_changes_a_point_of_its_base_by_name() -> None:
         ("type: text, words: 2, matches: '^GW'", b"GW10", True),
         ("type: text, words: 2, matches: '^GW'", b"SMA1", False),
         ("type: text, words: 2, matches: '^GW'", b"\0\0\0\0", False),
+        ("type: text, words: 2, matches: 'None'", b"\0\0\0\0", False),
         ("type: u16, values: [71, 72]", b"\0\x48", True),
         ("type: u16, values: [71, 72]", b"\0\x49", False),
         ("type: f32, range: [45, 65]", b"\x42\x48\0\0", True),
