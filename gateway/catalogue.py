@@ -14,8 +14,8 @@ from drivers.modbus.planner import plan_blocks
 from drivers.modbus.points import place_points
 from drivers.modbus.profile import Profile, mistakes_in, parse_profile
 from gateway.app import load_profile
-from gateway.loadconfig import read_text
 from gateway.core.errors import ConfigError
+from gateway.loadconfig import read_text
 from gateway.profiles import profile_names, profile_text
 
 ENOUGH = ("key", "name")  # what an entry must say that is laid over one of a base
