@@ -66,7 +66,7 @@ def find_rtu_reply(inbox: bytes, request: Request) -> Reply | None:
     """The first reply to `request` anywhere in `inbox`, whatever noise or foreign frames stand around it."""
     function = request.function
     at = inbox.find(request.unit_id)
-    while 0 <= at < len(inbox) - 4:
+    while 0 <= at <= len(inbox) - 4:
         size = 0
         if inbox[at + 1] == function:
             size = request.reply_size(inbox[at + 1 : at + 1 + PDU_MAX])
