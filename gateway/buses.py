@@ -66,11 +66,31 @@ class Surroundings:
     stack: contextlib.AsyncExitStack  # closes what is opened
 
 
-def build_bus(config: BusConfig, around: Surroundings) -> Bus:
-    """Nothing is opened yet: that is for the first poll.
+def check_bus(config: BusConfig, profiles: Mapping[str, Profile]) -> None:
+    """Raises ConfigError for an address that is none, units that cannot share a line, a log that cannot be taken."""
+    if config.selectlive is not None:
+        return
+    modbus = [entry for entry in config.devices if entry.profile not in NOT_MODBUS]
+    place = place_of(config, together([profiles[entry.profile].link for entry in modbus] or [Wants()]))
+    place.channel()
+    boards = {entry.unit_id or 0: entry.name for entry in config.devices if entry.profile == locks.PROFILE}
+    if boards and not place.is_rtu:
+        raise ConfigError("lock boards speak no Modbus TCP", hint="set framing: rtu")
+    for entry in modbus:
+        unit_id = profiles[entry.profile].link.unit_id if entry.unit_id is None else entry.unit_id
+        if boards and unit_id == 2:  # its frames begin as those of lock boards do
+            raise ConfigError(f"{entry.name}: no unit id 2 beside lock boards", hint="give it another")
+        if unit_id in boards:
+            raise ConfigError(f"{entry.name} and {boards[unit_id]} both have unit id {unit_id}",
+                              hint="give one of them another")  # fmt: skip
+        keys = [point.key for point in profiles[entry.profile].points]
+        if entry.log is not None and (unknown := set(entry.log.points) - set(keys)):
+            raise ConfigError(f"{entry.name}: log.points: {unknown.pop()} is no point of {entry.profile}",
+                              hint=f"there are {', '.join(keys)}")  # fmt: skip
 
-    Raises ConfigError for an address that is none, and for units that cannot share a line.
-    """
+
+def build_bus(config: BusConfig, around: Surroundings) -> Bus:
+    """A bus that `check_bus` has found good. Nothing is opened yet: that is for the first poll."""
     if config.selectlive is not None:
         return _select_live(config, config.selectlive, around)
     modbus = [entry for entry in config.devices if entry.profile not in NOT_MODBUS]
@@ -95,7 +115,6 @@ def build_bus(config: BusConfig, around: Surroundings) -> Bus:
     gap = _gap(place)
     readers = {entry.name: _modbus_device(entry, link, gap, around) for entry in modbus}
     devices: list[BusDevice] = [readers.get(entry.name) or boards[entry.name] for entry in config.devices]
-    _refuse_mixed_units(config, place, boards, readers)
     poller = BusPoller(devices, around.site, around.clock)
     for entry in modbus:
         if entry.log is not None:
@@ -119,11 +138,6 @@ def _take_log(
     """Have the device's own log taken between the polls."""
     assert entry.log is not None
     placed = {point.point.key: point for point in place_points(device.profile)}
-    if unknown := [key for key in entry.log.points if key not in placed]:
-        raise ConfigError(
-            f"{entry.name}: log.points: {unknown[0]} is no point of {entry.profile}",
-            hint=f"there are {', '.join(placed)}",
-        )
     source = AcuvimLog(
         entry.name, [placed[key] for key in entry.log.points], link, unit_id=device.unit_id,
         timeout_s=device.profile.link.timeout_s, number=entry.log.number,
@@ -151,21 +165,6 @@ def _select_live(config: BusConfig, live: SelectLiveConfig, around: Surroundings
     around.stack.push_async_callback(device.close)
     watch = BusWatch(config.name, feed.name, "select.live", {}, BusStatistics(), around.clock)
     return Bus(config.name, [device], BusPoller([device], around.site, around.clock), watch)
-
-
-def _refuse_mixed_units(
-    config: BusConfig, place: Place, boards: Mapping[str, locks.LockBoard], readers: Mapping[str, ModbusDevice]
-) -> None:
-    """Lock boards need a line of bytes, and numbers that no Modbus unit beside them has."""
-    if boards and not place.is_rtu:
-        raise ConfigError(f"bus {config.name}: lock boards speak no Modbus TCP", hint="set framing: rtu")
-    taken = {board.unit_id: name for name, board in boards.items()}
-    for name, device in readers.items():
-        if boards and device.unit_id == 2:  # its frames begin as those of lock boards do
-            raise ConfigError(f"bus {config.name}: {name}: no unit id 2 beside lock boards", hint="give it another")
-        if device.unit_id in taken:
-            raise ConfigError(f"bus {config.name}: {name} and {taken[device.unit_id]} both have unit id"
-                              f" {device.unit_id}", hint="give one of them another")  # fmt: skip
 
 
 def place_of(config: BusConfig, wants: Wants) -> Place:

@@ -104,9 +104,9 @@ def present(entries: list[Entry], as_json: bool) -> None:
         click.echo(json.dumps([asdict(entry) for entry in entries]))
         return
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("name", "make", "model", "points", "writable", "proven")
+    table = Table(Column("name", no_wrap=True), "make", "model", "points", "writable", "proven")
     for entry in entries:
         counts = str(entry.points), str(entry.writable) if entry.writable else "-"
         table.add_row(entry.name, entry.make, entry.model, *counts, "yes" if entry.proven else "no")

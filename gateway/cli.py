@@ -84,9 +84,15 @@ def demo(state: Path) -> None:
 @click.argument("file", type=FILE)
 def check_config(file: Path) -> None:
     """Say whether a site's configuration, with its profiles, can be used; nothing is started."""
+    from drivers.bus.channel import lasting_name
     from gateway.app import Plan
 
     plan = Plan(file)
+    for bus in plan.config.buses:
+        if bus.serial is not None and (lasting := lasting_name(bus.serial)):
+            click.echo(
+                f"{file}: bus {bus.name}: {bus.serial} may be another adapter after a restart;\n  write {lasting}"
+            )
     devices = [device for bus in plan.config.buses for device in bus.devices]
     pushing = f", {len(plan.config.push.devices)} devices that push" if plan.config.push.devices else ""
     click.echo(

@@ -137,6 +137,15 @@ def serial_ports() -> list[str]:
     return sorted(str(port) for port in BY_ID.iterdir()) if BY_ID.is_dir() else []
 
 
+def lasting_name(port: str, folder: Path = BY_ID) -> str:
+    """The name of `port` that stays with its adapter; empty where there is none, or it is that already."""
+    target = Path(port).resolve()
+    named = (
+        (str(name) for name in sorted(folder.iterdir()) if name.resolve() == target) if folder.is_dir() else iter(())
+    )
+    return "" if Path(port).parent == folder else next(named, "")
+
+
 def _ports_hint() -> str:
     ports = serial_ports()
     return f"there are {', '.join(ports)}" if ports else "no USB serial adapter is plugged in"

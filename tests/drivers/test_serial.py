@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from drivers.bus.channel import SerialChannel
+from drivers.bus.channel import SerialChannel, lasting_name
 from drivers.modbus.requests import (
     MaskWrite,
     Read,
@@ -142,3 +142,14 @@ async def test_a_port_that_another_program_has_open_says_so(tmp_path: Path) -> N
     await asyncio.sleep(0)
     os.close(master)
     os.close(slave)
+
+
+def test_a_port_is_known_by_the_name_that_stays_with_its_adapter(tmp_path: Path) -> None:
+    device, folder = tmp_path / "ttyUSB0", tmp_path / "by-id"
+    device.touch()
+    folder.mkdir()
+    (folder / "usb-FTDI_A1").symlink_to(device)
+    assert lasting_name(str(device), folder) == str(folder / "usb-FTDI_A1")
+    assert lasting_name(str(folder / "usb-FTDI_A1"), folder) == ""
+    assert lasting_name(str(tmp_path / "ttyUSB1"), folder) == ""
+    assert lasting_name(str(device), tmp_path / "no such folder") == ""

@@ -15,7 +15,7 @@ from drivers.modbus.frames import crc
 from drivers.simulator.image import Image, load_image
 from gateway.app import load_profile
 from gateway.buffer.buffer import Buffer
-from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
+from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus, check_bus
 from gateway.config import BusConfig
 from gateway.core.clock import SystemClock
 from gateway.core.errors import ConfigError
@@ -159,9 +159,9 @@ async def test_a_select_live_is_a_bus_of_its_own(tmp_path: Path) -> None:
         ),
     ],
 )
-async def test_what_cannot_share_a_line_is_refused(
-    tmp_path: Path, devices: list[dict[str, object]], where: dict[str, str], words: str
+def test_what_cannot_share_a_line_is_refused(
+    devices: list[dict[str, object]], where: dict[str, str], words: str
 ) -> None:
+    config = msgspec.convert({"name": "bus", "devices": devices} | where, BusConfig)
     with pytest.raises(ConfigError, match=words):
-        async with running(tmp_path, devices=devices, **where):
-            pass
+        check_bus(config, {"pzem-004t": load_profile("pzem-004t")})
