@@ -1,7 +1,6 @@
 """The command line: `holdfast`, one program for gateway, hub and simulator."""
 
 import asyncio
-import functools
 import logging
 import sys
 from collections.abc import Callable, Coroutine
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway import __version__, logs
+from gateway import __version__, commission, logs
 from gateway.core.errors import ConfigError, HoldfastError
+from gateway.options import where
 
 if TYPE_CHECKING:  # the commands import what they need when they run, so that each starts quickly
     from drivers.modbus.links import Place
@@ -100,47 +100,17 @@ def check_config(file: Path) -> None:
     )
 
 
-def where(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that say where a bus is; the command gets them as one `place`."""
-
-    @functools.wraps(command)
-    def with_place(
-        tcp: str | None, udp: str | None, port: str | None, framing: str, baud: int | None, parity: str | None,
-        stop_bits: str | None, **rest: Any,
-    ) -> None:  # fmt: skip
-        from drivers.modbus.links import Place
-
-        if (tcp is not None) + (udp is not None) + (port is not None) != 1:
-            raise ConfigError("expected exactly one of --tcp, --udp and --serial")
-        place = Place(
-            tcp=tcp or "", udp=udp or "", serial=port or "", framing="rtu" if framing == "rtu" else "tcp",
-            baud=baud or 9600, parity=parity or "none", stop_bits=int(stop_bits or 1),
-        )  # fmt: skip
-        command(place=place, **rest)
-
-    for option in (
-        click.option("--tcp", metavar="HOST[:PORT]", help="Where it is on the network; port 502 if not given."),
-        click.option("--udp", metavar="HOST:PORT", help="GoodWe's UDP port, 8899."),
-        click.option("--serial", "port", metavar="PORT", help="A serial port, for example in /dev/serial/by-id/."),
-        click.option("--framing", type=click.Choice(["tcp", "rtu"]), default="tcp", help="rtu: a serial converter."),
-        click.option("--baud", type=int, help="Of the serial port; 9600 if not given."),
-        click.option("--parity", type=click.Choice(["none", "even", "odd"]), help="none if not given."),
-        click.option("--stop-bits", type=click.Choice(["1", "2"]), help="1 if not given."),
-    ):
-        with_place = option(with_place)
-    return with_place
-
-
 @main.command()
 @click.option("--profile", "profile", required=True, help="What kind of device it is, for example eastron-sdm630.")
 @click.option("--unit", type=click.IntRange(0, 255), help="Its unit id; the profile's usual one if not given.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
+@click.option("--capture", type=click.Path(dir_okay=False, path_type=Path), help="Keep each byte in this file.")
 @where
-def read(profile: str, place: "Place", unit: int | None, as_json: bool) -> None:
+def read(profile: str, place: "Place", unit: int | None, as_json: bool, capture: Path | None) -> None:
     """Read a device once, without any configuration, and print what it says."""
     from gateway.readonce import present, read_once
 
-    result = asyncio.run(read_once(profile, place, unit))
+    result = asyncio.run(read_once(profile, place, unit, capture))
     present(result, as_json)
 
 
@@ -173,6 +143,10 @@ def profile_schema() -> None:
     from gateway.catalogue import schema
 
     click.echo(schema(), nl=False)
+
+
+for verb in commission.VERBS:
+    main.add_command(verb)
 
 
 def _say(line: str) -> None:

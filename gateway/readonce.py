@@ -1,36 +1,44 @@
 """`holdfast read`: one device, read once, for an installer who wants to see that it answers."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
+from drivers.bus.capture import CaptureFile
+from drivers.bus.tap import TappedChannel
 from drivers.modbus.device import ModbusDevice
-from drivers.modbus.links import Place, host_and_port, link_to
+from drivers.modbus.links import Place, header_of, host_and_port, link_to
 from drivers.modbus.points import PointReading
 from gateway.app import load_profile
 from gateway.core.clock import SystemClock
 
 
-async def read_once(profile_name: str, place: Place, unit_id: int | None) -> dict[str, object]:
+async def read_once(
+    profile_name: str, place: Place, unit_id: int | None, capture: Path | None = None
+) -> dict[str, object]:
     """{"profile", "device": {...}, "points": [{"key", "value", "unit", "quality", "table", "register", "raw"}]}.
 
     Registers are as on the wire; a value that is missing is null; SunSpec's points have `model` and
-    `path` too. Raises ConfigError for a wrong address or profile, DeviceError without an answer.
+    `path` too. `capture` is a file that gets each byte that went over the bus. Raises ConfigError for a
+    wrong address or profile, DeviceError without an answer.
     """
     profile = load_profile(profile_name, Path.cwd())
     if place.tcp:
-        host, port = host_and_port(place.tcp, profile.link.port)
-        place = replace(place, tcp=f"{host}:{port}" if ":" not in host else f"[{host}]:{port}")
+        place = place.at(*host_and_port(place.tcp, profile.link.port))
     channel = place.channel()
-    link = link_to(channel, rtu=place.is_rtu, wants=profile.link)
+    clock = SystemClock()
+    file = CaptureFile(capture, header_of(place), clock) if capture else None
+    tapped = TappedChannel(channel, file) if file else channel
+    link = link_to(tapped, rtu=place.is_rtu, wants=profile.link)
     unit_id = profile.link.unit_id if unit_id is None else unit_id
-    device = ModbusDevice(channel.name, profile_name, profile, link, SystemClock(), unit_id=unit_id)
+    device = ModbusDevice(channel.name, profile_name, profile, link, clock, unit_id=unit_id)
     try:
         readings = await device.read_points()
     finally:
         await link.close()
+        if file:
+            file.close()
     about = {"make": profile.make, "model": profile.model, "where": channel.name, "unit_id": unit_id}
     return {"profile": profile_name, "device": about, "points": [_point(reading) for reading in readings]}
 

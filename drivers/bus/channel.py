@@ -47,22 +47,23 @@ class Channel(Protocol):
 
 
 class TcpChannel:
-    """A TCP endpoint."""
+    """A TCP endpoint; `connect_s` is how long it may take to connect."""
 
     character_s = 0.0
     silence_s = 0.0
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, connect_s: float = CONNECT_S) -> None:
         self.name = f"{host}:{port}"
         self._address = host, port
+        self._connect_s = connect_s
 
     async def open(self, protocol: asyncio.Protocol) -> Transport:
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(self._connect_s):
                 transport, _ = await loop.create_connection(lambda: protocol, *self._address)
         except (OSError, TimeoutError) as error:
-            raise DeviceError(f"{self.name}: {_in_words(error)}", hint=POWER_HINT) from error
+            raise DeviceError(f"{self.name}: {_in_words(error, self._connect_s)}", hint=POWER_HINT) from error
         return transport
 
 
@@ -122,6 +123,7 @@ class SerialChannel:
 
     async def open(self, protocol: asyncio.Protocol) -> Transport:
         loop = asyncio.get_running_loop()
+        await asyncio.sleep(0)  # a transport that was aborted just now still holds the port until the loop turns
         try:
             transport, _ = await serial_asyncio.create_serial_connection(loop, lambda: protocol, **self._settings)
         except (OSError, ValueError, serial.SerialException) as error:
@@ -162,9 +164,9 @@ def _serial_words(port: str, error: Exception) -> str:
     return str(error)
 
 
-def _in_words(error: BaseException) -> str:
+def _in_words(error: BaseException, connect_s: float = CONNECT_S) -> str:
     if isinstance(error, TimeoutError):
-        return f"no connection within {CONNECT_S:g} s"
+        return f"no connection within {connect_s:g} s"
     code = getattr(error, "errno", None)
     if code == errno.ECONNREFUSED:
         return "refuses the connection"

@@ -12,6 +12,7 @@ from gateway.core.errors import CodecError
 
 TCP_HEADER = 7
 TCP_FRAME_MAX = 260
+RTU_FRAME_MIN = 4
 RTU_FRAME_MAX = 256
 _CRC_TABLE = []
 for _byte in range(256):
@@ -84,14 +85,26 @@ def find_rtu_reply(inbox: bytes, request: Request) -> Reply | None:
 def rtu_frames(inbox: bytes) -> list[tuple[int, bytes]]:
     """Every (unit id, PDU) in `inbox` that has a good checksum, whoever asked for it; for listening to a line."""
     found, at = [], 0
-    while at + 4 <= len(inbox):
-        for end in range(at + 4, min(at + RTU_FRAME_MAX, len(inbox)) + 1):
-            if crc(inbox[at : end - 2]) == inbox[end - 2 : end]:
+    while at + RTU_FRAME_MIN <= len(inbox):
+        total = 0xFFFF  # of a frame with its checksum it becomes 0; so each start costs one pass, not one an end
+        for end in range(at + 1, min(at + RTU_FRAME_MAX, len(inbox)) + 1):
+            total = total >> 8 ^ _CRC_TABLE[(total ^ inbox[end - 1]) & 0xFF]
+            if not total and end - at >= RTU_FRAME_MIN:
                 found.append((inbox[at], inbox[at + 1 : end - 2]))
                 at = end
                 break
         else:
             at += 1
+    return found
+
+
+def take_rtu_frames(inbox: bytearray) -> list[tuple[int, bytes]]:
+    """The same, and takes off `inbox` all up to the last of them; of noise what may yet become a frame stays."""
+    found = rtu_frames(bytes(inbox))
+    for unit_id, pdu in found:
+        frame = bytes([unit_id]) + pdu
+        del inbox[: inbox.index(frame + crc(frame)) + len(frame) + 2]
+    del inbox[:-RTU_FRAME_MAX]
     return found
 
 

@@ -1,8 +1,9 @@
 """From where a bus is to the link that asks on it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from drivers.bus.capture import Header
 from drivers.bus.channel import Channel, SerialChannel, TcpChannel, UdpChannel
 from drivers.modbus.device import Link
 from drivers.modbus.profile import Link as Wants
@@ -34,9 +35,22 @@ class Place:
             return UdpChannel(*host_and_port(self.udp))
         return TcpChannel(*host_and_port(self.tcp))
 
+    def at(self, host: str, port: int) -> "Place":
+        """The same, with another TCP endpoint."""
+        return replace(self, tcp=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
     @property
     def is_rtu(self) -> bool:
         return bool(self.serial or self.udp) or self.framing == "rtu"
+
+
+def header_of(place: Place, *, listened: bool = False) -> Header:
+    """What a capture says of where it comes from."""
+    where = place.channel().name
+    framing: Framing = "rtu" if place.is_rtu else "tcp"
+    if not place.serial:
+        return Header(where, framing, listened=listened)
+    return Header(where, framing, place.baud, place.parity, place.stop_bits, listened)
 
 
 class OpenLink(Link, Protocol):

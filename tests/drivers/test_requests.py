@@ -116,4 +116,5 @@ async def test_pymodbuss_server_tells_us_what_it_is() -> None:
     reply = await link.ask(Identify(1), 5)
     await link.close()
     await server.shutdown()
+    server.control._identity = ModbusDeviceIdentification()  # pymodbus keeps it for all servers of the process
     assert identification(reply) == ({0: "Makers", 1: "EM-1", 2: "3.1"}, None)

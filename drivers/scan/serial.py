@@ -1,0 +1,99 @@
+"""Scanning a serial line: setting after setting, first the usual units, then all of them where something answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from drivers.bus.tap import TappedChannel
+from drivers.modbus.links import OpenLink, Place, link_to
+from drivers.modbus.profile import Link as Wants
+from drivers.modbus.profile import Profile
+from drivers.scan.found import Found, Watcher
+from drivers.scan.hearing import Hearing
+from drivers.scan.identify import identify
+from drivers.scan.probe import LINE_UNITS, PROBES, USUAL_LINE_UNITS, Sign, present
+
+BAUDS = (9600, 19200, 115200, 38400, 2400, 4800)  # the likely ones first
+PARITIES = (("none", 1), ("even", 1), ("none", 2))  # with their stop bits
+TIMEOUT_S = 0.1  # for the first character of an answer; the rest is reckoned from the rate
+IDENTIFY_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How characters are sent."""
+
+    baud: int
+    parity: str
+    stop_bits: int
+
+    def __str__(self) -> str:
+        return f"{self.baud} baud, parity {self.parity}, {self.stop_bits} stop bit{'s' * (self.stop_bits > 1)}"
+
+
+SETTINGS = tuple(Setting(baud, *parity) for baud in BAUDS for parity in PARITIES)
+
+
+class LineScan:
+    """One pass over a serial port's settings; `devices` holds what was found until now.
+
+    `full`: all units at all settings, even after devices were found.
+    """
+
+    def __init__(
+        self, port: str, profiles: Mapping[str, Profile], watcher: Watcher, *,
+        settings: tuple[Setting, ...] = SETTINGS, full: bool = False, timeout_s: float = TIMEOUT_S,
+    ) -> None:  # fmt: skip
+        self.devices: list[Found] = []
+        self._port = port
+        self._profiles = profiles
+        self._watcher = watcher
+        self._settings = settings
+        self._full = full
+        self._timeout_s = timeout_s
+        self._done = 0
+        self._total = len(settings) * (len(LINE_UNITS) if full else len(USUAL_LINE_UNITS) * len(PROBES))
+
+    async def run(self) -> None:
+        """Raises DeviceError where the port cannot be opened."""
+        for index, setting in enumerate(self._settings):
+            await self._at(setting)
+            if self.devices and not self._full:
+                return
+            if not self._full:  # units that answered early were not asked all there is
+                self._done = (index + 1) * len(USUAL_LINE_UNITS) * len(PROBES)
+
+    async def _at(self, setting: Setting) -> None:
+        place = Place(serial=self._port, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits)
+        hearing = Hearing()
+        link = link_to(TappedChannel(place.channel(), hearing), rtu=True, wants=Wants())
+        try:
+            signs = await present(link, USUAL_LINE_UNITS, timeout_s=self._timeout_s, asked=self._asked)
+            if signs or hearing.units or self._full:
+                rest = [unit_id for unit_id in LINE_UNITS if unit_id not in USUAL_LINE_UNITS]
+                self._total += 0 if self._full else len(rest)
+                signs |= await present(link, rest, timeout_s=self._timeout_s, probes=PROBES[:1], asked=self._asked)
+            for unit_id, sign in sorted(signs.items()):
+                await self._found(link, place, unit_id, sign)
+        finally:
+            await link.close()
+        self._tell(place, setting, hearing, set(signs))
+
+    def _asked(self) -> None:
+        self._done += 1
+        self._watcher.step(self._done, self._total)
+
+    async def _found(self, link: OpenLink, place: Place, unit_id: int, sign: Sign) -> None:
+        identity = await identify(link, unit_id, self._profiles, timeout_s=IDENTIFY_S)
+        self._keep(Found(place, unit_id, str(sign), identity))
+
+    def _tell(self, place: Place, setting: Setting, hearing: Hearing, answered: set[int]) -> None:
+        for unit_id in sorted(hearing.units - answered):
+            self._keep(
+                Found(place, unit_id, "was heard, but not asked by us", note="another master may be on the line")
+            )
+        if hearing.is_noise and not answered:
+            self._watcher.hint(f"at {setting} something talks, but not at this rate or parity")
+
+    def _keep(self, device: Found) -> None:
+        self.devices.append(device)
+        self._watcher.found(device)

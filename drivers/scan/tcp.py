@@ -1,0 +1,105 @@
+"""Scanning a network: which endpoints take a connection, and which units answer there."""
+
+import asyncio
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from drivers.bus.channel import TcpChannel, UdpChannel
+from drivers.modbus.links import OpenLink, Place, host_and_port, link_to
+from drivers.modbus.profile import Link as Wants
+from drivers.modbus.profile import Profile
+from drivers.scan.found import Found, Watcher
+from drivers.scan.identify import identify
+from drivers.scan.nets import Endpoint
+from drivers.scan.probe import PROBES, USUAL_UNITS, Sign, present
+from gateway.core.errors import DeviceError
+
+AT_A_TIME = 50
+STARTS_PER_S = 200
+CONNECT_S = 1.0
+TIMEOUT_S = 1.0  # a gateway may wait for its device so long
+GOODWE_UNITS = (247, 127)
+GOODWE_PROBES = ((3, 35000), (3, 35000), (3, 30000))  # a datagram may get lost
+CONTROLS = (171, 213)  # units that nobody has; who answers as these does not look at the unit id
+EVERY_UNIT_NOTE = "it answers to any unit id"
+
+
+class NetworkScan:
+    """One pass over some endpoints; `devices` holds what was found until now."""
+
+    def __init__(
+        self, targets: Sequence[Endpoint], profiles: Mapping[str, Profile], watcher: Watcher, *,
+        units: Sequence[int] | None = None, timeout_s: float = TIMEOUT_S,
+    ) -> None:  # fmt: skip
+        self.devices: list[Found] = []
+        self._targets = targets
+        self._profiles = profiles
+        self._watcher = watcher
+        self._units = units
+        self._timeout_s = timeout_s
+        self._done = 0
+        self._next_start_s = 0.0
+
+    async def run(self) -> None:
+        """Try all; at most AT_A_TIME endpoints at a time, and STARTS_PER_S connections a second."""
+        waiting = iter(self._targets)
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(AT_A_TIME, len(self._targets))):
+                group.create_task(self._work(waiting))
+
+    async def _work(self, waiting: Iterator[Endpoint]) -> None:
+        loop = asyncio.get_running_loop()
+        for endpoint in waiting:
+            start_s = max(loop.time(), self._next_start_s)
+            self._next_start_s = start_s + 1 / STARTS_PER_S
+            await asyncio.sleep(start_s - loop.time())
+            with contextlib.suppress(DeviceError):  # nobody takes the connection
+                await (self._udp(endpoint) if endpoint.protocol == "udp" else self._tcp(endpoint))
+            self._done += 1
+            self._watcher.step(self._done, len(self._targets))
+
+    async def _tcp(self, endpoint: Endpoint) -> None:
+        """Modbus TCP first, then RTU frames, which plain serial converters want."""
+        units = self._units or USUAL_UNITS
+        place = Place(tcp=str(endpoint))
+        if await self._units_at(place, units, PROBES):
+            return
+        line_units = [unit_id for unit_id in units if 0 < unit_id < 248]
+        if await self._units_at(replace(place, framing="rtu"), line_units, PROBES[:1]):
+            return
+        self._watcher.hint(f"{endpoint} takes connections, but no unit answers: try --full, or other --units")
+
+    async def _udp(self, endpoint: Endpoint) -> None:
+        await self._units_at(Place(udp=str(endpoint)), self._units or GOODWE_UNITS, GOODWE_PROBES)
+
+    async def _units_at(self, place: Place, units: Sequence[int], probes: Sequence[tuple[int, int]]) -> bool:
+        host, port = host_and_port(place.tcp or place.udp)
+        channel = UdpChannel(host, port) if place.udp else TcpChannel(host, port, CONNECT_S)
+        link = link_to(channel, rtu=place.is_rtu, wants=Wants())
+        try:
+            signs = await present(link, units, timeout_s=self._timeout_s, probes=probes)
+            note = ""
+            if len(signs) == len(units) > 1 and not place.is_rtu:
+                signs, note = await self._those_meant(link, signs)
+            for unit_id, sign in signs.items():
+                await self._found(link, place, unit_id, sign, note)
+        finally:
+            await link.close()
+        return bool(signs)
+
+    async def _those_meant(self, link: OpenLink, signs: dict[int, Sign]) -> tuple[dict[int, Sign], str]:
+        """Where all answered, units that answer otherwise than those do that nobody has; one, if none does."""
+        controls = await present(link, CONTROLS, timeout_s=self._timeout_s, probes=PROBES[:1])
+        if len(controls) < len(CONTROLS):
+            return signs, ""
+        others = {unit_id: sign for unit_id, sign in signs.items() if sign not in controls.values()}
+        return (others, "") if others else (dict([next(iter(signs.items()))]), EVERY_UNIT_NOTE)
+
+    async def _found(self, link: OpenLink, place: Place, unit_id: int, sign: Sign, note: str) -> None:
+        identity = await identify(link, unit_id, self._profiles, timeout_s=self._timeout_s)
+        if note and identity.profile:
+            unit_id = self._profiles[identity.profile].link.unit_id
+        device = Found(place, unit_id, str(sign), identity, note)
+        self.devices.append(device)
+        self._watcher.found(device)
