@@ -86,7 +86,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         sync_state = engine.state if engine else lambda: SyncState(hub="")
         site = RunningSite(config.site.name, buffer, live, clock, sync_state)
         identities = Identities(await buffer.notebook.serials(), buffer.notebook, clock, site.event)
-        around = Surroundings(plan.profiles, site, buffer, identities, clock, config.site.timezone, stack)
+        around = Surroundings(plan.profiles, site, buffer, identities, clock, config.site.timezone, plan.folder, stack)
         buses = [build_bus(bus, around) for bus in config.buses]
         for bus in buses:
             site.add_bus(bus.watch, bus.devices)

@@ -6,15 +6,18 @@ With `app.py` one of the few files that name concrete drivers.
 import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
+from drivers.bus.capture import CaptureFile
+from drivers.bus.tap import TappedChannel
 from drivers.intake.guard import retimed
 from drivers.locks import board as locks
 from drivers.locks.frames import frames_in as lock_frames_in
 from drivers.modbus.acuvim_log import AcuvimLog
 from drivers.modbus.device import ModbusDevice
-from drivers.modbus.links import OpenLink, Place, link_to
+from drivers.modbus.links import OpenLink, Place, header_of, link_to
 from drivers.modbus.planner import gap_worth
 from drivers.modbus.points import place_points
 from drivers.modbus.profile import Link as Wants
@@ -63,6 +66,7 @@ class Surroundings:
     identities: Identities
     clock: Clock
     timezone: str
+    folder: Path  # of the configuration
     stack: contextlib.AsyncExitStack  # closes what is opened
 
 
@@ -90,13 +94,20 @@ def check_bus(config: BusConfig, profiles: Mapping[str, Profile]) -> None:
 
 
 def build_bus(config: BusConfig, around: Surroundings) -> Bus:
-    """A bus that `check_bus` has found good. Nothing is opened yet: that is for the first poll."""
+    """A bus that `check_bus` has found good. Nothing but a capture's file is opened yet: that is for the first poll.
+
+    Raises ConfigError where that file cannot be made.
+    """
     if config.selectlive is not None:
         return _select_live(config, config.selectlive, around)
     modbus = [entry for entry in config.devices if entry.profile not in NOT_MODBUS]
     wants = together([around.profiles[entry.profile].link for entry in modbus] or [Wants(baud=19200)])
     place = place_of(config, wants)
     channel = place.channel()
+    if config.capture is not None:
+        sink = CaptureFile(around.folder / config.capture, header_of(place), around.clock)
+        around.stack.callback(sink.close)
+        channel = TappedChannel(channel, sink)
     boards: dict[str, locks.LockBoard] = {}
     link: OpenLink
     if any(entry.profile == locks.PROFILE for entry in config.devices):

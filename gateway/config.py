@@ -93,6 +93,7 @@ class BusConfig(_Checked, frozen=True, kw_only=True):
     baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = None  # else the first profile's
     parity: Literal["none", "even", "odd"] | None = None
     stop_bits: Literal[1, 2] | None = None
+    capture: str | None = None  # a file that gets every byte with its time, for support; relative to this folder
     devices: Annotated[tuple[DeviceConfig, ...], msgspec.Meta(min_length=1)]
 
 

@@ -10,8 +10,10 @@ import msgspec
 import pytest
 from aiohttp import web
 
+from drivers.bus.capture import read_capture
 from drivers.locks.simulator import SimulatedBoard, SimulatedLine
 from drivers.modbus.frames import crc
+from drivers.simulator.farm import Farm, SimulatedBus, SimulatedDevice
 from drivers.simulator.image import Image, load_image
 from gateway.app import load_profile
 from gateway.buffer.buffer import Buffer
@@ -41,7 +43,7 @@ async def running(folder: Path, **config: object) -> AsyncIterator[tuple[Bus, Ru
         stack.push_async_callback(buffer.close)
         site = RunningSite("Mill", buffer, Live(clock), clock, lambda: SyncState(hub=""))
         identities = Identities({}, buffer.notebook, clock, site.event)
-        bus = build_bus(bus_config, Surroundings(profiles, site, buffer, identities, clock, "UTC", stack))
+        bus = build_bus(bus_config, Surroundings(profiles, site, buffer, identities, clock, "UTC", folder, stack))
         site.add_bus(bus.watch, bus.devices)
         polling = asyncio.ensure_future(bus.poller.run())
         try:
@@ -96,6 +98,18 @@ async def test_a_goodwe_inverter_is_read_over_udp(tmp_path: Path) -> None:
     compared = {key: value for key, value in expected["values"].items() if key in got}
     assert len(compared) > 20
     assert {key: got[key] for key in compared} == compared
+
+
+async def test_a_bus_may_be_captured_while_it_runs(tmp_path: Path) -> None:
+    image = load_image(IMAGES / "pzem-004t.json")
+    async with Farm([SimulatedBus("bus", (SimulatedDevice("pzem", 1, image),))]) as farm:
+        device = {"name": "pzem", "profile": "pzem-004t", "poll_s": 0.2}
+        endpoint = f"127.0.0.1:{farm.ports['bus']}"
+        async with running(tmp_path, tcp=endpoint, capture="bus.cap", devices=[device]) as (_, site):
+            await until(site, lambda found: found["pzem"].presence == "online")
+    header, pieces = read_capture(tmp_path / "bus.cap")
+    assert header.where == endpoint
+    assert [piece.direction for piece in pieces[:2]] == [">", "<"]
 
 
 async def test_lock_boards_and_a_modbus_unit_share_a_line_and_a_lock_is_opened_between_polls(tmp_path: Path) -> None:
