@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # the commands import what they need when they run, so that e
     from drivers.modbus.profile import Profile
     from gateway.scanning import Scan
 
+BAUDS = ("1200", "2400", "4800", "9600", "19200", "38400", "57600", "115200")
 STOPPED = 130  # exit code after Ctrl-C
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
@@ -49,18 +50,24 @@ def scan_tcp(net: str, ports: str, units: str | None, full: bool, timeout: float
 
 @scan.command("serial")
 @click.argument("port")
-@click.option("--baud", type=int, help="Only this rate; the usual ones if not given.")
+@click.option("--baud", type=click.Choice(BAUDS), help="Only this rate; the usual ones if not given.")
+@click.option("--units", help="Ask only these, as in 1,5-9; else a few usual ones, and all where one answers.")
 @click.option("--full", is_flag=True, help="All unit ids at all settings; takes a quarter of an hour.")
 @click.option("--timeout", type=click.FloatRange(0.01, 5), default=0.1, show_default=True, help="Seconds, a question.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
-def scan_serial(port: str, baud: int | None, full: bool, timeout: float, as_json: bool) -> None:
+def scan_serial(port: str, baud: str | None, units: str | None, full: bool, timeout: float, as_json: bool) -> None:
     """Scan a serial PORT, rate by rate: the usual unit ids, then all where something answers."""
+    from drivers.scan.probe import LINE_UNITS, parse_units
     from drivers.scan.serial import PARITIES, SETTINGS, LineScan, Setting
     from gateway.scanning import Watch
 
-    settings = tuple(Setting(baud, *parity) for parity in PARITIES) if baud else SETTINGS
+    settings = tuple(Setting(int(baud), *parity) for parity in PARITIES) if baud else SETTINGS
+    asked = parse_units(units) if units else ()
+    if not set(asked) <= set(LINE_UNITS):
+        raise ConfigError("--units: on a serial line unit ids go from 1 to 247")
     with Watch() as watch:
-        scan = LineScan(port, _profiles(), watch, settings=settings, full=full, timeout_s=timeout)
+        profiles = _profiles()
+        scan = LineScan(port, profiles, watch, settings=settings, units=asked, full=full, timeout_s=timeout)
         _scan(scan, watch, as_json)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from drivers.modbus.requests import EXCEPTIONS
 from drivers.scan.explore import TYPES, Explorer, Row, Value, merged, rows
+from gateway.core.errors import DeviceError
 
 EVERY_S = 1.0
 
@@ -23,11 +24,18 @@ def show(explorer: Explorer, words: dict[int, int], like: float | None, as_json:
 
 
 async def watch(explorer: Explorer, like: float | None) -> None:
-    """Show it each second. Run until cancelled."""
-    with Live(table(explorer, await explorer.read(), like), auto_refresh=False) as live:
+    """Show it each second. Run until cancelled. Raises DeviceError where nothing comes at all."""
+    words = await explorer.read()
+    with Live(table(explorer, words, like), auto_refresh=False) as live:
         while True:
             await asyncio.sleep(EVERY_S)
-            live.update(table(explorer, await explorer.read(), like), refresh=True)
+            shown = table(explorer, words, like)
+            try:
+                words = await explorer.read()
+                shown = table(explorer, words, like)
+            except DeviceError as error:
+                shown.title = f"[red]{error}[/]"  # over what it said last
+            live.update(shown, refresh=True)
 
 
 def as_document(explorer: Explorer, words: dict[int, int], like: float | None) -> dict[str, object]:

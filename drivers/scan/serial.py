@@ -1,6 +1,6 @@
 """Scanning a serial line: setting after setting, first the usual units, then all of them where something answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from drivers.bus.tap import TappedChannel
@@ -15,7 +15,8 @@ from drivers.scan.probe import LINE_UNITS, PROBES, USUAL_LINE_UNITS, Sign, prese
 BAUDS = (9600, 19200, 115200, 38400, 2400, 4800)  # the likely ones first
 PARITIES = (("none", 1), ("even", 1), ("none", 2))  # with their stop bits
 TIMEOUT_S = 0.1  # for the first character of an answer; the rest is reckoned from the rate
-IDENTIFY_S = 1.0
+HEARD = "was heard, but does not answer us"
+PATIENT_S = 1.0  # for who is known to be there
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,13 @@ SETTINGS = tuple(Setting(baud, *parity) for baud in BAUDS for parity in PARITIES
 class LineScan:
     """One pass over a serial port's settings; `devices` holds what was found until now.
 
-    `full`: all units at all settings, even after devices were found.
+    `units`: ask these and no others. `full`: all units at all settings, even after devices were found.
     """
 
     def __init__(
         self, port: str, profiles: Mapping[str, Profile], watcher: Watcher, *,
-        settings: tuple[Setting, ...] = SETTINGS, full: bool = False, timeout_s: float = TIMEOUT_S,
+        settings: tuple[Setting, ...] = SETTINGS, units: Sequence[int] = (), full: bool = False,
+        timeout_s: float = TIMEOUT_S,
     ) -> None:  # fmt: skip
         self.devices: list[Found] = []
         self._port = port
@@ -51,7 +53,9 @@ class LineScan:
         self._full = full
         self._timeout_s = timeout_s
         self._done = 0
-        self._total = len(settings) * (len(LINE_UNITS) if full else len(USUAL_LINE_UNITS) * len(PROBES))
+        self._first = tuple(units or USUAL_LINE_UNITS)
+        self._rest = () if units else tuple(unit_id for unit_id in LINE_UNITS if unit_id not in USUAL_LINE_UNITS)
+        self._total = len(settings) * (len(self._first) * len(PROBES) + (len(self._rest) if full else 0))
 
     async def run(self) -> None:
         """Raises DeviceError where the port cannot be opened."""
@@ -60,18 +64,21 @@ class LineScan:
             if self.devices and not self._full:
                 return
             if not self._full:  # units that answered early were not asked all there is
-                self._done = (index + 1) * len(USUAL_LINE_UNITS) * len(PROBES)
+                self._done = (index + 1) * len(self._first) * len(PROBES)
 
     async def _at(self, setting: Setting) -> None:
         place = Place(serial=self._port, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits)
         hearing = Hearing()
         link = link_to(TappedChannel(place.channel(), hearing), rtu=True, wants=Wants())
         try:
-            signs = await present(link, USUAL_LINE_UNITS, timeout_s=self._timeout_s, asked=self._asked)
+            signs = await present(link, self._first, timeout_s=self._timeout_s, asked=self._asked)
             if signs or hearing.units or self._full:
-                rest = [unit_id for unit_id in LINE_UNITS if unit_id not in USUAL_LINE_UNITS]
-                self._total += 0 if self._full else len(rest)
-                signs |= await present(link, rest, timeout_s=self._timeout_s, probes=PROBES[:1], asked=self._asked)
+                self._total += 0 if self._full else len(self._rest)
+                signs |= await present(
+                    link, self._rest, timeout_s=self._timeout_s, probes=PROBES[:1], asked=self._asked
+                )
+            slow = hearing.units - set(signs)
+            signs |= await present(link, sorted(slow), timeout_s=PATIENT_S, probes=PROBES[:1])
             for unit_id, sign in sorted(signs.items()):
                 await self._found(link, place, unit_id, sign)
         finally:
@@ -83,14 +90,12 @@ class LineScan:
         self._watcher.step(self._done, self._total)
 
     async def _found(self, link: OpenLink, place: Place, unit_id: int, sign: Sign) -> None:
-        identity = await identify(link, unit_id, self._profiles, timeout_s=IDENTIFY_S)
+        identity = await identify(link, unit_id, self._profiles, timeout_s=PATIENT_S)
         self._keep(Found(place, unit_id, str(sign), identity))
 
     def _tell(self, place: Place, setting: Setting, hearing: Hearing, answered: set[int]) -> None:
         for unit_id in sorted(hearing.units - answered):
-            self._keep(
-                Found(place, unit_id, "was heard, but not asked by us", note="another master may be on the line")
-            )
+            self._keep(Found(place, unit_id, HEARD, note="another master may be on the line"))
         if hearing.is_noise and not answered:
             self._watcher.hint(f"at {setting} something talks, but not at this rate or parity")
 

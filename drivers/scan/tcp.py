@@ -18,6 +18,7 @@ from gateway.core.errors import DeviceError
 AT_A_TIME = 50
 STARTS_PER_S = 200
 CONNECT_S = 1.0
+SETTLE_S = AT_A_TIME / STARTS_PER_S  # before the first question: who closes each connection is not tried faster either
 TIMEOUT_S = 1.0  # a gateway may wait for its device so long
 GOODWE_UNITS = (247, 127)
 GOODWE_PROBES = ((3, 35000), (3, 35000), (3, 30000))  # a datagram may get lost
@@ -30,7 +31,7 @@ class NetworkScan:
 
     def __init__(
         self, targets: Sequence[Endpoint], profiles: Mapping[str, Profile], watcher: Watcher, *,
-        units: Sequence[int] | None = None, timeout_s: float = TIMEOUT_S,
+        units: Sequence[int] | None = None, timeout_s: float = TIMEOUT_S, settle_s: float = SETTLE_S,
     ) -> None:  # fmt: skip
         self.devices: list[Found] = []
         self._targets = targets
@@ -38,6 +39,7 @@ class NetworkScan:
         self._watcher = watcher
         self._units = units
         self._timeout_s = timeout_s
+        self._settle_s = settle_s
         self._done = 0
         self._next_start_s = 0.0
 
@@ -76,7 +78,7 @@ class NetworkScan:
     async def _units_at(self, place: Place, units: Sequence[int], probes: Sequence[tuple[int, int]]) -> bool:
         host, port = host_and_port(place.tcp or place.udp)
         channel = UdpChannel(host, port) if place.udp else TcpChannel(host, port, CONNECT_S)
-        link = link_to(channel, rtu=place.is_rtu, wants=Wants())
+        link = link_to(channel, rtu=place.is_rtu, wants=Wants(settle_s=self._settle_s))
         try:
             signs = await present(link, units, timeout_s=self._timeout_s, probes=probes)
             note = ""

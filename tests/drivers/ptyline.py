@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from drivers.modbus.frames import crc, take_rtu_frames
 from drivers.simulator.image import Image
 
-SPEEDS = {9600: termios.B9600, 19200: termios.B19200, 38400: termios.B38400}
+SPEEDS = {38400: termios.B38400, 57600: termios.B57600, 115200: termios.B115200}
 NOISE = bytes.fromhex("00 f8 80 1f e6 00")  # what a frame looks like at another rate: no checksum is good
 
 
@@ -33,13 +33,16 @@ def reply(image: Image, request: bytes) -> bytes:
 class PtyLine:
     """`asked`: the requests that came at the right rate, whoever they were for."""
 
-    def __init__(self, name: str, ours: int, devices: Mapping[int, Image], baud: int, echo: bool) -> None:
+    def __init__(
+        self, name: str, ours: int, devices: Mapping[int, Image], baud: int, echo: bool, late_s: float
+    ) -> None:
         self.name = name
         self.asked: list[tuple[int, bytes]] = []
         self._ours = ours
         self._devices = devices
         self._speed = SPEEDS[baud]
         self._echo = echo
+        self._late_s = late_s
         self._inbox = bytearray()
 
     def say(self, data: bytes) -> None:
@@ -59,16 +62,19 @@ class PtyLine:
         for unit_id, request in take_rtu_frames(self._inbox):
             self.asked.append((unit_id, request))
             if unit_id in self._devices:
-                self.say(rtu(unit_id, reply(self._devices[unit_id], request)))
+                answer = rtu(unit_id, reply(self._devices[unit_id], request))
+                asyncio.get_running_loop().call_later(self._late_s, self.say, answer)
 
 
 @asynccontextmanager
-async def pty_line(devices: Mapping[int, Image], baud: int = 9600, *, echo: bool = False) -> AsyncIterator[PtyLine]:
+async def pty_line(
+    devices: Mapping[int, Image], baud: int = 115200, *, echo: bool = False, late_s: float = 0
+) -> AsyncIterator[PtyLine]:
     """`echo`: as some adapters do, all that is sent comes back."""
     ours, theirs = os.openpty()
     tty.setraw(theirs)
     os.set_blocking(ours, False)
-    line = PtyLine(os.ttyname(theirs), ours, devices, baud, echo)
+    line = PtyLine(os.ttyname(theirs), ours, devices, baud, echo, late_s)
     loop = asyncio.get_running_loop()
     loop.add_reader(ours, line.feed)
     try:

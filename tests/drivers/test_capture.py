@@ -142,7 +142,7 @@ def test_whatever_was_captured_can_be_looked_at(said: list[tuple[Direction, byte
 async def test_listening_on_a_line_keeps_all_and_sends_nothing() -> None:
     async with pty_line({1: IMAGE}) as line:
         kept = Kept()
-        task = asyncio.create_task(listen(SerialChannel(line.name, 9600), kept))
+        task = asyncio.create_task(listen(SerialChannel(line.name, 115200), kept))
         while not kept.pieces:  # until the port is open; what was said before is gone
             line.say(rtu(1, ask(0)))
             await asyncio.wait([asyncio.create_task(kept.more.wait())], timeout=0.02)

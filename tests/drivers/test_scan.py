@@ -57,7 +57,7 @@ def simulated(name: str, unit_id: int | None = None) -> SimulatedDevice:
 
 async def scan_of(net: str, ports: str, **options: object) -> Noted:
     noted = Noted()
-    usual: dict[str, object] = {"timeout_s": 0.05} | options
+    usual: dict[str, object] = {"timeout_s": 0.05, "settle_s": 0} | options
     await NetworkScan(endpoints(net, ports), SUNSPEC, noted, **usual).run()  # type: ignore[arg-type]  # as given
     return noted
 
@@ -214,12 +214,12 @@ async def test_goodwe_is_found_on_its_udp_port_even_when_a_datagram_gets_lost() 
     assert [(found.place.udp, found.unit_id) for found in noted.devices] == [(f"127.0.0.1:{port}", 247)]
 
 
-SETTINGS = tuple(Setting(baud, "none", 1) for baud in (38400, 9600, 19200))
+SETTINGS = tuple(Setting(baud, "none", 1) for baud in (57600, 115200, 38400))
 
 
 async def line_scan(port: str, **options: object) -> Noted:
     noted = Noted()
-    await LineScan(port, SUNSPEC, noted, **({"settings": SETTINGS, "timeout_s": 0.02} | options)).run()  # type: ignore[arg-type]
+    await LineScan(port, SUNSPEC, noted, **({"settings": SETTINGS, "timeout_s": 0.005} | options)).run()  # type: ignore[arg-type]
     return noted
 
 
@@ -227,11 +227,11 @@ async def test_a_line_scan_finds_rate_and_units_and_stops_there() -> None:
     async with pty_line({1: image("pzem-004t"), 33: image("sunspec-fimer")}) as line:
         noted = await line_scan(line.name)
     assert [(found.unit_id, found.place.baud, found.identity.make) for found in noted.devices] == [
-        (1, 9600, ""), (33, 9600, "FIMER"),
+        (1, 115200, ""), (33, 115200, "FIMER"),
     ]  # fmt: skip
     assert {unit_id for unit_id, _ in line.asked} == set(range(1, 248))
     assert {request[0] for _, request in line.asked} <= set(READS)
-    assert "at 38400 baud" in noted.hints[0]
+    assert "at 57600 baud" in noted.hints[0]
     assert "not at this rate" in noted.hints[0]
     assert len(noted.hints) == 1
     done, total = noted.steps[-1]
@@ -245,6 +245,21 @@ async def test_nothing_on_a_line_is_neither_a_device_nor_a_hint() -> None:
     assert len(line.asked) == 52  # the usual units, with each probe
 
 
+async def test_a_unit_that_answers_late_is_heard_and_asked_again_with_patience() -> None:
+    async with pty_line({2: image("sunspec-fimer")}, late_s=0.05) as line:
+        noted = await line_scan(line.name, settings=SETTINGS[1:2])
+    assert [(found.unit_id, found.identity.make) for found in noted.devices] == [(2, "FIMER")]
+
+
+async def test_who_talks_with_another_master_is_reported() -> None:
+    async with pty_line({}) as line:
+        loop = asyncio.get_running_loop()
+        other = loop.call_later(0.1, line.say, rtu(77, b"\x03\x02\0\7"))
+        noted = await line_scan(line.name, settings=SETTINGS[1:2])
+        other.cancel()
+    assert [(found.unit_id, found.note) for found in noted.devices] == [(77, "another master may be on the line")]
+
+
 async def test_a_port_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="there is no such port"):
         await line_scan(str(tmp_path / "ttyUSB0"))
@@ -255,12 +270,12 @@ async def test_libmodbus_is_found_on_a_serial_line(libmodbus: Path) -> None:
     ours, theirs = os.openpty()
     async with bridge(ours) as port:
         process = await asyncio.create_subprocess_exec(
-            libmodbus, os.ttyname(theirs), "9600", "10", stdout=asyncio.subprocess.PIPE
+            libmodbus, os.ttyname(theirs), "115200", "10", stdout=asyncio.subprocess.PIPE
         )
         assert process.stdout is not None
         assert await process.stdout.readline() == b"ready\n"
         try:
-            noted = await line_scan(port, settings=SETTINGS[1:2])
+            noted = await line_scan(port, settings=SETTINGS[1:2], units=(9, 10, 11), timeout_s=0.1)
         finally:
             process.kill()
             await process.wait()
