@@ -13,18 +13,21 @@ from drivers.bus.channel import TcpChannel
 from drivers.modbus.tcp import TcpLink
 from drivers.scan.found import Found
 from drivers.scan.hearing import Hearing
-from drivers.scan.identify import identify
+from drivers.scan.identify import SILENT_MAX, identify
 from drivers.scan.nets import endpoints
 from drivers.scan.probe import parse_units
 from drivers.scan.serial import LineScan, Setting
 from drivers.scan.tcp import AT_A_TIME, EVERY_UNIT_NOTE, NetworkScan
 from drivers.simulator.farm import Farm, SimulatedBus, SimulatedDevice
 from drivers.simulator.image import Image, load_image
+from gateway.app import load_profile
 from gateway.core.errors import ConfigError, DeviceError
+from gateway.profiles import profile_names
 from tests.drivers.answers import IMAGES, profile
 from tests.drivers.ptyline import NOISE, pty_line, reply, rtu
 
 SUNSPEC = {"sunspec": profile("sunspec")}
+SHIPPED = {name: load_profile(name) for name in profile_names()}
 READS = (3, 4, 43)
 
 
@@ -317,6 +320,6 @@ def test_frames_that_nobody_asked_for_are_told_from_noise_and_from_an_echo() -> 
 async def test_a_device_that_falls_silent_while_it_is_identified_is_left_alone() -> None:
     async with endpoint(lambda unit_id, request: None) as (port, asked):
         link = TcpLink(TcpChannel("127.0.0.1", port))
-        assert str(await identify(link, 1, SUNSPEC, timeout_s=0.02)) == ""
+        assert str(await identify(link, 1, SHIPPED, timeout_s=0.02)) == ""
         await link.close()
-    assert len(asked) == 4  # the three bases of SunSpec's, then its own identification
+    assert len(asked) == SILENT_MAX + 1  # at last for its own identification
