@@ -95,7 +95,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         address = await stack.enter_async_context(serve(page, config.page.host, config.page.port, unpack=False))
         site.event("gateway_started")
         ready(address)
-        jobs = {"buffer": buffer.run(), "contacts": site.log_contacts()}
+        jobs = {"buffer": buffer.run(), "watch": site.watch_buses()}
         jobs["links"] = linkwatch.watch(lambda: _wake(buses))
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if engine is not None:

@@ -11,15 +11,14 @@ import msgspec
 from gateway import __version__
 from gateway.buffer.buffer import Buffer
 from gateway.busstate import BusWatch
+from gateway.contacts import ContactLog
 from gateway.core.clock import Clock
-from gateway.core.errors import DeviceError, StorageError
+from gateway.core.errors import DeviceError
 from gateway.core.model import Event, Layout, Record, Role
 from gateway.core.status import Contact, DeviceState, HistoryRow, SiteState, SyncState
 from gateway.live import Live
 
-CONTACTS_EVERY_S = 600.0
-CONTACTS_WRITE_S = 5.0  # a burst of changes is one write
-CONTACTS_MAX = 1000  # kept while the disk takes nothing
+WATCH_S = 5.0  # a burst of changes is one write of the connection log
 REPEAT_S = 5  # buffer and sync change without a device, too
 COALESCE_S = 0.05  # changes within this go to the page as one; the buses poll at the same instants
 
@@ -54,7 +53,7 @@ class RunningSite:
         self._sync_state = sync_state
         self._buses: list[BusWatch] = []
         self._polled: dict[str, tuple[Polled, BusWatch]] = {}
-        self._contacts: list[Contact] = []
+        self._contact_log = ContactLog(buffer.notebook, clock)
         self._watching: dict[str, tuple[Callable[[], None], Callable[[], None]]] = {}
 
     def add_bus(self, watch: BusWatch, devices: Sequence[Polled]) -> None:
@@ -78,7 +77,7 @@ class RunningSite:
     def lost(self, device: str, error: DeviceError) -> None:
         if self._live.lost(device, error):
             log.warning("device offline", extra={"device": device, "why": str(error)})
-            self._contact(device, "offline", str(error))
+            self._note_contact(device, "offline", str(error))
             if device in self._watching:
                 self._watching[device][1]()
             self.event("device_offline", device, str(error))
@@ -86,7 +85,7 @@ class RunningSite:
     def found(self, device: str) -> None:
         if self._live.found(device):
             log.info("device online", extra={"device": device})
-            self._contact(device, "online")
+            self._note_contact(device, "online")
             if device in self._watching:
                 self._watching[device][0]()
             self.event("device_online", device)
@@ -94,30 +93,25 @@ class RunningSite:
     def event(self, kind: str, device: str = "", detail: str = "") -> None:
         self._buffer.put_event(Event(self._clock.wall_ms(), kind, device, detail))
 
-    def _contact(self, device: str, status: str, error: str = "") -> None:
-        polled, watch = self._polled.get(device, (None, None))
-        response_ms = None if polled is None or watch is None else watch.response_ms(polled.unit_id)
-        self._contacts.append(Contact(self._clock.wall_ms(), device, status, error, response_ms))
+    def _note_contact(self, device: str, status: str, error: str = "") -> None:
+        self._contact_log.note(device, status, error, self._response_ms(device))
 
-    async def log_contacts(self) -> None:
-        """Write the connection log: what changed, and every ten minutes how all are. Run until cancelled."""
-        due_s = self._clock.monotonic_s() + CONTACTS_EVERY_S
+    def _response_ms(self, device: str) -> float | None:
+        polled, watch = self._polled.get(device, (None, None))
+        return None if polled is None or watch is None else watch.response_ms(polled.unit_id)
+
+    async def watch_buses(self) -> None:
+        """Count the loads, and write the connection log. Run until cancelled."""
         while True:
-            await asyncio.sleep(CONTACTS_WRITE_S)
-            for bus in self._buses:
-                bus.mark()
-            if self._clock.monotonic_s() >= due_s:
-                due_s += CONTACTS_EVERY_S
-                for state in self._live.devices():
-                    if state.name in self._polled and state.presence != "starting":
-                        self._contact(state.name, state.presence, state.reason)
-            if self._contacts:
-                contacts, self._contacts = self._contacts[-CONTACTS_MAX:], []
-                try:
-                    await self._buffer.notebook.log_contacts(contacts)
-                except StorageError as error:
-                    self._contacts = contacts + self._contacts
-                    log.warning("connection log not written", extra={"why": str(error)})
+            await asyncio.sleep(WATCH_S)
+            await self.look_at_buses()
+
+    async def look_at_buses(self) -> None:
+        """Once what `watch_buses` does again and again."""
+        for bus in self._buses:
+            bus.mark()
+        known = (state for state in self._live.devices() if state.name in self._polled and state.presence != "starting")
+        await self._contact_log.write((s.name, s.presence, s.reason, self._response_ms(s.name)) for s in known)
 
     async def contacts(self, device: str) -> list[Contact]:
         """See `local_ui.site.Site`."""

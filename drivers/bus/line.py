@@ -135,6 +135,14 @@ class Line(asyncio.Protocol):
                 self.statistics.noise_bytes += len(self._inbox)
             self._inbox.clear()
 
+    def _count_strangers(self, unit_id: int) -> None:
+        """Count what stood around the answer of `unit_id`: replies that came late, or twice."""
+        frames = self._frames_in(bytes(self._inbox))
+        if unit_id in (owners := [owner for owner, _ in frames]):
+            owners.remove(unit_id)
+        for owner in owners:
+            self.statistics.unit(owner).late += 1
+
     def _no_answer(self, unit_id: int, waited_s: float) -> DeviceError:
         """What the timeout was, counted and in words."""
         statistics = self.statistics.unit(unit_id)
@@ -175,6 +183,8 @@ class Line(asyncio.Protocol):
             return
         found = question.answer_in(bytes(self._inbox))
         if found is not None:
+            if len(self._inbox) > question.answer_bytes:
+                self._count_strangers(question.unit_id)
             self._inbox.clear()
             answer.set_result(found)
 

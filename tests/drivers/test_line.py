@@ -110,6 +110,7 @@ def test_a_late_answer_is_counted_and_answers_nothing() -> None:
     unit = Unit(latency_s=0.15)
     line = Line(Rs485({1: unit, 2: Unit(latency_s=0.3)}), rtu_frames)
     assert len(run_virtually(ask())) == 20
+    assert [line.statistics.unit(n).late for n in (1, 2)] == [1, 0]
 
 
 def test_an_ask_that_is_cancelled_leaves_no_answer_for_the_next() -> None:
@@ -122,6 +123,20 @@ def test_an_ask_that_is_cancelled_leaves_no_answer_for_the_next() -> None:
 
     line = Line(Rs485({1: Unit(latency_s=0.2)}), rtu_frames)
     assert run_virtually(ask())[:2] == b"\0\0", "not 500, which the cancelled question would have brought"
+
+
+def test_a_request_that_is_still_going_out_is_not_run_into() -> None:
+    async def ask() -> None:
+        task = asyncio.ensure_future(line.ask(question(1), 1))
+        await asyncio.sleep(0.001)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await line.ask(question(2), 1)
+
+    bus = Rs485({1: Unit(dead=True), 2: Unit()}, baud=9600)
+    line = Line(bus, rtu_frames)
+    run_virtually(ask())
+    assert bus.gaps[1] >= 3.5 * 10 / 9600 - 1e-6, bus.gaps
 
 
 class Polls:

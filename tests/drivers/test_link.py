@@ -129,15 +129,16 @@ async def test_a_peer_that_closes_before_it_was_asked_is_known_at_once() -> None
             await link.ask(ASK, NEVER_S)
 
 
-async def test_a_connection_on_which_nothing_comes_any_more_is_made_anew() -> None:
+@pytest.mark.parametrize("framing", ["tcp", "rtu"])
+async def test_a_connection_on_which_nothing_comes_any_more_is_made_anew(framing: str) -> None:
     seen: list[object] = []
 
     async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
         seen.append(writer.get_extra_info("peername"))
         if len(seen) > UNANSWERED_MAX:
-            writer.write(answer_to(request, GOOD))
+            writer.write(rtu(1, GOOD) if framing == "rtu" else answer_to(request, GOOD))
 
-    async with peer(script) as link:
+    async with peer(script, framing) as link:
         for _ in range(UNANSWERED_MAX):
             with pytest.raises(DeviceError, match="no answer"):
                 await link.ask(ASK, 0.05)
@@ -252,3 +253,55 @@ async def test_libmodbus_gives_us_what_it_gives_pymodbus(libmodbus: Path) -> Non
     assert [reply.words for reply in ours] == [expected, expected]
     assert expected == b"".join(address.to_bytes(2) for address in range(500, 625))
     assert refused == Reply(exception=2)
+
+
+async def test_an_endpoint_with_transaction_numbers_of_its_own_is_understood_where_the_profile_says_so() -> None:
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer_to(request, GOOD, skew=1))
+
+    async with peer(script) as strict:
+        with pytest.raises(DeviceError, match="no answer"):
+            await strict.ask(ASK, 0.05)
+        lax = TcpLink(TcpChannel(*strict._channel._address), lax=True)
+        assert (await lax.ask(ASK, NEVER_S)).words == GOOD[2:]
+        await lax.close()
+
+
+@pytest.mark.parametrize("in_flight", [1, 3])
+async def test_so_many_requests_are_under_way_on_one_connection_as_the_device_can_take(in_flight: int) -> None:
+    waiting: list[tuple[bytes, asyncio.StreamWriter]] = []
+    most: list[int] = []
+    clients: set[object] = set()
+
+    async def script(data: bytes, writer: asyncio.StreamWriter) -> None:
+        clients.add(writer.get_extra_info("peername"))
+        waiting.extend((data[at : at + 12], writer) for at in range(0, len(data), 12))
+        most.append(len(waiting))
+        if len(waiting) == in_flight:
+            for request, asker in reversed(waiting):  # answered in another order than asked
+                asker.write(answer_to(request, b"\3\4\0\0" + request[8:10]))
+            waiting.clear()
+
+    async with peer(script) as strict:
+        link = TcpLink(TcpChannel(*strict._channel._address), in_flight=in_flight)
+        asks = (link.ask(replace(ASK, address=address), NEVER_S) for address in range(6))
+        replies = await asyncio.gather(*asks)
+        await link.close()
+    assert [reply.words[-1] for reply in replies] == list(range(6))
+    assert max(most) == in_flight
+    assert len(clients) == 1
+
+
+async def test_on_tcp_too_a_device_gets_the_pause_that_it_wants() -> None:
+    """Seen from the server, which can only see a longer pause than there was."""
+    loop, came, went = asyncio.get_running_loop(), [], []
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        came.append(loop.time())
+        writer.write(answer_to(request, GOOD))
+        went.append(loop.time())
+
+    async with peer(script) as link:
+        for _ in range(3):
+            await link.ask(ASK, NEVER_S, pause_s=0.05)
+    assert all(after - before >= 0.049 for before, after in zip(went, came[1:], strict=False))

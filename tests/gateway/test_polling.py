@@ -297,10 +297,11 @@ async def test_background_work_runs_while_nothing_is_due() -> None:
 async def test_when_the_network_is_back_a_dead_device_is_probed_at_once() -> None:
     dead = FakeDevice("dead", DeviceError("no answer"))
     told = Told()
-    poller = BusPoller([dead], told, SystemClock())
+    poller = BusPoller([dead, FakeDevice("well")], told, SystemClock())
     task = asyncio.ensure_future(poller.run())
     await told.until("lost dead")
     poller._health["dead"].probe_at_s = poller._clock.monotonic_s() + 1000
+    poller._probing.took_s, poller._probing.ended_s = 100, poller._clock.monotonic_s()
     dead.trouble = None
     poller.wake()
     await told.until("took dead")
