@@ -113,6 +113,23 @@ def test_a_late_answer_is_counted_and_answers_nothing() -> None:
     assert [line.statistics.unit(n).late for n in (1, 2)] == [1, 0]
 
 
+def test_what_comes_while_nothing_is_asked_is_a_late_answer_or_noise() -> None:
+    async def ask() -> None:
+        with pytest.raises(DeviceError, match="no answer"):
+            await line.ask(question(1), 0.1)
+        await asyncio.sleep(1)
+        line.data_received(b"\xff\xff\xff")
+        await line.ask(question(2), 1)
+        await asyncio.sleep(1)
+        line.data_received(b"\xff\xff\xff")
+        await line.ask(question(2), 1)
+
+    line = Line(Rs485({1: Unit(latency_s=0.15), 2: Unit()}), rtu_frames)
+    run_virtually(ask())
+    assert line.statistics.unit(1).late == 1
+    assert line.statistics.noise_bytes == 3
+
+
 def test_an_ask_that_is_cancelled_leaves_no_answer_for_the_next() -> None:
     async def ask() -> bytes:
         task = asyncio.ensure_future(line.ask(RtuQuestion(Read(1, 3, 500, 10)), 1))
