@@ -38,14 +38,15 @@ def scan() -> None:
 def scan_tcp(net: str, ports: str, units: str | None, full: bool, timeout: float, as_json: bool) -> None:
     """Scan NET, an address or a private network such as 192.168.1.0/24."""
     from drivers.scan.nets import endpoints
-    from drivers.scan.probe import LINE_UNITS, parse_units
+    from drivers.scan.probe import parse_units
     from drivers.scan.tcp import NetworkScan
     from gateway.scanning import Watch
 
-    asked = parse_units(units) if units else tuple(LINE_UNITS) if full else None
+    asked = parse_units(units) if units else ()
     targets = endpoints(net, ports)
     with Watch() as watch:
-        _scan(NetworkScan(targets, _profiles(), watch, units=asked, timeout_s=timeout), watch, as_json)
+        scan = NetworkScan(targets, _profiles(), watch, units=asked, full=full, timeout_s=timeout)
+        _scan(scan, watch, as_json)
 
 
 @scan.command("serial")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -126,7 +127,7 @@ class SerialChannel:
         await asyncio.sleep(0)  # a transport that was aborted just now still holds the port until the loop turns
         try:
             transport, _ = await serial_asyncio.create_serial_connection(loop, lambda: protocol, **self._settings)
-        except (OSError, ValueError, serial.SerialException) as error:
+        except (OSError, ValueError, serial.SerialException, termios.error) as error:
             port = self._settings["url"]
             raise DeviceError(f"{port}: {_serial_words(port, error)}", hint=_ports_hint()) from error
         with contextlib.suppress(OSError, NotImplementedError, ValueError):
@@ -156,6 +157,8 @@ def _ports_hint() -> str:
 def _serial_words(port: str, error: Exception) -> str:
     if not Path(port).exists():
         return "there is no such port"
+    if isinstance(error, termios.error):
+        return "it does not take this baud rate, parity or number of stop bits"
     code = getattr(error, "errno", None)
     if code == errno.EACCES:
         return "no right to open it (the user must be in the group dialout)"

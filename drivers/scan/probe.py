@@ -1,7 +1,7 @@
 """Which units of a bus are there: harmless reads, one after the other, until each has answered or fallen silent."""
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from drivers.modbus.device import DEAD_BEHIND_GATEWAY
@@ -9,8 +9,11 @@ from drivers.modbus.links import OpenLink
 from drivers.modbus.requests import Read
 from gateway.core.errors import ConfigError, DeviceError
 
+Probes = Sequence[tuple[int, int]]
+"""Reads of one register: function and address."""
+
 # A real device answers any of them, if only with an exception; these are where the usual ones hold something.
-PROBES = ((4, 0), (3, 40000), (3, 35000), (3, 30000))
+PROBES: Probes = ((4, 0), (3, 40000), (3, 35000), (3, 30000))
 USUAL_UNITS = (1, 2, 3, 100, 126, 127, 200, 240, 247, 255, 0)  # over TCP; 247 and 127 are GoodWe's
 USUAL_LINE_UNITS = (1, 2, 3, 4, 5, 10, 11, 100, 126, 127, 200, 240, 247)
 LINE_UNITS = range(1, 248)  # never 0, which is for all at once, nor 0xF8, to which each PZEM answers
@@ -34,15 +37,14 @@ async def present(
     units: Iterable[int],
     *,
     timeout_s: float,
-    probes: Sequence[tuple[int, int]] = PROBES,
+    probes: Probes = PROBES,
     asked: Callable[[], None] = lambda: None,
-) -> dict[int, Sign]:
-    """The units that answer, and how. `asked` is called after each question.
+) -> AsyncIterator[tuple[int, Sign]]:
+    """The units that answer, and how, each as soon as it does. `asked` is called after each question.
 
     A gateway that says that the device behind it does not answer is believed. Raises DeviceError
     where the bus cannot be opened at all.
     """
-    signs: dict[int, Sign] = {}
     silent = list(units)
     for function, address in probes:
         left = []
@@ -55,10 +57,9 @@ async def present(
                 left.append(unit_id)
             else:
                 if reply.exception not in DEAD_BEHIND_GATEWAY:
-                    signs[unit_id] = Sign(function, address, reply.exception)
+                    yield unit_id, Sign(function, address, reply.exception)
             asked()
         silent = left
-    return signs
 
 
 def parse_units(text: str) -> tuple[int, ...]:

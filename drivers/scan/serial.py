@@ -1,16 +1,18 @@
 """Scanning a serial line: setting after setting, first the usual units, then all of them where something answers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from drivers.bus.channel import lasting_name
 from drivers.bus.tap import TappedChannel
-from drivers.modbus.links import OpenLink, Place, link_to
+from drivers.modbus.links import Place, link_to
 from drivers.modbus.profile import Link as Wants
 from drivers.modbus.profile import Profile
 from drivers.scan.found import Found, Watcher
 from drivers.scan.hearing import Hearing
 from drivers.scan.identify import identify
-from drivers.scan.probe import LINE_UNITS, PROBES, USUAL_LINE_UNITS, Sign, present
+from drivers.scan.probe import LINE_UNITS, PROBES, USUAL_LINE_UNITS, Probes, present
+from gateway.core.errors import DeviceError
 
 BAUDS = (9600, 19200, 115200, 38400, 2400, 4800)  # the likely ones first
 PARITIES = (("none", 1), ("even", 1), ("none", 2))  # with their stop bits
@@ -46,7 +48,7 @@ class LineScan:
         timeout_s: float = TIMEOUT_S,
     ) -> None:  # fmt: skip
         self.devices: list[Found] = []
-        self._port = port
+        self._port = lasting_name(port) or port
         self._profiles = profiles
         self._watcher = watcher
         self._settings = settings
@@ -58,9 +60,14 @@ class LineScan:
         self._total = len(settings) * (len(self._first) * len(PROBES) + (len(self._rest) if full else 0))
 
     async def run(self) -> None:
-        """Raises DeviceError where the port cannot be opened."""
+        """A setting that the port does not take is passed over. Raises DeviceError where it cannot be opened."""
         for index, setting in enumerate(self._settings):
-            await self._at(setting)
+            try:
+                await self._at(setting)
+            except DeviceError as error:
+                if not index:  # the port has not been opened yet
+                    raise
+                self._watcher.hint(f"at {setting}: {error}")
             if self.devices and not self._full:
                 return
             if not self._full:  # units that answered early were not asked all there is
@@ -70,28 +77,27 @@ class LineScan:
         place = Place(serial=self._port, baud=setting.baud, parity=setting.parity, stop_bits=setting.stop_bits)
         hearing = Hearing()
         link = link_to(TappedChannel(place.channel(), hearing), rtu=True, wants=Wants())
+        answered: set[int] = set()
+
+        async def ask(units: Iterable[int], probes: Probes, timeout_s: float, asked: Callable[[], None]) -> None:
+            async for unit_id, sign in present(link, units, timeout_s=timeout_s, probes=probes, asked=asked):
+                answered.add(unit_id)
+                identity = await identify(link, unit_id, self._profiles, timeout_s=PATIENT_S)
+                self._keep(Found(place, unit_id, str(sign), identity))
+
         try:
-            signs = await present(link, self._first, timeout_s=self._timeout_s, asked=self._asked)
-            if signs or hearing.units or self._full:
+            await ask(self._first, PROBES, self._timeout_s, self._asked)
+            if answered or hearing.units or self._full:
                 self._total += 0 if self._full else len(self._rest)
-                signs |= await present(
-                    link, self._rest, timeout_s=self._timeout_s, probes=PROBES[:1], asked=self._asked
-                )
-            slow = hearing.units - set(signs)
-            signs |= await present(link, sorted(slow), timeout_s=PATIENT_S, probes=PROBES[:1])
-            for unit_id, sign in sorted(signs.items()):
-                await self._found(link, place, unit_id, sign)
+                await ask(self._rest, PROBES[:1], self._timeout_s, self._asked)
+            await ask(sorted(hearing.units - answered), PROBES[:1], PATIENT_S, lambda: None)  # it answered, but late
         finally:
             await link.close()
-        self._tell(place, setting, hearing, set(signs))
+        self._tell(place, setting, hearing, answered)
 
     def _asked(self) -> None:
         self._done += 1
         self._watcher.step(self._done, self._total)
-
-    async def _found(self, link: OpenLink, place: Place, unit_id: int, sign: Sign) -> None:
-        identity = await identify(link, unit_id, self._profiles, timeout_s=PATIENT_S)
-        self._keep(Found(place, unit_id, str(sign), identity))
 
     def _tell(self, place: Place, setting: Setting, hearing: Hearing, answered: set[int]) -> None:
         for unit_id in sorted(hearing.units - answered):

@@ -12,7 +12,7 @@ from drivers.modbus.profile import Profile
 from drivers.scan.found import Found, Watcher
 from drivers.scan.identify import identify
 from drivers.scan.nets import Endpoint
-from drivers.scan.probe import PROBES, USUAL_UNITS, Sign, present
+from drivers.scan.probe import LINE_UNITS, PROBES, USUAL_UNITS, Probes, Sign, present
 from gateway.core.errors import DeviceError
 
 AT_A_TIME = 50
@@ -27,17 +27,21 @@ EVERY_UNIT_NOTE = "it answers to any unit id"
 
 
 class NetworkScan:
-    """One pass over some endpoints; `devices` holds what was found until now."""
+    """One pass over some endpoints; `devices` holds what was found until now.
+
+    `units`: those to ask, else a few usual ones. `full`: then all others too.
+    """
 
     def __init__(
         self, targets: Sequence[Endpoint], profiles: Mapping[str, Profile], watcher: Watcher, *,
-        units: Sequence[int] | None = None, timeout_s: float = TIMEOUT_S, settle_s: float = SETTLE_S,
+        units: Sequence[int] = (), full: bool = False, timeout_s: float = TIMEOUT_S, settle_s: float = SETTLE_S,
     ) -> None:  # fmt: skip
         self.devices: list[Found] = []
         self._targets = targets
         self._profiles = profiles
         self._watcher = watcher
         self._units = units
+        self._rest = tuple(unit_id for unit_id in LINE_UNITS if unit_id not in USUAL_UNITS) if full else ()
         self._timeout_s = timeout_s
         self._settle_s = settle_s
         self._done = 0
@@ -65,40 +69,45 @@ class NetworkScan:
         """Modbus TCP first, then RTU frames, which plain serial converters want."""
         units = self._units or USUAL_UNITS
         place = Place(tcp=str(endpoint))
-        if await self._units_at(place, units, PROBES):
+        if await self._units_at(place, [(units, PROBES), (self._rest, PROBES[:1])]):
             return
-        line_units = [unit_id for unit_id in units if 0 < unit_id < 248]
-        if await self._units_at(replace(place, framing="rtu"), line_units, PROBES[:1]):
+        line_units = [unit_id for unit_id in (*units, *self._rest) if unit_id in LINE_UNITS]
+        if await self._units_at(replace(place, framing="rtu"), [(line_units, PROBES[:1])]):
             return
         self._watcher.hint(f"{endpoint} takes connections, but no unit answers: try --full, or other --units")
 
     async def _udp(self, endpoint: Endpoint) -> None:
-        await self._units_at(Place(udp=str(endpoint)), self._units or GOODWE_UNITS, GOODWE_PROBES)
+        await self._units_at(Place(udp=str(endpoint)), [(self._units or GOODWE_UNITS, GOODWE_PROBES)])
 
-    async def _units_at(self, place: Place, units: Sequence[int], probes: Sequence[tuple[int, int]]) -> bool:
+    async def _units_at(self, place: Place, passes: Sequence[tuple[Sequence[int], Probes]]) -> bool:
+        """Whether any unit answered. Where units answer that nobody has, only those count that answer otherwise."""
         host, port = host_and_port(place.tcp or place.udp)
         channel = UdpChannel(host, port) if place.udp else TcpChannel(host, port, CONNECT_S)
         link = link_to(channel, rtu=place.is_rtu, wants=Wants(settle_s=self._settle_s))
+        answered, alike = False, []
         try:
-            signs = await present(link, units, timeout_s=self._timeout_s, probes=probes)
-            note = ""
-            if len(signs) == len(units) > 1 and not place.is_rtu:
-                signs, note = await self._those_meant(link, signs)
-            for unit_id, sign in signs.items():
-                await self._found(link, place, unit_id, sign, note)
+            nobody: set[Sign] | None = set() if place.is_rtu else None
+            for units, probes in passes:
+                async for unit_id, sign in present(link, units, timeout_s=self._timeout_s, probes=probes):
+                    if nobody is None:
+                        nobody = await self._signs_of_nobody(link)
+                    if sign in nobody:
+                        alike.append((unit_id, sign))
+                    else:
+                        await self._found(link, place, unit_id, sign)
+                        answered = True
+            if alike and not answered:
+                await self._found(link, place, *alike[0], EVERY_UNIT_NOTE)
         finally:
             await link.close()
-        return bool(signs)
+        return answered or bool(alike)
 
-    async def _those_meant(self, link: OpenLink, signs: dict[int, Sign]) -> tuple[dict[int, Sign], str]:
-        """Where all answered, units that answer otherwise than those do that nobody has; one, if none does."""
-        controls = await present(link, CONTROLS, timeout_s=self._timeout_s, probes=PROBES[:1])
-        if len(controls) < len(CONTROLS):
-            return signs, ""
-        others = {unit_id: sign for unit_id, sign in signs.items() if sign not in controls.values()}
-        return (others, "") if others else (dict([next(iter(signs.items()))]), EVERY_UNIT_NOTE)
+    async def _signs_of_nobody(self, link: OpenLink) -> set[Sign]:
+        """How units answer that do not exist; empty where they do not, or one of them does exist."""
+        signs = [sign async for _, sign in present(link, CONTROLS, timeout_s=self._timeout_s, probes=PROBES[:1])]
+        return set(signs) if len(signs) == len(CONTROLS) else set()
 
-    async def _found(self, link: OpenLink, place: Place, unit_id: int, sign: Sign, note: str) -> None:
+    async def _found(self, link: OpenLink, place: Place, unit_id: int, sign: Sign, note: str = "") -> None:
         identity = await identify(link, unit_id, self._profiles, timeout_s=self._timeout_s)
         if note and identity.profile:
             unit_id = self._profiles[identity.profile].link.unit_id

@@ -263,6 +263,15 @@ async def test_who_talks_with_another_master_is_reported() -> None:
     assert [(found.unit_id, found.note) for found in noted.devices] == [(77, "another master may be on the line")]
 
 
+async def test_a_setting_that_the_port_does_not_take_is_passed_over() -> None:
+    """A pseudo-terminal knows no parity."""
+    settings = (SETTINGS[0], Setting(115200, "even", 1), SETTINGS[1])
+    async with pty_line({1: image("sunspec-fimer")}) as line:
+        noted = await line_scan(line.name, settings=settings, units=(1,))
+    assert [found.place.parity for found in noted.devices] == ["none"]
+    assert "it does not take this baud rate, parity" in noted.hints[1]
+
+
 async def test_a_port_that_is_not_there_is_said_at_once(tmp_path: Path) -> None:
     with pytest.raises(DeviceError, match="there is no such port"):
         await line_scan(str(tmp_path / "ttyUSB0"))
