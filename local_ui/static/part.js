@@ -1,12 +1,12 @@
-// The page of the buses fetches its figures again every three seconds; the server escapes what is in them.
-const list = document.querySelector("[data-buses]");
+// Fetches the part of the page that changes again every few seconds; the server escapes what is in it.
+const part = document.querySelector("[data-part]");
 const pill = document.querySelector("[data-stream]");
 
 async function refresh() {
   try {
-    const answer = await fetch("/part/buses", { cache: "no-store" });
+    const answer = await fetch(part.dataset.part, { cache: "no-store" });
     if (!answer.ok) throw new Error(String(answer.status));
-    list.innerHTML = await answer.text();
+    part.innerHTML = await answer.text();
     pill.dataset.state = "live";
     pill.textContent = "live";
   } catch {
@@ -15,5 +15,5 @@ async function refresh() {
   }
 }
 
-setInterval(refresh, 3000);
+setInterval(refresh, 2000);
 refresh();
