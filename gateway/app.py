@@ -12,7 +12,8 @@ from aiohttp import web
 
 from drivers.intake import guard as stamp_guard
 from drivers.intake import shapes
-from drivers.modbus.profile import Profile, parse_profile
+from drivers.modbus.load import parse_profile
+from drivers.modbus.profile import Profile
 from gateway import linkwatch
 from gateway.buffer.buffer import Buffer
 from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus, check_bus

@@ -9,10 +9,11 @@ from typing import Any
 import click
 import msgspec
 
+from drivers.modbus.load import mistakes_in, parse_profile
 from drivers.modbus.models import SunSpec
 from drivers.modbus.planner import plan_blocks
 from drivers.modbus.points import place_points
-from drivers.modbus.profile import Profile, mistakes_in, parse_profile
+from drivers.modbus.profile import Profile
 from gateway.app import load_profile
 from gateway.core.errors import ConfigError
 from gateway.loadconfig import read_text

@@ -1,16 +1,13 @@
 """What of a profile must fit together: keys that are named, registers that are taken, limits of writing; pure."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
 
 from drivers.modbus import models
+from drivers.modbus.profile import PointSpec, Profile
 from drivers.modbus.registers import Table, bits
 from drivers.modbus.writes import FUNCTIONS, WRITE_REGISTER, WriteSpec
 from gateway.core.document import Document, dotted
 from gateway.core.errors import ConfigError
-
-if TYPE_CHECKING:
-    from drivers.modbus.profile import PointSpec, Profile
 
 NUMBERS = {"u16": (0, 0xFFFF), "i16": (-0x8000, 0x7FFF), "u32": (0, 0xFFFFFFFF), "i32": (-0x80000000, 0x7FFFFFFF),
            "u64": (0, (1 << 64) - 1), "i64": (-(1 << 63), (1 << 63) - 1), "bcd16": (0, 9999), "bcd32": (0, 99999999),
@@ -18,7 +15,7 @@ NUMBERS = {"u16": (0, 0xFFFF), "i16": (-0x8000, 0x7FFF), "u32": (0, 0xFFFFFFFF),
 """The types that can be written, and the least and the greatest that they hold."""
 
 
-def mistakes(profile: "Profile", parsed: Document) -> Iterator[ConfigError]:
+def mistakes(profile: Profile, parsed: Document) -> Iterator[ConfigError]:
     """All of them, in the order of the profile's parts; `parsed` says where each was written."""
     if bool(profile.points) == (profile.sunspec is not None):
         yield ConfigError(f"{parsed.place}: (top): expected either points or sunspec")
@@ -36,14 +33,14 @@ def mistakes(profile: "Profile", parsed: Document) -> Iterator[ConfigError]:
             yield ConfigError(f"{parsed.place_of(('sunspec', *place))}: {dotted(('sunspec', *place))}: {why}")
 
 
-def _keys(profile: "Profile") -> set[str]:
+def _keys(profile: Profile) -> set[str]:
     keys = {point.key for point in profile.points}
     if profile.sunspec is not None:
         keys |= {point.key for model in profile.sunspec.models.values() for point in model.points}
     return keys
 
 
-def _point_mistakes(profile: "Profile", parsed: Document) -> Iterator[tuple[int, "PointSpec", str]]:
+def _point_mistakes(profile: Profile, parsed: Document) -> Iterator[tuple[int, PointSpec, str]]:
     first: dict[str, int] = {}
     by_key = {point.key: point for point in profile.points}
     taken: dict[tuple[Table, int, str], str] = {}
@@ -58,7 +55,7 @@ def _point_mistakes(profile: "Profile", parsed: Document) -> Iterator[tuple[int,
             yield index, point, f": overlaps {other}"
 
 
-def _alone(point: "PointSpec", profile: "Profile") -> Iterator[str]:
+def _alone(point: PointSpec, profile: Profile) -> Iterator[str]:
     table = profile.table_of(point)
     if (point.type == "text") != (point.words is not None):
         yield "words: expected for a text, and only there"
@@ -72,7 +69,7 @@ def _alone(point: "PointSpec", profile: "Profile") -> Iterator[str]:
         yield f"wider than link.words_max, {profile.link.words_max}"
 
 
-def _scale_factor(point: "PointSpec", profile: "Profile", by_key: Mapping[str, "PointSpec"]) -> Iterator[str]:
+def _scale_factor(point: PointSpec, profile: Profile, by_key: Mapping[str, PointSpec]) -> Iterator[str]:
     if point.sf is None:
         return
     factor = by_key.get(point.sf)
@@ -90,7 +87,7 @@ def _scale_factor(point: "PointSpec", profile: "Profile", by_key: Mapping[str, "
         yield f"sf: {factor.key} is beyond a barrier, and so not in the same read"
 
 
-def _write(point: "PointSpec", profile: "Profile", by_key: Mapping[str, "PointSpec"]) -> Iterator[str]:
+def _write(point: PointSpec, profile: Profile, by_key: Mapping[str, PointSpec]) -> Iterator[str]:
     write, table = point.write, profile.table_of(point)
     if write is None:
         return
@@ -113,14 +110,14 @@ def _write(point: "PointSpec", profile: "Profile", by_key: Mapping[str, "PointSp
         yield from _fits(point, write)
 
 
-def _fits(point: "PointSpec", write: WriteSpec) -> Iterator[str]:
+def _fits(point: PointSpec, write: WriteSpec) -> Iterator[str]:
     least, most = NUMBERS[point.type]
     for key, limit in (("min", write.min), ("max", write.max)):
         if limit is not None and not least <= round((limit - point.offset) / point.scale, 6) <= most:
             yield f"write.{key}: {limit:g} does not fit {point.type}"
 
 
-def _overlapped(point: "PointSpec", table: Table, taken: dict[tuple[Table, int, str], str]) -> str | None:
+def _overlapped(point: PointSpec, table: Table, taken: dict[tuple[Table, int, str], str]) -> str | None:
     """Where another point is already, if there is one; notes where this one is."""
     for half in ("high", "low"):
         if point.type.endswith(("_high", "_low")) and not point.type.endswith(half):

@@ -3,9 +3,10 @@
 from functools import cache
 from pathlib import Path
 
+from drivers.modbus.load import parse_profile
 from drivers.modbus.planner import Block, plan_blocks
 from drivers.modbus.points import PlacedPoint, PointReading, decode_point, locate, place_points
-from drivers.modbus.profile import Profile, parse_profile
+from drivers.modbus.profile import Profile
 from drivers.modbus.registers import Table
 from drivers.modbus.sunspec import place_models, walk
 from drivers.simulator.source import Source

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.modbus.codec import STORED, decoder
+from drivers.modbus.load import parse_profile
 from drivers.modbus.points import decode_point, locate, place_points
-from drivers.modbus.profile import parse_profile
 from drivers.modbus.registers import WORDS
 from drivers.simulator.encode import words_of
 from gateway.core.model import Point, Raw

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from drivers.modbus.device import ModbusDevice
-from drivers.modbus.profile import Profile, parse_profile
+from drivers.modbus.load import parse_profile
+from drivers.modbus.profile import Profile
 from drivers.modbus.requests import Read, Reply, Request
 from gateway.core.clock import SystemClock
 from gateway.core.errors import DeviceError

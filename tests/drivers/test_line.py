@@ -11,7 +11,7 @@ from drivers.bus.channel import Transport
 from drivers.bus.line import Line
 from drivers.modbus.device import ModbusDevice
 from drivers.modbus.frames import RtuQuestion, crc, rtu_frames
-from drivers.modbus.profile import parse_profile
+from drivers.modbus.load import parse_profile
 from drivers.modbus.requests import Read
 from drivers.modbus.rtu import RtuLink
 from gateway.core.errors import DeviceError

@@ -7,8 +7,8 @@ from textwrap import dedent
 
 import pytest
 
+from drivers.modbus.load import mistakes_in, parse_profile
 from drivers.modbus.points import place_points
-from drivers.modbus.profile import mistakes_in, parse_profile
 from drivers.modbus.sunspec import TYPES, FoundModel, place_models
 from gateway.core.errors import ConfigError
 from tests.drivers.answers import PROFILES, ROOT, profile, text_of

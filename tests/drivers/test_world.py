@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drivers.modbus.load import parse_profile
 from drivers.modbus.models import SunSpec
-from drivers.modbus.profile import parse_profile
 from drivers.simulator.chain import lay_out
 from drivers.simulator.counter import Counter, group_values
 from drivers.simulator.encode import words_of
