@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from drivers.bus.channel import Channel, Transport
+from drivers.bus.channel import Channel
+from drivers.bus.connection import Connection
 from drivers.bus.question import Question
 from drivers.bus.timing import Patience
 from gateway.core.errors import DeviceError
-from gateway.core.statistics import BusStatistics
 
 A = TypeVar("A")
 FramesIn = Callable[[bytes], list[tuple[int, bytes]]]
@@ -22,28 +22,24 @@ FramesIn = Callable[[bytes], list[tuple[int, bytes]]]
 QUIET_S = 0.002  # at least; some devices send an answer twice, and through a converter no character has a length
 LATE_MAX = 2  # an answer may come after so many times the configured timeout, and still answers nothing
 INBOX_MAX = 4096  # noise beyond this is thrown away
-UNANSWERED_MAX = 3  # timeouts in a row of all units; then the channel may be one that the peer no longer knows
-CLOSED_HINT = "it may serve only one client, restart just now, or its adapter was pulled"
 SILENT_HINT = "check the unit id, the wiring and that the device is on"
 
 
-class Line(asyncio.Protocol):
+class Line:
     """Opens its channel by itself when a question finds it closed. Whoever owns the bus asks one thing at a time."""
 
     def __init__(self, channel: Channel, frames_in: FramesIn, *, settle_s: float = 0) -> None:
         self.name = channel.name
-        self.statistics = BusStatistics()
         self._channel = channel
+        self._connection = Connection(channel, self._received, self._lost, settle_s=settle_s)
+        self.statistics = self._connection.statistics
         self._frames_in = frames_in
-        self._settle_s = settle_s
-        self._transport: Transport | None = None
         self._inbox = bytearray()
         self._asked: tuple[Question[Any], asyncio.Future[Any]] | None = None
         self._last_byte_at = 0.0  # loop time, of either direction
         self._rests: dict[int, float] = {}  # by unit: when it last answered
         self._quarantine: dict[int, float] = {}  # by unit: until when
         self._patience: dict[int, Patience] = {}
-        self._unanswered = 0
 
     async def ask(self, question: Question[A], timeout_s: float, pause_s: float = 0) -> A:
         """Send the question and await its answer.
@@ -54,8 +50,9 @@ class Line(asyncio.Protocol):
         """
         unit_id = question.unit_id
         await self._sit_out(unit_id, pause_s)
-        transport = self._transport or await self._open()
+        await self._connection.opened()
         await self._keep_silence()
+        transport = await self._connection.opened()  # it may have been lost meanwhile
         self._pass_over()
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[A] = loop.create_future()
@@ -92,22 +89,7 @@ class Line(asyncio.Protocol):
         return found
 
     async def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-
-    async def _open(self) -> Transport:
-        try:
-            transport = await self._channel.open(self)
-        except DeviceError:
-            self.statistics.connect_failures += 1
-            raise
-        self.statistics.connects += 1
-        self._transport = transport
-        await asyncio.sleep(self._settle_s)
-        if transport.is_closing():
-            raise DeviceError(f"{self.name} closed the connection", hint=CLOSED_HINT)
-        return transport
+        self._connection.drop()
 
     async def _sit_out(self, unit_id: int, pause_s: float) -> None:
         """Let a late answer of this unit pass before it is asked again; other units need not wait for it."""
@@ -149,9 +131,7 @@ class Line(asyncio.Protocol):
         who = f"{self.name} unit {unit_id}"
         if not self._inbox:
             statistics.timeouts += 1
-            self._unanswered += 1
-            if self._unanswered >= UNANSWERED_MAX:
-                self._give_up()
+            self._connection.unanswered()
             return DeviceError(f"no answer from {who} within {waited_s:.3g} s", hint=SILENT_HINT)
         if self._frames_in(bytes(self._inbox)):
             statistics.foreign += 1
@@ -165,14 +145,7 @@ class Line(asyncio.Protocol):
             hint="check baud rate, parity, termination and shielding, and that no two devices share a unit id",
         )
 
-    def _give_up(self) -> None:
-        self._unanswered = 0
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-
-    def data_received(self, data: bytes) -> None:
-        self._unanswered = 0
+    def _received(self, data: bytes) -> None:
         self._last_byte_at = asyncio.get_running_loop().time()
         self._inbox += data
         del self._inbox[:-INBOX_MAX]
@@ -188,9 +161,6 @@ class Line(asyncio.Protocol):
             self._inbox.clear()
             answer.set_result(found)
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._transport is not None:
-            self.statistics.disconnects += 1
-        self._transport = None
+    def _lost(self) -> None:
         if self._asked is not None and not self._asked[1].done():
-            self._asked[1].set_exception(DeviceError(f"{self.name} closed the connection", hint=CLOSED_HINT))
+            self._asked[1].set_exception(self._connection.closed())

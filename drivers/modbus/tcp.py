@@ -4,17 +4,17 @@ import asyncio
 import random
 
 from drivers.bus.channel import Channel, Transport
-from drivers.bus.line import CLOSED_HINT, SILENT_HINT, UNANSWERED_MAX
+from drivers.bus.connection import Connection
+from drivers.bus.line import SILENT_HINT
 from drivers.bus.timing import TCP_FLOOR_S, Patience
 from drivers.modbus.frames import take_tcp_frame, tcp_reply, tcp_request
 from drivers.modbus.requests import Reply, Request
 from gateway.core.errors import CodecError, DeviceError
-from gateway.core.statistics import BusStatistics
 
 FRAMING_HINT = "this may not be a Modbus TCP port; plain serial converters want framing: rtu"
 
 
-class TcpLink(asyncio.Protocol):
+class TcpLink:
     """A connection to one endpoint, opened by itself when a request finds it closed.
 
     `lax`: the endpoint answers with transaction numbers of its own; then one request at a time, and
@@ -23,20 +23,16 @@ class TcpLink(asyncio.Protocol):
 
     def __init__(self, channel: Channel, *, settle_s: float = 0, in_flight: int = 1, lax: bool = False) -> None:
         self.name = channel.name
-        self.statistics = BusStatistics()
-        self._channel = channel
-        self._settle_s = settle_s
+        self._connection = Connection(channel, self._received, self._lost, settle_s=settle_s)
+        self.statistics = self._connection.statistics
         self._lax = lax
         self._room = asyncio.Semaphore(1 if lax else in_flight)
-        self._opening = asyncio.Lock()
-        self._transport: Transport | None = None
         self._inbox = bytearray()
         self._transaction = random.randrange(1, 0x10000)
         self._asked: dict[int, tuple[Request, asyncio.Future[Reply]]] = {}
         self._given_up: dict[int, int] = {}  # transaction: unit id, of the last requests that timed out
         self._rests: dict[int, float] = {}  # by unit: when it last answered
         self._patience: dict[int, Patience] = {}
-        self._unanswered = 0
 
     async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply:
         """Send `request` and await its reply; see `Line.ask`. Raises DeviceError without one."""
@@ -44,7 +40,7 @@ class TcpLink(asyncio.Protocol):
             if pause_s:
                 loop = asyncio.get_running_loop()
                 await asyncio.sleep(self._rests.get(request.unit_id, 0.0) + pause_s - loop.time())
-            transport = self._transport or await self._open()
+            transport = self._connection.transport or await self._connection.opened()
             return await self._exchange(transport, request, timeout_s)
 
     async def _exchange(self, transport: Transport, request: Request, timeout_s: float) -> Reply:
@@ -80,27 +76,8 @@ class TcpLink(asyncio.Protocol):
         return reply
 
     async def close(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-            self._transport = None
-
-    async def _open(self) -> Transport:
-        async with self._opening:
-            if self._transport is not None:
-                return self._transport
-            self._inbox.clear()
-            try:
-                transport = await self._channel.open(self)
-            except DeviceError:
-                self.statistics.connect_failures += 1
-                raise
-            self.statistics.connects += 1
-            if self._settle_s:
-                await asyncio.sleep(self._settle_s)
-            if transport.is_closing():
-                raise DeviceError(f"{self.name} closed the connection", hint=CLOSED_HINT)
-            self._transport = transport
-            return transport
+        self._inbox.clear()
+        self._connection.drop()
 
     def _expire(self, transaction: int, waited_s: float) -> None:
         request, answer = self._asked[transaction]
@@ -116,18 +93,19 @@ class TcpLink(asyncio.Protocol):
             answer.set_exception(
                 DeviceError(f"no answer from {self.name} unit {unit_id} within {waited_s:.3g} s", hint=SILENT_HINT)
             )
-        self._unanswered += 1
-        if self._unanswered >= UNANSWERED_MAX:  # the peer may no longer know this connection
-            self._drop(f"{self.name} has stopped answering", SILENT_HINT)
+        if self._connection.unanswered():
+            self._inbox.clear()
+            self._fail(DeviceError(f"{self.name} has stopped answering", hint=SILENT_HINT))
 
-    def data_received(self, data: bytes) -> None:
-        self._unanswered = 0
+    def _received(self, data: bytes) -> None:
         self._inbox += data
         try:
             while (frame := take_tcp_frame(self._inbox)) is not None:
                 self._take(frame)
         except CodecError as error:
-            self._drop(f"{self.name}: {error}", FRAMING_HINT)
+            self._inbox.clear()
+            self._connection.drop()
+            self._fail(DeviceError(f"{self.name}: {error}", hint=FRAMING_HINT))
 
     def _take(self, frame: bytes) -> None:
         transaction = int.from_bytes(frame[:2])
@@ -145,21 +123,12 @@ class TcpLink(asyncio.Protocol):
         else:
             self.statistics.unit(frame[6]).foreign += 1
 
-    def connection_lost(self, exc: Exception | None) -> None:
-        if self._transport is not None:
-            self.statistics.disconnects += 1
-        self._fail(f"{self.name} closed the connection", CLOSED_HINT)
+    def _lost(self) -> None:
+        self._inbox.clear()
+        self._fail(self._connection.closed())
 
-    def _drop(self, message: str, hint: str) -> None:
-        """Give the connection up; the next request makes a new one."""
-        self._unanswered = 0
-        transport = self._transport
-        self._fail(message, hint)
-        if transport is not None:
-            transport.abort()
-
-    def _fail(self, message: str, hint: str) -> None:
-        self._transport = None
+    def _fail(self, error: DeviceError) -> None:
+        """No answer will come to what is under way."""
         for _, answer in self._asked.values():
             if not answer.done():
-                answer.set_exception(DeviceError(message, hint=hint))
+                answer.set_exception(error)

@@ -118,10 +118,10 @@ def test_what_comes_while_nothing_is_asked_is_a_late_answer_or_noise() -> None:
         with pytest.raises(DeviceError, match="no answer"):
             await line.ask(question(1), 0.1)
         await asyncio.sleep(1)
-        line.data_received(b"\xff\xff\xff")
+        line._received(b"\xff\xff\xff")
         await line.ask(question(2), 1)
         await asyncio.sleep(1)
-        line.data_received(b"\xff\xff\xff")
+        line._received(b"\xff\xff\xff")
         await line.ask(question(2), 1)
 
     line = Line(Rs485({1: Unit(latency_s=0.15), 2: Unit()}), rtu_frames)

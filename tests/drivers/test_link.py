@@ -11,7 +11,7 @@ import pytest
 from pymodbus.client import AsyncModbusTcpClient
 
 from drivers.bus.channel import TcpChannel
-from drivers.bus.line import UNANSWERED_MAX
+from drivers.bus.connection import UNANSWERED_MAX
 from drivers.modbus.frames import crc
 from drivers.modbus.requests import Read, Reply
 from drivers.modbus.rtu import RtuLink, rtu_line
@@ -262,7 +262,7 @@ async def test_an_endpoint_with_transaction_numbers_of_its_own_is_understood_whe
     async with peer(script) as strict:
         with pytest.raises(DeviceError, match="no answer"):
             await strict.ask(ASK, 0.05)
-        lax = TcpLink(TcpChannel(*strict._channel._address), lax=True)
+        lax = TcpLink(TcpChannel(*strict._connection._channel._address), lax=True)
         assert (await lax.ask(ASK, NEVER_S)).words == GOOD[2:]
         await lax.close()
 
@@ -283,7 +283,7 @@ async def test_so_many_requests_are_under_way_on_one_connection_as_the_device_ca
             waiting.clear()
 
     async with peer(script) as strict:
-        link = TcpLink(TcpChannel(*strict._channel._address), in_flight=in_flight)
+        link = TcpLink(TcpChannel(*strict._connection._channel._address), in_flight=in_flight)
         asks = (link.ask(replace(ASK, address=address), NEVER_S) for address in range(6))
         replies = await asyncio.gather(*asks)
         await link.close()
