@@ -41,6 +41,11 @@ class Log(Protocol):
 class Sink(Protocol):
     """Where the records go."""
 
+    @property
+    def dropped(self) -> int:
+        """How many records were given up since the start."""
+        ...
+
     def put(self, layout: Layout, records: Iterable[Record]) -> None: ...
     async def flushed(self) -> None: ...
 
@@ -85,6 +90,7 @@ class Backfill:
         self._next: int | None = None  # where the log ends; None: not known in this round
         self._at = 0  # what to read next
         self._read: list[LoggedRecord] = []
+        self._dropped = 0  # by the sink, when it was handed over
         self._put: Taken | None = None  # handed to the buffer, its place not kept yet
         self._fruitless = 0
 
@@ -177,8 +183,12 @@ class Backfill:
     async def _commit(self, taken: Taken) -> None:
         if self._put is None:
             self._put = taken
+            self._dropped = self._sink.dropped
             self._sink.put(self._source.layout, taken.records)
         await self._sink.flushed()
+        if self._sink.dropped != self._dropped:  # the disk took nothing for so long that some of it may be gone
+            self._start_over()
+            raise StorageError("records of the device's log were dropped; they are taken again")
         await self._places.keep(self._device, taken.place, taken.aside)
         self._put = None
         self._read = [entry for entry in self._read if entry.index >= taken.place.position]

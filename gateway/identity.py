@@ -1,7 +1,7 @@
 """Which device is which, by serial number: swapped addresses or adapters must not mix up histories."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 from gateway.core.clock import Clock
@@ -21,12 +21,18 @@ class Serials(Protocol):
 class Identities:
     """What is known of the site's devices; a device tells its serial number when it begins to answer."""
 
-    def __init__(self, known: Mapping[str, str], store: Serials, clock: Clock, tell: Tell) -> None:
-        self._serials = dict(known)
+    def __init__(
+        self, known: Mapping[str, str], configured: Collection[str], store: Serials, clock: Clock, tell: Tell
+    ) -> None:
+        """`known` is what was kept; of devices that are no longer `configured` nothing is expected."""
+        self._serials = {device: serial for device, serial in known.items() if device in configured}
         self._store = store
         self._clock = clock
         self._tell = tell
         self._said: set[tuple[str, str]] = set()
+        self._answers: dict[str, str] = {}  # by configured name: the serial that answered there last
+        self._doubted: dict[str, str] = {}  # by configured name: a serial that has answered elsewhere since
+        self._shared: set[str] = set()  # serials that several devices really have
 
     async def name_of(self, configured: str, serial: str) -> str:
         """Whose history the readings belong to that come from where `configured` is expected.
@@ -34,7 +40,15 @@ class Identities:
         A serial number that is another device's: that one's, because the two were swapped. A new
         number in the place of a known one: the device was replaced, and its history goes on.
         """
-        if self._serials.get(configured) == serial:
+        self._answers[configured] = serial
+        doubted = self._doubted.pop(configured, "") == serial
+        if serial not in self._shared:
+            others = (name for name, their in self._answers.items() if their == serial and name != configured)
+            self._doubted |= dict.fromkeys(others, serial)
+            if doubted:  # asked again, it still has the serial that another one has, too
+                self._shared.add(serial)
+                self._say("serial_not_unique", configured, f"several devices answer with the serial {serial}")
+        if self._serials.get(configured) == serial or serial in self._shared:
             return configured
         owner = next((name for name, known in self._serials.items() if known == serial), None)
         if owner is not None:
@@ -48,6 +62,10 @@ class Identities:
         except StorageError as error:
             log.warning("serial number not kept", extra={"device": configured, "why": str(error)})
         return configured
+
+    def sure(self, configured: str) -> bool:
+        """Whether no other device has answered with its serial number since."""
+        return configured not in self._doubted
 
     def _say(self, kind: str, device: str, detail: str) -> None:
         """Once, not at each reconnection."""

@@ -12,6 +12,7 @@ ROUTE, DEVICE_EVENTS = 0, 15  # netlink families
 ROUTE_GROUPS = 0x1 | 0x10 | 0x100  # links, IPv4 and IPv6 addresses
 NEW_LINK, NEW_ADDRESS = 16, 20
 RUNNING = 0x40  # of an interface's flags: it is up and has its carrier
+AGAIN_S = 10.0  # routers renew addresses again and again; each time is no reason to probe
 SETTLE_S = 1.0  # addresses come in bursts, and a port gets its lasting name a moment after it appears
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ async def watch(back: Callable[[], None]) -> None:
             await asyncio.sleep(SETTLE_S)
             news.clear()
             back()
+            await asyncio.sleep(AGAIN_S)
     finally:
         for listening, _ in sockets:
             loop.remove_reader(listening)

@@ -29,10 +29,10 @@ class Live:
         self._touch(device)
 
     def took(self, layout: Layout, record: Record) -> None:
-        """Show a record; an older one than is shown changes nothing."""
+        """Show a record; an older one than is shown changes nothing, unless the clock was set back since."""
         groups = self._newest[layout.device]
         shown = groups.get(layout.group)
-        if shown is None or record.ts >= shown[1].ts:
+        if shown is None or record.ts >= shown[1].ts or shown[1].ts > self._clock.wall_ms():
             groups[layout.group] = layout, record
             self._touch(layout.device)
 

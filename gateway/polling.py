@@ -43,6 +43,10 @@ class Device(Protocol):
         """Read one group; None where there is nothing in it. Raises DeviceError."""
         ...
 
+    def wait_s(self) -> float:
+        """So long it should be left alone: a late answer may still come, or it wants a pause."""
+        ...
+
 
 class PollSink(Protocol):
     """Who is told what the buses bring."""
@@ -169,11 +173,14 @@ class BusPoller:
             turn.probe = health.offline
             if not health.offline:
                 turn.due_s = now_s + (slot.due_ms - now_ms) / 1000
-                yield slot
             elif slot.is_first:
                 turn.due_s = health.probe_at_s
                 turn.took_s, turn.ended_s = self._probing.took_s, self._probing.ended_s
-                yield slot
+            else:
+                continue
+            if wait_s := slot.device.wait_s():
+                turn.due_s = max(turn.due_s, now_s + wait_s)
+            yield slot
         yield from self._background
 
     async def _take_turn(self, slot: _Slot) -> None:
@@ -210,6 +217,9 @@ class BusPoller:
         name = slot.device.name
         try:
             taken = await slot.device.read(slot.group)
+            self._sink.found(name)
+            if taken is not None:
+                self._sink.took(*taken)
         except DeviceError as error:
             self._failed(slot, error)
             return False
@@ -222,9 +232,6 @@ class BusPoller:
         if slot.health.offline:
             slot.health.offline = False
             self._resume(name)
-        self._sink.found(name)
-        if taken is not None:
-            self._sink.took(*taken)
         return True
 
     def _failed(self, slot: _Slot, error: DeviceError) -> None:

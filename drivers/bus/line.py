@@ -21,7 +21,8 @@ FramesIn = Callable[[bytes], list[tuple[int, bytes]]]
 
 QUIET_S = 0.002  # at least; some devices send an answer twice, and through a converter no character has a length
 LATE_MAX = 2  # an answer may come after so many times the configured timeout, and still answers nothing
-INBOX_MAX = 4096  # noise beyond this is thrown away
+INBOX_MAX = 600  # a frame has at most 256 bytes; older noise is thrown away
+FLOOD_BYTES = 65_536  # in a second: five times what a line at 115200 baud can carry
 SILENT_HINT = "check the unit id, the wiring and that the device is on"
 
 
@@ -36,6 +37,7 @@ class Line:
         self._frames_in = frames_in
         self._inbox = bytearray()
         self._asked: tuple[Question[Any], asyncio.Future[Any]] | None = None
+        self._flood = 0.0, 0  # since when, and how many bytes
         self._last_byte_at = 0.0  # loop time, of either direction
         self._rests: dict[int, float] = {}  # by unit: when it last answered
         self._quarantine: dict[int, float] = {}  # by unit: until when
@@ -46,7 +48,8 @@ class Line:
 
         The unit gets at most `timeout_s` to begin its answer, less once it is known to be quick, and
         `pause_s` between its last answer and this question. After a question without an answer it is
-        not asked again before `LATE_MAX` times `timeout_s`. Raises DeviceError without an answer.
+        not asked again before `LATE_MAX` times `timeout_s`: who does not want to wait for that asks
+        `wait_s` first. Raises DeviceError without an answer.
         """
         unit_id = question.unit_id
         await self._sit_out(unit_id, pause_s)
@@ -91,11 +94,16 @@ class Line:
     async def close(self) -> None:
         self._connection.drop()
 
+    def wait_s(self, unit_id: int) -> float:
+        """So long the unit is to be left alone because a late answer may come; others are asked meanwhile."""
+        return max(0.0, self._quarantine.get(unit_id, 0.0) - asyncio.get_running_loop().time())
+
     async def _sit_out(self, unit_id: int, pause_s: float) -> None:
-        """Let a late answer of this unit pass before it is asked again; other units need not wait for it."""
-        until = max(self._quarantine.pop(unit_id, 0.0), self._rests.get(unit_id, 0.0) + pause_s)
+        """Let a late answer of this unit pass before it is asked again."""
+        until = max(self._quarantine.get(unit_id, 0.0), self._rests.get(unit_id, 0.0) + pause_s)
         if (wait_s := until - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(wait_s)
+        self._quarantine.pop(unit_id, None)
 
     async def _keep_silence(self) -> None:
         """Wait until the line has been quiet for long enough; noise that goes on for ever is not waited out."""
@@ -146,7 +154,14 @@ class Line:
         )
 
     def _received(self, data: bytes) -> None:
-        self._last_byte_at = asyncio.get_running_loop().time()
+        now_s = self._last_byte_at = asyncio.get_running_loop().time()
+        since_s, count = self._flood
+        self._flood = (now_s, len(data)) if now_s - since_s > 1 else (since_s, count + len(data))
+        if self._flood[1] > FLOOD_BYTES:
+            self._connection.drop()
+            self._fail(DeviceError(f"{self.name} sends without end", hint="this may be no line of devices"))
+            return
+        self.statistics.noise_bytes += max(0, len(self._inbox) + len(data) - INBOX_MAX)
         self._inbox += data
         del self._inbox[:-INBOX_MAX]
         if self._asked is None:
@@ -162,5 +177,8 @@ class Line:
             answer.set_result(found)
 
     def _lost(self) -> None:
+        self._fail(self._connection.closed())
+
+    def _fail(self, error: DeviceError) -> None:
         if self._asked is not None and not self._asked[1].done():
-            self._asked[1].set_exception(self._connection.closed())
+            self._asked[1].set_exception(error)

@@ -36,6 +36,8 @@ class Line(Protocol):
         """Raises DeviceError without an answer; sends the question at most once."""
         ...
 
+    def wait_s(self, unit_id: int) -> float: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -77,6 +79,10 @@ class LockBoard:
         locks = range(1, LOCKS + 1)
         values = [int(self._is_closed(state, lock)) for lock in locks] + [state.sensors >> n & 1 for n in range(LOCKS)]
         return self._layout, Record(self._layout.id, taken_at, self._layout.rows.pack(values))
+
+    def wait_s(self) -> float:
+        """So long it should be left alone: a late answer of it may still be under way."""
+        return self._line.wait_s(self.unit_id)
 
     async def unlock(self, lock: int, *, before_pulse: Callable[[], Awaitable[None]] | None = None) -> Outcome:
         """Open `lock` (1-16) with one pulse, and say what its hook says afterwards.

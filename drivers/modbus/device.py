@@ -10,14 +10,15 @@ from typing import Protocol
 from drivers.modbus.planner import Block, plan_blocks
 from drivers.modbus.points import LocatedPoint, PlacedPoint, PointReading, decode_point, locate, place_points
 from drivers.modbus.profile import Profile
-from drivers.modbus.refusals import RECHECK_S, REFUSED, Memory, NoMemory, halve
+from drivers.modbus.refusals import RECHECK_MAX_S, RECHECK_S, REFUSED, Allowance, Memory, NoMemory, halve
 from drivers.modbus.requests import EXCEPTIONS, FUNCTIONS, Read, Reply, Request
 from drivers.modbus.sunspec import place_models, walk
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError, StorageError
-from gateway.core.model import Layout, Record, Role
+from gateway.core.model import Layout, Raw, Record, Role
 
 LIVE = "live"
+GONE = 2  # failures in a row; then what was found of the device is found anew
 DEAD_BEHIND_GATEWAY = (10, 11)  # the exceptions by which a gateway says that the device did not answer
 
 
@@ -27,6 +28,7 @@ class Link(Protocol):
     name: str
 
     async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply: ...
+    def wait_s(self, unit_id: int) -> float: ...
 
 
 class Identities(Protocol):
@@ -34,6 +36,10 @@ class Identities(Protocol):
 
     async def name_of(self, configured: str, serial: str) -> str:
         """Whose history the readings belong to that come from where `configured` is expected."""
+        ...
+
+    def sure(self, configured: str) -> bool:
+        """Whether it is still true what `name_of` said; else ask again."""
         ...
 
 
@@ -60,10 +66,12 @@ class ModbusDevice:
         self._memory = memory or NoMemory()
         self._identities = identities
         self._owner = ""  # whose history this is; empty until it is known who answers
+        self._failures = 0  # in a row
         self._owner_planned = ""  # whose layouts `_groups` has
         self._points: tuple[PlacedPoint, ...] = ()
         self._groups: dict[str, _Group] = {}
         self._refused: dict[Block, int] = {}  # exception by range
+        self._recheck_s = RECHECK_S
         self._recheck_at_s = 0.0
 
     async def read(self, group: str) -> tuple[Layout, Record] | None:
@@ -79,8 +87,14 @@ class ModbusDevice:
             taken_at, readings = await self._read(plan)
         except DeviceError:
             self._owner = ""  # when it is back, another one may answer in its place
+            self._failures += 1
             raise
+        self._failures = 0
         return plan.layout, Record(plan.layout.id, taken_at, plan.layout.rows.pack([r.stored for r in readings]))
+
+    def wait_s(self) -> float:
+        """So long it should be left alone: a late answer of it may still be under way."""
+        return self._link.wait_s(self.unit_id)
 
     async def read_points(self) -> list[PointReading]:
         """Read every point once, in the order of the profile's groups."""
@@ -101,7 +115,7 @@ class ModbusDevice:
         answers = {block: reply.words for block, reply in replies.items() if not reply.exception}
         refused = {block: reply.exception for block, reply in replies.items() if reply.exception in REFUSED}
         if refused:
-            answers |= await self._learn(plan, refused)
+            await self._learn(plan, refused, answers)
         if not answers and plan.layout.group == LIVE:
             raise self._refusal(replies)
         if refused:  # the next poll is planned around what was found; this one decodes what was answered
@@ -152,38 +166,56 @@ class ModbusDevice:
             raise DeviceError(f"{self._where}: {EXCEPTIONS[reply.exception]}", hint="check its power and wiring")
         return reply
 
-    async def _learn(self, plan: "_Group", refused: Mapping[Block, int]) -> dict[Block, bytes]:
-        """Find what exactly is refused, remember it, and plan anew; the words that were answered meanwhile."""
-        answers: dict[Block, bytes] = {}
-        for block, code in refused.items():
-            pieces = {piece for placed in plan.placed for piece in placed.blocks}
-            try:
-                answered, found = await halve(block, pieces, code, self._ask)
-            except DeviceError:
-                break  # it fell silent; the next poll searches on
-            answers |= answered
-            self._refused |= found
+    async def _learn(self, plan: "_Group", refused: Mapping[Block, int], answers: dict[Block, bytes]) -> None:
+        """Find what exactly is refused, remember it, and plan anew; what is answered meanwhile joins `answers`.
+
+        Each block gets a second chance first, and a device that refuses everything teaches nothing:
+        it may only be starting.
+        """
+        pieces = {piece for placed in plan.placed for piece in placed.blocks}
+        found: dict[Block, int] = {}
+        allowance = Allowance()
+        try:
+            for block, code in refused.items():
+                again = await self._ask(block)
+                if not again.exception:
+                    answers[block] = again.words
+                elif again.exception in REFUSED:
+                    answered, ranges = await halve(block, pieces, code, self._ask, allowance)
+                    answers |= answered
+                    found |= ranges
+        except DeviceError:
+            pass  # it fell silent; the next poll searches on
+        if not found or (not answers and plan.layout.group == LIVE):
+            return
+        self._refused |= found
         self._groups = self._planned()
-        ranges = sorted((block.table, block.address, block.count) for block in self._refused)
+        await self._remember()
+
+    async def _remember(self) -> None:
+        known = sorted((block.table, block.address, block.count) for block in self._refused)
         with contextlib.suppress(StorageError):  # then it is learnt once more after a restart
-            await self._memory.remember_refused(self.name, self._wanted, ranges)
-        return answers
+            await self._memory.remember_refused(self.name, self._wanted, known)
 
     async def _plan(self) -> dict[str, "_Group"]:
         """The groups with their points; a SunSpec device is asked for its models the first time."""
         now_s = self._clock.monotonic_s()
-        if not self._owner:
+        if not self._owner or (self._identities is not None and not self._identities.sure(self.name)):
             await self._identify()
         if not self._points:
             self._points = await self._place()
         if not self._groups:
-            remembered = await self._memory.refused(self.name, self._wanted)
+            remembered: list[tuple[str, int, int]] = []
+            with contextlib.suppress(StorageError):  # then it is learnt once more
+                remembered = await self._memory.refused(self.name, self._wanted)
             self._refused = {Block(table, address, count): 2 for table, address, count in remembered}
-            self._recheck_at_s = now_s + RECHECK_S
+            self._recheck_at_s = now_s + self._recheck_s
             self._groups = self._planned()
-        elif self._refused and now_s >= self._recheck_at_s:
+        if self._refused and (now_s >= self._recheck_at_s or (LIVE in self._groups and not self._groups[LIVE].blocks)):
             self._refused = {}
-            self._recheck_at_s = now_s + RECHECK_S
+            await self._remember()
+            self._recheck_s = min(10 * self._recheck_s, RECHECK_MAX_S)
+            self._recheck_at_s = now_s + self._recheck_s
             self._groups = self._planned()
         return self._groups
 
@@ -196,24 +228,38 @@ class ModbusDevice:
         return points
 
     async def _identify(self) -> None:
-        """Ask the serial number, where the profile has one; a device that does not give it is who it should be."""
-        owner, fresh = self.name, not self._points
+        """Find out who answers, by the serial number where the profile has one.
+
+        A device that does not give it is who it was, or should be. Raises DeviceError where it
+        cannot say now.
+        """
+        if self._failures >= GONE and self.profile.sunspec is not None:
+            points = await self._place()  # it was away: another one, or with other models, may be back
+            if points != self._points:
+                self._points, self._groups = points, {}
+        owner = self._owner_planned or self.name
         if self._identities is not None and self.profile.serial:
-            points = self._points = self._points or await self._place()
-            placed = next((point for point in points if point.point.key == self.profile.serial), None)
-            if placed is not None:
-                reply = await self._ask(placed.block)
-                words = {} if reply.exception else {placed.block: reply.words}
-                serial = _decode(_locate(placed, words), placed, words).stored
-                if isinstance(serial, str):
-                    owner = await self._identities.name_of(self.name, serial)
+            self._points = self._points or await self._place()
+            placed = next((point for point in self._points if point.point.key == self.profile.serial), None)
+            serial = None if placed is None else await self._read_one(placed)
+            if serial is not None:
+                owner = await self._identities.name_of(self.name, str(serial))
         if owner != self._owner_planned:
             self._groups = {}
-            self._points = self._points if fresh else ()  # another device may have other models
         self._owner = self._owner_planned = owner
 
+    async def _read_one(self, placed: PlacedPoint) -> Raw | None:
+        reply = await self._ask(placed.block)
+        if reply.exception and reply.exception not in (1, *REFUSED):
+            raise self._refusal({placed.block: reply})
+        answers = {} if reply.exception else {placed.block: reply.words}
+        return _decode(_locate(placed, answers), placed, answers).stored
+
     async def _words(self, address: int, count: int) -> bytes | None:
+        """Of a SunSpec chain; None where there is nothing. Raises DeviceError where the device cannot say now."""
         reply = await self._ask(Block("holding", address, count))
+        if reply.exception and reply.exception not in REFUSED:
+            raise self._refusal({Block("holding", address, count): reply})
         return None if reply.exception else reply.words
 
     @property

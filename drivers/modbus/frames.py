@@ -7,13 +7,14 @@ Facts: Modbus Application Protocol v1.1b3; Modbus over Serial Line v1.02.
 
 from dataclasses import dataclass
 
-from drivers.modbus.requests import PDU_MAX, Reply, Request, parse_pdu
+from drivers.modbus.requests import PDU_MAX, Identify, Reply, Request, parse_pdu
 from gateway.core.errors import CodecError
 
 TCP_HEADER = 7
 TCP_FRAME_MAX = 260
 RTU_FRAME_MIN = 4
 RTU_FRAME_MAX = 256
+FUNCTIONS_KNOWN = frozenset((1, 2, 3, 4, 5, 6, 15, 16, 20, 22, 23, 43))
 _CRC_TABLE = []
 for _byte in range(256):
     _crc = _byte
@@ -83,19 +84,43 @@ def find_rtu_reply(inbox: bytes, request: Request) -> Reply | None:
 
 
 def rtu_frames(inbox: bytes) -> list[tuple[int, bytes]]:
-    """Every (unit id, PDU) in `inbox` that has a good checksum, whoever asked for it; for listening to a line."""
+    """Every (unit id, PDU) in `inbox` that is a request or a reply with a good checksum, whoever asked for it.
+
+    Only lengths that the function allows are tried: of noise, one start in thousands passes any checksum.
+    """
     found, at = [], 0
     while at + RTU_FRAME_MIN <= len(inbox):
-        total = 0xFFFF  # of a frame with its checksum it becomes 0; so each start costs one pass, not one an end
-        for end in range(at + 1, min(at + RTU_FRAME_MAX, len(inbox)) + 1):
-            total = total >> 8 ^ _CRC_TABLE[(total ^ inbox[end - 1]) & 0xFF]
-            if not total and end - at >= RTU_FRAME_MIN:
-                found.append((inbox[at], inbox[at + 1 : end - 2]))
-                at = end
+        for size in _sizes(inbox, at):
+            frame = inbox[at : at + size]
+            if len(frame) == size and crc(frame[:-2]) == frame[-2:]:
+                found.append((frame[0], frame[1:-2]))
+                at += size
                 break
         else:
             at += 1
     return found
+
+
+def _sizes(inbox: bytes, at: int) -> tuple[int, ...]:
+    """How long a frame from `at` on may be, by its function: as a reply or as a request."""
+    counts = inbox[at + 2 : at + 11].ljust(9, b"\0")  # with a count that is not there yet the frame is not whole either
+    sizes: tuple[int, ...] = ()
+    match inbox[at + 1]:
+        case 1 | 2 | 3 | 4 | 20:
+            sizes = 5 + counts[0], 8
+        case 5 | 6:
+            sizes = (8,)
+        case 15 | 16:
+            sizes = 8, 9 + counts[4]
+        case 22:
+            sizes = (10,)
+        case 23:
+            sizes = 5 + counts[0], 13 + counts[8]
+        case 43 if counts[0] == 14:
+            sizes = 7, 3 + Identify(inbox[at], level=counts[1]).reply_size(inbox[at + 1 : at + 1 + PDU_MAX])
+        case function if function - 0x80 in FUNCTIONS_KNOWN:
+            sizes = (5,)
+    return sizes
 
 
 def take_rtu_frames(inbox: bytearray) -> list[tuple[int, bytes]]:
@@ -124,6 +149,8 @@ class RtuQuestion:
 
     @property
     def answer_bytes(self) -> int:
+        if self.request.function == 43:  # an identification is as long as its texts
+            return 3 + PDU_MAX
         return 3 + max(2, self.request.reply_size(self.request.pdu[:1]))
 
     def answer_in(self, inbox: bytes) -> Reply | None:

@@ -23,5 +23,9 @@ class RtuLink:
         """See `Line.ask`. Raises DeviceError."""
         return await self.line.ask(RtuQuestion(request), timeout_s, pause_s)
 
+    def wait_s(self, unit_id: int) -> float:
+        """See `Line.wait_s`."""
+        return self.line.wait_s(unit_id)
+
     async def close(self) -> None:
         await self.line.close()

@@ -11,6 +11,7 @@ from drivers.modbus.frames import take_tcp_frame, tcp_reply, tcp_request
 from drivers.modbus.requests import Reply, Request
 from gateway.core.errors import CodecError, DeviceError
 
+FOREIGN_MAX = 1000  # frames in a row that answer nothing; then the connection is not worth its time
 FRAMING_HINT = "this may not be a Modbus TCP port; plain serial converters want framing: rtu"
 
 
@@ -33,6 +34,8 @@ class TcpLink:
         self._given_up: dict[int, int] = {}  # transaction: unit id, of the last requests that timed out
         self._rests: dict[int, float] = {}  # by unit: when it last answered
         self._patience: dict[int, Patience] = {}
+        self._foreign = 0  # in a row
+        self._timed_out_at = 0.0
 
     async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply:
         """Send `request` and await its reply; see `Line.ask`. Raises DeviceError without one."""
@@ -57,9 +60,14 @@ class TcpLink:
         allowed_s = patience.timeout_s(timeout_s)
         begun = loop.time()
         transport.write(tcp_request(transaction, request))
-        timer = loop.call_at(begun + allowed_s, self._expire, transaction, allowed_s)
+        timer = loop.call_at(begun + allowed_s, self._expire, transaction, begun)
         try:
             reply = await answer
+        except asyncio.CancelledError:
+            if self._lax:
+                self._connection.drop()
+                self._inbox.clear()
+            raise
         finally:
             timer.cancel()
             self._asked.pop(transaction, None)
@@ -75,13 +83,20 @@ class TcpLink:
             statistics.exceptions[reply.exception] += 1
         return reply
 
+    def wait_s(self, unit_id: int) -> float:
+        """See `Line.wait_s`; a transaction number tells late replies apart, so that none is waited for."""
+        return 0.0
+
     async def close(self) -> None:
         self._inbox.clear()
         self._connection.drop()
 
-    def _expire(self, transaction: int, waited_s: float) -> None:
+    def _expire(self, transaction: int, begun: float) -> None:
         request, answer = self._asked[transaction]
-        unit_id = request.unit_id
+        if answer.done():
+            return
+        unit_id, now_s = request.unit_id, asyncio.get_running_loop().time()
+        waited_s = now_s - begun
         self._patience[unit_id].timed_out()
         statistics = self.statistics.unit(unit_id)
         statistics.timeouts += 1
@@ -89,11 +104,14 @@ class TcpLink:
         self._given_up[transaction] = unit_id
         while len(self._given_up) > 64:
             del self._given_up[next(iter(self._given_up))]
-        if not answer.done():
-            answer.set_exception(
-                DeviceError(f"no answer from {self.name} unit {unit_id} within {waited_s:.3g} s", hint=SILENT_HINT)
-            )
-        if self._connection.unanswered():
+        answer.set_exception(
+            DeviceError(f"no answer from {self.name} unit {unit_id} within {waited_s:.3g} s", hint=SILENT_HINT)
+        )
+        together = begun < self._timed_out_at  # with one that was counted already
+        self._timed_out_at = now_s
+        if (not together and self._connection.unanswered()) or self._lax:
+            # Without its number a late reply could not be told from the next one's.
+            self._connection.drop()
             self._inbox.clear()
             self._fail(DeviceError(f"{self.name} has stopped answering", hint=SILENT_HINT))
 
@@ -102,8 +120,11 @@ class TcpLink:
         try:
             while (frame := take_tcp_frame(self._inbox)) is not None:
                 self._take(frame)
+                if self._foreign > FOREIGN_MAX:
+                    raise CodecError("frames without end that answer nothing")
         except CodecError as error:
             self._inbox.clear()
+            self._foreign = 0
             self._connection.drop()
             self._fail(DeviceError(f"{self.name}: {error}", hint=FRAMING_HINT))
 
@@ -115,8 +136,10 @@ class TcpLink:
             request, answer = self._asked[transaction]
             reply = tcp_reply(frame, request)
             if reply is not None and not answer.done():
+                self._foreign = 0
                 answer.set_result(reply)
                 return
+        self._foreign += 1
         unit_id = self._given_up.pop(transaction, None)
         if unit_id is not None:
             self.statistics.unit(unit_id).late += 1

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from drivers.modbus.device import Link
 from drivers.modbus.planner import Block, plan_blocks
-from drivers.modbus.refusals import REFUSED, halve
+from drivers.modbus.refusals import REFUSED, Allowance, halve
 from drivers.modbus.requests import EXCEPTIONS, FUNCTIONS, Read, Reply
 from gateway.core.errors import DeviceError
 
@@ -84,7 +84,7 @@ class Explorer:
             reply = await self._ask(block)
             if reply.exception in REFUSED:
                 pieces = [piece for piece in self._pieces if block.address <= piece.address < block.end]
-                answered, refused = await halve(block, pieces, reply.exception, self._ask, ASKS_MAX)
+                answered, refused = await halve(block, pieces, reply.exception, self._ask, Allowance(ASKS_MAX))
                 self.refused |= refused
                 for part, data in answered.items():
                     words |= _unpacked(part, data)

@@ -57,6 +57,10 @@ class SelectLive:
         self._breaker.succeeded()
         return self._record(answer)
 
+    def wait_s(self) -> float:
+        """It is alone on its bus, and its breaker says when not to ask."""
+        return 0.0
+
     async def close(self) -> None:
         await self._feed.close()
 

@@ -4,6 +4,7 @@ Both stores stand on it, the edge's buffer and the hub's; it is the one piece of
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -91,13 +92,23 @@ class Database:
                 yield self._writer
                 await self._writer.execute("COMMIT")
             except BaseException as error:
-                if self._writer.in_transaction:
-                    await self._writer.execute("ROLLBACK")
+                await asyncio.shield(asyncio.ensure_future(self._undo()))
                 if isinstance(error, sqlite3.Error):
                     raise StorageError(
                         f"{self.path}: {error}", hint="check that the disk is writable and not full"
                     ) from error
                 raise
+
+    async def _undo(self) -> None:
+        """End the transaction that is open, if one is.
+
+        A statement whose await was cancelled may still be running on the writer's thread: one more
+        has to pass before it is known how things stand.
+        """
+        with contextlib.suppress(sqlite3.Error):  # what failed first is told
+            await self._writer.execute("SELECT 1")
+            if self._writer.in_transaction:
+                await self._writer.execute("ROLLBACK")
 
     async def fetch(self, query: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a reading query, from what is committed. Raises StorageError."""

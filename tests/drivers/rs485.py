@@ -16,6 +16,7 @@ class Unit:
     latency_s: float = 0.02
     dead: bool = False
     garble: bool = False  # the last byte of each answer is wrong
+    misses: int = 0  # does not answer each so-many-th question
     answers_from: int = 0  # answers as if this were its unit id
     served: list[float] = field(default_factory=list)  # when each request came
 
@@ -50,6 +51,8 @@ class Rs485:
             if unit is None or unit.dead:
                 continue
             unit.served.append(loop.time())
+            if unit.misses and len(unit.served) % unit.misses == 0:
+                continue
             first, count = int.from_bytes(pdu[1:3]), int.from_bytes(pdu[3:5])
             words = b"".join((first + at).to_bytes(2) for at in range(count))
             frame = bytes([unit.answers_from or unit_id, pdu[0], len(words)]) + words

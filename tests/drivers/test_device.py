@@ -41,6 +41,9 @@ class FakeLink:
             raise DeviceError("no answer")
         return Reply(exception=answer) if isinstance(answer, int) else Reply(words=answer[: 2 * request.count])
 
+    def wait_s(self, unit_id: int) -> float:
+        return 0.0
+
 
 def device(answers: dict[int, bytes | int | None], of: Profile) -> ModbusDevice:
     return ModbusDevice("device", "profile", of, FakeLink(answers), SystemClock())
@@ -146,6 +149,9 @@ class Holed:
             return Reply(exception=3)
         return Reply(b"".join(b"\0\0" if at % 2 == 0 else at.to_bytes(2) for at in wanted))
 
+    def wait_s(self, unit_id: int) -> float:
+        return 0.0
+
 
 class Remembered:
     """A Memory that a second device can be given."""
@@ -220,7 +226,7 @@ async def test_a_device_that_is_only_busy_is_not_searched_and_nothing_is_learnt(
     assert memory.ranges == []
 
 
-async def test_what_was_refused_is_tried_again_after_an_hour() -> None:
+async def test_what_was_refused_is_tried_again_after_a_minute() -> None:
     class Clock(SystemClock):
         ahead_s = 0.0
 
@@ -232,7 +238,7 @@ async def test_what_was_refused_is_tried_again_after_an_hour() -> None:
     assert await poll(reading) == expected(3)
     link.holes.clear()
     assert await poll(reading) == expected(3)
-    clock.ahead_s = 3601
+    clock.ahead_s = 61
     assert await poll(reading) == expected()
     assert reading.why_missing == {}
 
@@ -245,6 +251,9 @@ class Known:
 
     async def name_of(self, configured: str, serial: str) -> str:
         return self.owners.get(serial, configured)
+
+    def sure(self, configured: str) -> bool:
+        return True
 
 
 WITH_SERIAL = """
@@ -301,3 +310,69 @@ async def test_several_reads_are_under_way_at_once_where_the_device_can() -> Non
         reading = ModbusDevice("d", "p", parse_profile(text, "two.yaml"), link, SystemClock())
         assert await poll(reading) == [5, 7]
         assert link.most == most
+
+
+async def test_a_device_that_refuses_everything_while_it_starts_is_read_as_soon_as_it_can() -> None:
+    link, memory = Holed(set(range(30))), Remembered()
+    reading = holed_device(link, memory)
+    for _ in range(3):
+        with pytest.raises(DeviceError, match="refuses all that is live"):
+            await poll(reading)
+    assert memory.ranges == []
+    link.holes.clear()
+    assert await poll(reading) == expected()
+
+
+async def test_one_refusal_is_no_proof() -> None:
+    class Moody(Holed):
+        async def ask(self, request: Request, timeout_s: float, pause_s: float = 0) -> Reply:
+            reply = await super().ask(request, timeout_s, pause_s)
+            return Reply(exception=2) if len(self.asked) % 2 else reply
+
+    link, memory = Moody(set()), Remembered()
+    reading = holed_device(link, memory)
+    for _ in range(3):
+        assert await poll(reading) == expected()
+    assert memory.ranges == []
+
+
+@pytest.mark.parametrize("code", [4, 5, 6])
+async def test_a_chain_that_a_busy_device_does_not_show_is_walked_again(code: int) -> None:
+    link = FakeLink(chain((1, 66), (103, 50)))
+    good, link.answers[40070] = link.answers[40070], code
+    reading = ModbusDevice("d", "p", profile("sunspec"), link, SystemClock())
+    with pytest.raises(DeviceError, match="refuses: holding 40070"):
+        await reading.read_points()
+    link.answers[40070] = good
+    assert {one.placed.model for one in await reading.read_points()} == {1, 103}
+
+
+async def test_a_device_that_was_away_may_come_back_with_other_models() -> None:
+    link = FakeLink(chain((103, 50)))
+    reading = ModbusDevice("d", "p", profile("sunspec"), link, SystemClock())
+    await reading.read("live")
+    link.answers = {40002: None, 40000: None} | dict.fromkeys(range(40000, 40100))
+    for _ in range(2):
+        with pytest.raises(DeviceError):
+            await reading.read("live")
+    link.answers = chain((64999, 7), (103, 50))
+    taken = await reading.read("live")
+    assert taken is not None
+    assert link.asked[-1].address == 40002 + 9 + 2, "behind the model that was put in front"
+
+
+async def test_while_a_device_cannot_say_who_it_is_its_readings_go_to_nobody() -> None:
+    link = FakeLink({0: b"\0\5", 100: b"BBBB"})
+    known = Known({"AAAA": "one", "BBBB": "two"})
+    one = ModbusDevice("one", "p", parse_profile(WITH_SERIAL, "s.yaml"), link, SystemClock(), identities=known)
+    await one.read("live")
+    link.answers = {0: None, 100: None}
+    with pytest.raises(DeviceError):
+        await one.read("live")
+    link.answers = {0: b"\0\5", 100: 6}
+    with pytest.raises(DeviceError, match="it is busy"):
+        await one.read("live")
+    link.answers = {0: b"\0\5", 100: 2}
+    taken = await one.read("live")
+    assert taken is not None
+    assert taken[0].device == "two", "it no longer gives its number: it is who it was"

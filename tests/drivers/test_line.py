@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
@@ -212,6 +213,18 @@ def test_of_thirty_units_on_a_line_the_dead_and_the_slow_do_not_hold_up_the_othe
     assert polls.taken["12"] >= 60, "the slow one is polled as often as there is time"
     lost_s = sum(line.statistics.unit(dead).unanswered_s for dead in (3, 9, 15, 21, 27))
     assert lost_s <= 0.1 * 600
+
+
+@pytest.mark.P7
+def test_a_unit_that_misses_an_answer_now_and_then_is_left_alone_and_its_neighbours_are_not() -> None:
+    """Its timeout is 0.5 s, so that it is left alone for a second; meanwhile the others keep their second."""
+    units = {n: Unit() for n in range(1, 6)}
+    units[3].misses = 4  # each fourth question
+    polled(units, seconds=300, poll_s=1, baud=19200)
+    for n in (1, 2, 4, 5):
+        gaps = [after - before for before, after in pairwise(units[n].served)]
+        assert max(gaps) < 1.5, f"unit {n}"
+    assert len(units[3].served) > 150
 
 
 @pytest.mark.P7

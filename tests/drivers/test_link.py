@@ -305,3 +305,42 @@ async def test_on_tcp_too_a_device_gets_the_pause_that_it_wants() -> None:
         for _ in range(3):
             await link.ask(ASK, NEVER_S, pause_s=0.05)
     assert all(after - before >= 0.049 for before, after in zip(went, came[1:], strict=False))
+
+
+async def test_a_lax_endpoint_that_answers_late_never_answers_the_next_request() -> None:
+    seen: list[bytes] = []
+    askers: list[asyncio.StreamWriter] = []
+
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        seen.append(request)
+        askers.append(writer)
+        if len(seen) == 1:
+            return
+        if askers[0] is writer:  # the late one comes first, where it still can
+            writer.write(answer_to(seen[0], WRONG, skew=1))
+        writer.write(answer_to(request, GOOD, skew=1))
+
+    async with peer(script) as strict:
+        link = TcpLink(TcpChannel(*strict._connection._channel._address), lax=True)
+        with pytest.raises(DeviceError, match="no answer"):
+            await link.ask(ASK, 0.05)
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+        await link.close()
+
+
+async def test_a_silent_unit_asked_thrice_at_once_does_not_cost_its_neighbours_the_connection() -> None:
+    clients: set[object] = set()
+
+    async def script(data: bytes, writer: asyncio.StreamWriter) -> None:
+        clients.add(writer.get_extra_info("peername"))
+        for at in range(0, len(data), 12):
+            if data[at + 6] == 1:
+                writer.write(answer_to(data[at : at + 12], GOOD))
+
+    async with peer(script) as strict:
+        link = TcpLink(TcpChannel(*strict._connection._channel._address), in_flight=4)
+        silent = (link.ask(replace(ASK, unit_id=9, address=n), 0.05) for n in range(3))
+        assert all(isinstance(e, DeviceError) for e in await asyncio.gather(*silent, return_exceptions=True))
+        assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
+        await link.close()
+    assert len(clients) == 1

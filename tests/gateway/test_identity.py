@@ -17,7 +17,7 @@ class Kept:
 
 
 def identities(kept: Kept) -> Identities:
-    return Identities(kept.serials, kept, SystemClock(), kept.tell)
+    return Identities(kept.serials, ("one", "two"), kept, SystemClock(), kept.tell)
 
 
 async def test_the_first_serial_number_is_remembered_beyond_a_restart() -> None:
@@ -45,3 +45,37 @@ async def test_a_new_device_in_the_place_of_an_old_one_goes_on_with_its_history(
     assert await identities(kept).name_of("one", "C") == "one"
     assert kept.told == [("device_replaced", "one")]
     assert kept.serials == {"one": "C"}
+
+
+async def test_when_a_serial_number_turns_up_elsewhere_its_owner_is_asked_again() -> None:
+    kept = Kept()
+    kept.serials = {"one": "A", "two": "B"}
+    known = identities(kept)
+    await known.name_of("one", "A")
+    await known.name_of("two", "B")
+    assert known.sure("one")
+    assert known.sure("two")
+    assert await known.name_of("one", "B") == "two"
+    assert not known.sure("two"), "it may not have noticed that it was swapped"
+    assert await known.name_of("two", "A") == "one"
+    assert known.sure("one")
+    assert known.sure("two")
+
+
+async def test_a_serial_number_that_several_really_have_tells_nobody_apart() -> None:
+    kept = Kept()
+    known = identities(kept)
+    names = ["one", "two"]
+    for _ in range(6):
+        names = [await known.name_of(name, "0000") for name in ("one", "two")]
+    assert names == ["one", "two"]
+    assert known.sure("one")
+    assert known.sure("two")
+    assert ("serial_not_unique", "one") in kept.told
+
+
+async def test_a_device_that_was_renamed_takes_its_serial_number_along() -> None:
+    kept = Kept()
+    kept.serials = {"an old name": "A"}
+    assert await identities(kept).name_of("one", "A") == "one"
+    assert kept.told == []

@@ -51,6 +51,9 @@ class FakeDevice:
             raise self.trouble
         return meter(self.name), power(self.reads, layout=meter(self.name))
 
+    def wait_s(self) -> float:
+        return 0.0
+
 
 class Told:
     """What the bus told, and who waits for it."""
