@@ -11,6 +11,7 @@ from typing import Any, Protocol, cast
 import serial
 import serial_asyncio
 
+from drivers.bus.resolve import address_of
 from drivers.bus.timing import character_s, silence_s
 from gateway.core.errors import DeviceError
 
@@ -62,7 +63,8 @@ class TcpChannel:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_s):
-                transport, _ = await loop.create_connection(lambda: protocol, *self._address)
+                host, port = self._address
+                transport, _ = await loop.create_connection(lambda: protocol, await address_of(host, port), port)
         except (OSError, TimeoutError) as error:
             raise DeviceError(f"{self.name}: {_in_words(error, self._connect_s)}", hint=POWER_HINT) from error
         return transport
@@ -82,9 +84,9 @@ class UdpChannel:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_S):
-                transport, _ = await loop.create_datagram_endpoint(
-                    lambda: _Datagrams(protocol), remote_addr=self._address
-                )
+                host, port = self._address
+                there = await address_of(host, port), port
+                transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(protocol), remote_addr=there)
         except (OSError, TimeoutError) as error:
             raise DeviceError(f"{self.name}: {_in_words(error)}", hint=POWER_HINT) from error
         return _DatagramTransport(transport)

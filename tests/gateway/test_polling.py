@@ -114,6 +114,23 @@ async def test_a_drivers_bug_does_not_silence_its_neighbour(caplog: pytest.LogCa
     assert "driver failed" in caplog.text
 
 
+@pytest.mark.P7
+async def test_whoever_is_told_may_fail_and_the_bus_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    class Confused(Told):
+        def took(self, layout: Layout, record: Record) -> None:
+            if layout.device == "unknown":
+                raise KeyError("unknown")
+            super().took(layout, record)
+
+    told = Confused()
+    task = asyncio.ensure_future(BusPoller([FakeDevice("unknown"), FakeDevice("well")], told, SystemClock()).run())
+    await told.until("lost unknown: the driver failed")
+    await told.until("took well", 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert "driver failed" in caplog.text
+
+
 async def test_a_device_that_comes_back_is_polled_again() -> None:
     device = FakeDevice("away", DeviceError("no answer"))
     async with polling(device) as told:

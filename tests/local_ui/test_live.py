@@ -164,6 +164,17 @@ async def test_only_the_first_loss_and_the_return_become_events(tmp_path: Path) 
     assert [tuple(row) for row in rows] == [("device_offline", "a"), ("device_online", "a")]
 
 
+async def test_after_the_clock_was_set_back_new_readings_are_shown_again() -> None:
+    clock = ManualClock()
+    live = live_of_two(clock)
+    live.took(A, power(NOW, 5, layout=A))
+    live.took(A, power(NOW - 1000, 6, layout=A))
+    assert live.devices()[0].ts == NOW, "it only came late"
+    clock.now -= 3_600_000
+    live.took(A, power(clock.now, 7, layout=A))
+    assert live.devices()[0].ts == clock.now
+
+
 async def test_history_is_in_the_points_unit_and_unknown_names_are_key_errors(tmp_path: Path) -> None:
     async with running(tmp_path, live_of_two()) as (site, buffer):
         for ms in (NOW, NOW + 1000):

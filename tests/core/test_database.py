@@ -1,0 +1,68 @@
+"""A transaction ends, however it is left."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from gateway.core.database import Database
+from gateway.core.errors import StorageError
+
+INSERT = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, '')"
+
+
+async def opened(folder: Path) -> Database:
+    return await Database.open(folder / "b.db", "gateway.buffer", page_size=1024)
+
+
+async def keys(database: Database) -> list[str]:
+    return [key for (key,) in await database.fetch("SELECT key FROM meta ORDER BY key")]
+
+
+@pytest.mark.P1
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_a_transaction_that_is_cancelled_anywhere_leaves_the_next_one_its_way(tmp_path: Path, turns: int) -> None:
+    async def write() -> None:
+        async with database.transaction() as db:
+            await db.execute(INSERT, ("cancelled",))
+
+    database = await opened(tmp_path)
+    task = asyncio.ensure_future(write())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with database.transaction() as db:
+        await db.execute(INSERT, ("next",))
+    assert "next" in await keys(database)
+    await database.close()
+
+
+async def test_what_failed_is_undone_and_told_in_our_words(tmp_path: Path) -> None:
+    database = await opened(tmp_path)
+    with pytest.raises(StorageError, match="no such table"):
+        async with database.transaction() as db:
+            await db.execute(INSERT, ("undone",))
+            await db.execute("INSERT INTO elsewhere VALUES (1)")
+    with pytest.raises(ZeroDivisionError):
+        async with database.transaction() as db:
+            await db.execute(INSERT, ("undone",))
+            raise ZeroDivisionError
+    assert "undone" not in await keys(database)
+    await database.close()
+
+
+async def test_transactions_wait_for_each_other(tmp_path: Path) -> None:
+    async def write(key: str) -> None:
+        async with database.transaction() as db:
+            await asyncio.sleep(0)
+            await db.execute(INSERT, (key,))
+
+    database = await opened(tmp_path)
+    await asyncio.gather(*(write(key) for key in "abc"))
+    assert await keys(database) == ["a", "b", "c"]
+    with pytest.raises((StorageError, sqlite3.Error)):
+        await database.fetch("INSERT INTO meta VALUES ('d', '')")
+    await database.close()
