@@ -233,13 +233,14 @@ async def test_what_was_refused_is_tried_again_after_a_minute() -> None:
         def monotonic_s(self) -> float:
             return super().monotonic_s() + self.ahead_s
 
-    link, clock = Holed({6}), Clock()
-    reading = ModbusDevice("d", "p", parse_profile(HOLED, "holed.yaml"), link, clock)
+    link, clock, memory = Holed({6}), Clock(), Remembered()
+    reading = ModbusDevice("d", "p", parse_profile(HOLED, "holed.yaml"), link, clock, memory=memory)
     assert await poll(reading) == expected(3)
     link.holes.clear()
     assert await poll(reading) == expected(3)
     clock.ahead_s = 61
     assert await poll(reading) == expected()
+    assert memory.ranges == [], "a restart does not bring it back"
     assert reading.why_missing == {}
 
 

@@ -344,3 +344,12 @@ async def test_a_silent_unit_asked_thrice_at_once_does_not_cost_its_neighbours_t
         assert (await link.ask(ASK, NEVER_S)).words == GOOD[2:]
         await link.close()
     assert len(clients) == 1
+
+
+async def test_an_endpoint_that_sends_frames_without_end_is_given_up() -> None:
+    async def script(request: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer_to(request, WRONG, skew=1) * 1500)
+
+    async with peer(script) as link:
+        with pytest.raises(DeviceError, match="frames without end"):
+            await link.ask(ASK, NEVER_S)

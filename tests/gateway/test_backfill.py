@@ -365,3 +365,31 @@ async def test_the_place_survives_with_what_was_kept_aside_or_neither(tmp_path: 
         await pulled.keep("meter", Place(9, 9), [Untimed(1, "why", None)])  # type: ignore[arg-type]
     assert await pulled.place("meter") == Place(5, 7)
     await buffer.close()
+
+
+@pytest.mark.P3
+async def test_records_that_the_buffer_had_to_give_up_are_taken_again(tmp_path: Path) -> None:
+    class Crowded(Pulled):
+        """The disk took nothing for so long that what was put just before this commit was given up."""
+
+        async def place(self, device: str) -> Place:
+            if not crowded:
+                crowded.append(True)
+                real = buffer.put
+
+                def put(layout: Layout, records: Sequence[Record]) -> None:
+                    buffer.dropped += len(records)
+                    buffer.put = real  # type: ignore[method-assign]  # once
+
+                buffer.put = put  # type: ignore[method-assign,assignment]  # once
+            return await super().place(device)
+
+    crowded: list[bool] = []
+    meter = SimulatedAcuvim(BEGUN_S, CAPE)
+    meter.run(20)
+    async with site(tmp_path, meter, Crowded) as (taking, buffer, _):
+        await taking.drain()
+        assert await everything(buffer) == []
+        taking.clock.now_s += RETRY_S
+        await taking.drain()
+        assert shown(await everything(buffer), layout_of(taking)) == made(meter, range(1, 21))
