@@ -21,10 +21,9 @@ from gateway.polling import BusPoller
 from tests.drivers.rs485 import Rs485, Unit
 from tests.virtual import VirtualClock, run_virtually
 
-PROFILE = parse_profile(
-    "{make: Test, model: ten registers, source: this test, licence: fact, link: {timeout_s: 0.5},"
-    " points: [{key: first, register: 0, type: u32}, {key: last, register: 8, type: u32}]}",
-    "ten.yaml",
+PROFILE = (
+    "{make: Test, model: ten registers, source: this test, licence: fact, link: {timeout_s: TIMEOUT},"
+    " points: [{key: first, register: 0, type: u32}, {key: last, register: 8, type: u32}]}"
 )
 
 
@@ -193,18 +192,21 @@ class Polls:
         self.offline.discard(device)
 
 
-def polled(units: dict[int, Unit], *, seconds: float, poll_s: float, baud: int) -> tuple[Polls, Line]:
+def polled(
+    units: dict[int, Unit], *, seconds: float, poll_s: float, baud: int, timeout_s: float = 0.5
+) -> tuple[Polls, Line]:
     """Poll all `units` for so long."""
 
     async def poll() -> None:
         link = RtuLink(line)
         clock = VirtualClock()
-        devices = [ModbusDevice(str(n), "ten", PROFILE, link, clock, unit_id=n, poll_s=poll_s) for n in units]
+        devices = [ModbusDevice(str(n), "ten", profile, link, clock, unit_id=n, poll_s=poll_s) for n in units]
         task = asyncio.ensure_future(BusPoller(devices, polls, clock).run())
         await asyncio.sleep(seconds)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
+    profile = parse_profile(PROFILE.replace("TIMEOUT", str(timeout_s)), "ten.yaml")
     polls, line = Polls(), Line(Rs485(units, baud), rtu_frames)
     run_virtually(poll())
     return polls, line
@@ -233,14 +235,14 @@ def test_of_thirty_units_on_a_line_the_dead_and_the_slow_do_not_hold_up_the_othe
 
 @pytest.mark.P7
 def test_a_unit_that_misses_an_answer_now_and_then_is_left_alone_and_its_neighbours_are_not() -> None:
-    """Its timeout is 0.5 s, so that it is left alone for a second; meanwhile the others keep their half second."""
+    """Its timeout is 3 s, so that it is left alone for six; meanwhile the others keep their half second."""
     units = {n: Unit() for n in range(1, 6)}
     units[3].misses = 4  # each fourth question
-    polled(units, seconds=300, poll_s=0.5, baud=19200)
+    polled(units, seconds=300, poll_s=0.5, baud=19200, timeout_s=3)
     for n in (1, 2, 4, 5):
         gaps = [after - before for before, after in pairwise(units[n].served)]
         assert max(gaps) < 0.8, f"unit {n}"
-    assert len(units[3].served) > 150
+    assert len(units[3].served) > 100
 
 
 @pytest.mark.P7
