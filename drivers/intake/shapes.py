@@ -41,7 +41,7 @@ def parse(body: bytes, content_type: str = "", *, zone: tzinfo = UTC, metric: st
         parsed = _form(body, content_type, zone)
     else:
         parsed = _text(_decoded(body), zone, metric)
-    return _of_sensible_size(parsed)
+    return _fit_to_keep(parsed)
 
 
 def _unzipped(body: bytes) -> bytes:
@@ -136,10 +136,22 @@ def _load(text: str) -> object:
             raise CodecError(f"not sound JSON: {error}") from error
 
 
-def _of_sensible_size(parsed: Parsed) -> Parsed:
-    large = [record.number for record in parsed.records if len(record.values) > VALUES_MAX]
-    if not large:
-        return parsed
-    rejected = [Rejected(number, f"more than {VALUES_MAX} values in one record") for number in large]
-    kept = [record for record in parsed.records if len(record.values) <= VALUES_MAX]
-    return Parsed(kept, [*parsed.rejected, *rejected])
+def _fit_to_keep(parsed: Parsed) -> Parsed:
+    kept: list[PushedRecord] = []
+    rejected = list(parsed.rejected)
+    for record in parsed.records:
+        if why := _why_unfit(record):
+            rejected.append(Rejected(record.number, why))
+        else:
+            kept.append(record)
+    return Parsed(kept, rejected) if len(kept) < len(parsed.records) else parsed
+
+
+def _why_unfit(record: PushedRecord) -> str:
+    if len(record.values) > VALUES_MAX:
+        return f"more than {VALUES_MAX} values in one record"
+    try:
+        msgspec.json.encode(record)
+    except UnicodeEncodeError:  # JSON may say \ud800, which is no character
+        return "text with half of a surrogate pair, which cannot be written as UTF-8"
+    return ""

@@ -25,9 +25,12 @@ def parse_table(text: str, zone: tzinfo) -> Parsed:
         raise TooLargeError(f"more than {RECORDS_MAX} rows", hint="send fewer records at a time")
     separator = max(SEPARATORS, key=lines[0].count)
     try:
-        header, *rows = [row for row in csv.reader(lines, delimiter=separator) if any(cell.strip() for cell in row)]
+        rows = [row for row in csv.reader(lines, delimiter=separator) if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise CodecError(f"not CSV: {error}") from error
+    if not rows:
+        raise CodecError("expected a header row like ts,power,voltage, not only empty cells")
+    header, *rows = rows
     names = [name.strip() for name in header]
     lower = [name.lower() for name in names]
     if all(isinstance(number_or_words(name), float) for name in names):

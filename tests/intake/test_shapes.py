@@ -14,6 +14,7 @@ from gateway.core.errors import CodecError, TooLargeError
 from gateway.core.pushed import RECORDS_MAX, Parsed, PushedRecord
 
 NOON = 1_790_000_000_000
+UNWRITABLE = "text with half of a surrogate pair, which cannot be written as UTF-8"
 FIXTURES = Path(__file__).parents[1] / "fixtures/pushed"
 
 
@@ -131,6 +132,9 @@ def test_a_value_that_stands_alone_is_named_by_its_topic(body: str, value: objec
         (gzip.compress(b'{"a": 1}')[:-4], "gzip that ends too early"),
         (b"\x1f\x8bnonsense", "not sound gzip"),
         (b"[" * 100_000, "not sound JSON"),
+        (b",,,\n,,\n", "expected a header row"),
+        (b"\n,,,\n,,\n", "expected a header row"),
+        (b'"\n"', "expected a header row"),
     ],
 )
 def test_what_cannot_be_read_at_all_says_what_was_expected(body: bytes, said: str) -> None:
@@ -148,6 +152,21 @@ def test_gzip_is_unpacked_but_not_without_end() -> None:
 def test_more_records_than_anybody_should_send_at_once_are_refused(body: bytes) -> None:
     with pytest.raises(TooLargeError):
         parse(body)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"values": {"a": "\ud800"}},
+        {"values": {"a\udfff": 1}},
+        {"readings": [{"param": "a", "value": 1, "unit": "\ud800"}]},
+    ],
+)
+def test_text_that_cannot_be_written_loses_only_its_own_record(broken: dict[str, object]) -> None:
+    things = [{"ts": NOON} | broken, broken, {"ts": NOON, "values": {"a": 1}}]
+    parsed = parse(json.dumps(things).encode())
+    assert [record.number for record in parsed.records] == [3]
+    assert [(r.record, r.reason) for r in parsed.rejected] == [(1, UNWRITABLE), (2, UNWRITABLE)]
 
 
 @given(st.binary(max_size=200) | st.text('{}[]":,0123456789.eE+-NaInul \n;<>/ts=', max_size=80).map(str.encode))
