@@ -24,6 +24,7 @@ from gateway.core.ration import Ration
 FULL_PAUSES = 4  # as after so many failures, where the disk takes nothing
 SUBSCRIPTION_REFUSED = 0x80  # MQTT 3.1.1, 3.9.3
 AT_ONCE = 200  # messages that go into one commit
+BUG_S = 3600  # between two accounts of bugs in the log
 WAITING_MAX = 10_000  # messages in memory; only those of QoS 0 can ever be so many
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class MqttIntake:
         self._random = random
         self._pause_max_s = pause_max_s
         self._ration = Ration(clock)
+        self._bugs = Ration(clock, BUG_S)
         self._tls = _tls(broker.tls_ca)
         self.connected: bool | None = None  # None: not tried yet
         self.refused = 0  # messages that nobody could take: of unknown devices, or unreadable
@@ -88,6 +90,10 @@ class MqttIntake:
                 self._away(str(error))
             except StorageError:  # the buffer says so itself; the broker gives again what we did not acknowledge
                 failures = FULL_PAUSES
+            except Exception as error:  # the bulkhead: a bug in here must not end the gateway
+                failures = max(failures, FULL_PAUSES)
+                self._stumbled(error)
+                self._away(f"the intake failed: {error!r}")
             failures = min(failures + 1, 10)
             await asyncio.sleep(self._random.uniform(0.5, 1) * min(self._pause_max_s, 2.0 ** (failures - 1)))
 
@@ -114,10 +120,26 @@ class MqttIntake:
             messages = [first]
             while len(client.messages) and len(messages) < AT_ONCE:
                 messages.append(await anext(client.messages))
-            await self._sink.take([p for message in messages if (p := await self._parcel(message)) is not None])
+            parcels = [(str(message.topic), await self._parcel(message)) for message in messages]
+            await self._take([(topic, parcel) for topic, parcel in parcels if parcel is not None])
             for message in messages:
                 if message.qos:
                     client._client.ack(message.mid, message.qos)
+
+    async def _take(self, parcels: Sequence[tuple[str, Parcel]]) -> None:
+        """In one commit; where a bug prevents that, each for itself, and the one that meets it is refused."""
+        try:
+            await self._sink.take([parcel for _, parcel in parcels])
+        except StorageError:
+            raise
+        except Exception as error:  # the bulkhead
+            if len(parcels) > 1:
+                for one in parcels:
+                    await self._take([one])
+                return
+            self._stumbled(error)
+            for topic, _ in parcels:
+                self._refuse(topic, f"the intake failed: {error!r}")
 
     async def _parcel(self, message: aiomqtt.Message) -> Parcel | None:
         """None for a message that is not to be taken; it is acknowledged all the same, or it would come for ever."""
@@ -128,6 +150,10 @@ class MqttIntake:
             parsed = await self._sink.parse(device, body, metric=metric)
         except CodecError as error:
             self._refuse(topic, str(error))
+            return None
+        except Exception as error:  # the bulkhead
+            self._stumbled(error)
+            self._refuse(topic, f"the intake failed: {error!r}")
             return None
         if parsed.rejected:
             self._refuse(topic, parsed.rejected[0].reason)
@@ -149,6 +175,10 @@ class MqttIntake:
         self.refused += 1
         if (suppressed := self._ration.spend()) is not None:
             log.warning("message refused", extra={"topic": topic[:200], "why": why, "suppressed": suppressed})
+
+    def _stumbled(self, error: Exception) -> None:
+        if (suppressed := self._bugs.spend()) is not None:
+            log.error("intake failed", exc_info=error, extra={"suppressed": suppressed})
 
     def _away(self, why: str) -> None:
         if self.connected is not False:

@@ -163,11 +163,64 @@ async def test_messages_that_nobody_can_take_are_counted_and_do_not_stop_the_oth
         await publish(broker, "homesync/h/nodes/stranger/telemetry/power", 1)
         await publish(broker, NODE + "all", '{"ts": "soon", "values": {"a": 1}}')
         await publish(broker, NODE + "all", "{")
+        await publish(broker, NODE + "all", ",,,\n,,\n")
+        await publish(broker, NODE + "all", {"ts": NOW, "values": {"a": "\ud800"}})
         await publish(broker, "new/other/state", {"power": 5})
         await publish(broker, "new/fresh/state", {"power": 6})
         await until(lambda: sink.taken)
-        assert intake.refused == 4
+        assert intake.refused == 6
     assert sink.taken == [{"power": 6}]
+
+
+class Faulty(Taker):
+    """Has a bug that one message meets, in `parse` or, with `late`, in `take`."""
+
+    def __init__(self, *, late: bool) -> None:
+        super().__init__()
+        self.late = late
+
+    async def parse(self, device: str, body: bytes, content_type: str = "", metric: str = "") -> Parsed:
+        if not self.late and b"bad" in body:
+            raise ZeroDivisionError
+        return await super().parse(device, body, content_type, metric)
+
+    async def take(self, parcels: Sequence[Parcel]) -> None:
+        if any("bad" in record.values.values() for parcel in parcels for record in parcel.parsed.records):
+            raise ZeroDivisionError
+        await super().take(parcels)
+
+
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_message_that_meets_a_bug_is_refused_and_does_not_come_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, late: bool
+) -> None:
+    async with mosquitto(tmp_path) as broker:
+        async with listening(broker, Taker()):
+            pass
+        for value in ("bad", 1, "bad", 2):
+            await publish(broker, NODE + "power", value)
+        sink = Faulty(late=late)
+        async with listening(broker, sink) as intake:
+            await until(lambda: len(sink.taken) == 2)
+            assert intake.refused == 2
+        second = Taker()
+        async with listening(broker, second):
+            await publish(broker, NODE + "power", 3)
+            await until(lambda: second.taken)
+    assert sink.taken == [{"power": 1}, {"power": 2}]
+    assert second.taken == [{"power": 3}]
+    assert [record.message for record in caplog.records if record.exc_info] == ["intake failed"], "told once"
+
+
+async def test_a_bug_beside_the_messages_does_not_end_the_intake(caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = Broker("", 1883, "gateway")  # which the library answers with an error of its own
+    intake = MqttIntake(nowhere, TOPICS, Taker(), HandClock(), Random(1), pause_max_s=0.01)
+    task = asyncio.create_task(intake.run())
+    await until(lambda: intake.connected is False or task.done())
+    assert not task.done()
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert [record.message for record in caplog.records if record.exc_info] == ["intake failed"]
 
 
 async def test_what_the_broker_retains_is_taken_only_with_a_time_of_its_own(tmp_path: Path) -> None:
