@@ -64,6 +64,8 @@ def _decoded(body: bytes) -> str:
 
 def _form(body: bytes, content_type: str, zone: tzinfo) -> Parsed:
     """The parts of a form that hold JSON, one after the other."""
+    if not content_type.isascii():
+        raise CodecError("expected a form whose boundary is ASCII")
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
     parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]

@@ -1,5 +1,7 @@
 """POST /api/push/DEVICE, over HTTP."""
 
+import asyncio
+import contextlib
 import gzip
 import io
 import json
@@ -22,6 +24,7 @@ from tests.intake.parts import NOW, TOKEN, Side, side
 from tests.local_ui.parts import FakeSite
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
+AUTHORIZED = f"Authorization: Bearer {TOKEN}\r\n".encode()
 GOOD = json.dumps({"ts": NOW, "values": {"power": 1}}).encode()
 
 
@@ -56,6 +59,23 @@ async def post(http: aiohttp.ClientSession, body: bytes, headers: dict[str, str]
         return answer.status, await answer.json()
 
 
+@asynccontextmanager
+async def speaking(
+    http: aiohttp.ClientSession, headers: bytes
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A connection of its own on which the head of a push has been sent, byte by byte as it is given."""
+    address = http._base_url
+    assert address is not None
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    try:
+        writer.write(b"POST /api/push/Mill%20meter HTTP/1.1\r\nHost: gateway\r\n" + headers + b"\r\n\r\n")
+        yield reader, writer
+    finally:
+        writer.close()
+        with contextlib.suppress(OSError):
+            await writer.wait_closed()
+
+
 async def test_a_device_gets_its_answer_when_the_record_is_on_the_disk(tmp_path: Path) -> None:
     async with both(tmp_path) as (gateway, http):
         for headers in (BEARER, {"X-Device-Token": TOKEN}):
@@ -74,6 +94,34 @@ async def test_nothing_is_taken_without_the_devices_own_token(tmp_path: Path) ->
             assert answer.status == 404
         async with http.get("/api/v1/state", headers=BEARER) as answer:
             assert answer.status == 401, "a device's token opens nothing else"
+        assert await gateway.kept() == []
+
+
+@pytest.mark.P11
+@pytest.mark.parametrize("header", [b"X-Device-Token: \xff", b"Authorization: Bearer \xe9"])
+async def test_a_token_that_is_not_utf_8_is_wrong_and_no_more(tmp_path: Path, header: bytes) -> None:
+    async with both(tmp_path) as (_, http), speaking(http, header + b"\r\nContent-Length: 0") as (reader, _writer):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type"),
+    [
+        (b'{"ts": 1790000000, "values": {"a": "\\ud800"}}', "application/json"),
+        (b'{"ts": 1790000000, "values": {"a\\ud800": 1}}', "application/json"),
+        (b"\n,,,\n,,\n", "text/csv"),
+        (b'"\n"', "text/csv"),
+        (b"--x\r\n\r\n{}\r\n--x--\r\n", "multipart/form-data; boundary=\u00e9"),
+        (b"--x\r\n\r\n{}\r\n--x--\r\n", "multipart/form-data; boundary=\udcff"),
+    ],
+)
+async def test_what_nobody_can_read_is_the_senders_fault(tmp_path: Path, body: bytes, content_type: str) -> None:
+    async with both(tmp_path) as (gateway, http):
+        type_of_it = b"Content-Type: " + content_type.encode(errors="surrogateescape")
+        length = f"\r\nContent-Length: {len(body)}".encode()
+        async with speaking(http, AUTHORIZED + type_of_it + length) as (reader, writer):
+            writer.write(body)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
         assert await gateway.kept() == []
 
 

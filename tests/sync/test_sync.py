@@ -130,6 +130,19 @@ async def test_a_wrong_secret_or_node_is_turned_away_alike(tmp_path: Path, chang
         assert await hub.store.nodes(0) == []
 
 
+@pytest.mark.P11
+async def test_a_secret_that_is_not_utf_8_is_wrong_and_no_more(tmp_path: Path) -> None:
+    async with door(tmp_path) as (client, _):
+        assert client.port is not None
+        reader, writer = await asyncio.open_connection(client.host, client.port)
+        head = f"POST {wire.PATH} HTTP/1.1\r\nHost: hub\r\n{wire.BATCH_TYPE}: records\r\n{wire.CURSOR}: 0:0-1\r\n"
+        secret = f"{wire.NODE_ID}: node\r\n{wire.NODE_SECRET}: ".encode() + b"\xff\xe9"
+        writer.write(head.encode() + secret + b"\r\nContent-Length: 0\r\n\r\n")
+        assert (await reader.readline()).startswith(b"HTTP/1.1 401 ")
+        writer.close()
+        await writer.wait_closed()
+
+
 async def test_unknown_layouts_are_asked_for_and_nothing_is_stored(tmp_path: Path) -> None:
     async with door(tmp_path) as (client, hub):
         response = await client.post(wire.PATH, data=body([power(1)]), headers=headers())
