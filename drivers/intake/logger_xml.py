@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 
 from drivers.intake.stamps import parse_stamp
 from drivers.intake.values import Value, clean_key, number_or_words
-from gateway.core.errors import CodecError
-from gateway.core.pushed import PushedRecord
+from gateway.core.errors import CodecError, TooLargeError
+from gateway.core.pushed import RECORDS_MAX, PushedRecord
 
 
 def parse_logger_xml(text: str, zone: tzinfo) -> list[PushedRecord]:
-    """A record for each time of each <d>; keys are model and point, 103_W. Raises CodecError."""
+    """A record for each time of each <d>; keys are model and point, 103_W. Raises CodecError, TooLargeError."""
     if "<!" in text:  # no logger declares entities, and they can unfold without end
         raise CodecError("XML with declarations is not taken")
     try:
@@ -31,6 +31,8 @@ def parse_logger_xml(text: str, zone: tzinfo) -> list[PushedRecord]:
             if record is None:
                 record = by_time[stamp] = PushedRecord(parse_stamp(stamp, zone), {}, {}, None, len(records) + 1)
                 records.append(record)
+                if len(records) > RECORDS_MAX:
+                    raise TooLargeError(f"more than {RECORDS_MAX} records", hint="send fewer records at a time")
             record.values[key] = value
             if unit:
                 record.units[key] = unit

@@ -22,6 +22,7 @@ from gateway.core.errors import CodecError, TooLargeError
 from gateway.core.pushed import RECORDS_MAX, Parsed, PushedRecord, Rejected
 
 BYTES_MAX = 8 * 1024 * 1024  # of one body when unpacked
+PARTS_MAX = 100  # of one form
 VALUES_MAX = 500  # of one record
 GZIP = b"\x1f\x8b"
 BARE_NAN = re.compile(r"(?<=[:,\[\s])[+-]?(?:nan|inf(?:inity)?)(?=[\s,\]}])", re.IGNORECASE)
@@ -31,7 +32,7 @@ def parse(body: bytes, content_type: str = "", *, zone: tzinfo = UTC, metric: st
     """The records of `body`; `metric` names a value that stands alone, as in many MQTT topics.
 
     A time without a zone is in `zone`. Raises CodecError where nothing of it can be read, TooLargeError
-    above BYTES_MAX or RECORDS_MAX.
+    above BYTES_MAX, PARTS_MAX or RECORDS_MAX.
     """
     if body.startswith(GZIP):
         body = _unzipped(body)
@@ -66,14 +67,21 @@ def _form(body: bytes, content_type: str, zone: tzinfo) -> Parsed:
     """The parts of a form that hold JSON, one after the other."""
     if not content_type.isascii():
         raise CodecError("expected a form whose boundary is ASCII")
+    if body.count(b"\n--") + body.count(b"\r--") > PARTS_MAX:  # before the parts are made: that takes long
+        raise TooLargeError(f"more than {PARTS_MAX} parts", hint="send fewer parts at a time")
     head = f"Content-Type: {content_type}\r\n\r\n".encode()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(head + body)
     parts = [part.get_payload(decode=True) for part in message.walk() if not part.is_multipart()]
     texts = [text for part in parts if isinstance(part, bytes) and (text := _decoded(part))[:1] in ("{", "[")]
     if not texts:
         raise CodecError("expected a form with a part of JSON")
-    parsed = [_text(text, zone, "") for text in texts]
-    return Parsed([r for one in parsed for r in one.records], [r for one in parsed for r in one.rejected])
+    whole = Parsed([], [])
+    for text in texts:
+        parsed = _text(text, zone, "")
+        whole.records.extend(parsed.records)
+        whole.rejected.extend(parsed.rejected)
+        _check_count(whole)
+    return whole
 
 
 def _text(text: str, zone: tzinfo, metric: str) -> Parsed:
@@ -115,9 +123,13 @@ def _each(things: Iterable[tuple[int, object]], zone: tzinfo, metric: str) -> Pa
             parsed.rejected.append(Rejected(number, str(error)))
         else:
             parsed.records.extend(records)
-        if len(parsed.records) + len(parsed.rejected) > RECORDS_MAX:
-            raise TooLargeError(f"more than {RECORDS_MAX} records", hint="send fewer records at a time")
+        _check_count(parsed)
     return parsed
+
+
+def _check_count(parsed: Parsed) -> None:
+    if len(parsed.records) + len(parsed.rejected) > RECORDS_MAX:
+        raise TooLargeError(f"more than {RECORDS_MAX} records", hint="send fewer records at a time")
 
 
 def _is_object(line: str) -> bool:

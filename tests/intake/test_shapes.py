@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from drivers.intake.shapes import BYTES_MAX, parse
+from drivers.intake.shapes import BYTES_MAX, PARTS_MAX, parse
 from gateway.core.errors import CodecError, TooLargeError
 from gateway.core.pushed import RECORDS_MAX, Parsed, PushedRecord
 
@@ -148,7 +148,16 @@ def test_gzip_is_unpacked_but_not_without_end() -> None:
         parse(gzip.compress(bytes(BYTES_MAX + 1)))
 
 
-@pytest.mark.parametrize("body", [b"a\n" + b"1\n" * RECORDS_MAX, b"[" + b'{"a":1},' * RECORDS_MAX + b'{"a":1}]'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"a\n" + b"1\n" * RECORDS_MAX,
+        b"[" + b'{"a":1},' * RECORDS_MAX + b'{"a":1}]',
+        b'<sunSpecData><d><m id="1">%s</m></d></sunSpecData>'
+        % b"".join(b'<p id="W" t="%d">1</p>' % t for t in range(RECORDS_MAX + 1)),
+    ],
+    ids=["CSV", "JSON", "XML"],
+)
 def test_more_records_than_anybody_should_send_at_once_are_refused(body: bytes) -> None:
     with pytest.raises(TooLargeError):
         parse(body)
@@ -167,6 +176,26 @@ def test_text_that_cannot_be_written_loses_only_its_own_record(broken: dict[str,
     parsed = parse(json.dumps(things).encode())
     assert [record.number for record in parsed.records] == [3]
     assert [(r.record, r.reason) for r in parsed.rejected] == [(1, UNWRITABLE), (2, UNWRITABLE)]
+
+
+FORM = "multipart/form-data; boundary=x"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [b"--x\r\n\r\n{}\r\n", b"--x\n\n{}\n", b"--x\r\r{}\r", b"--x\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"],
+    ids=["CRLF", "LF", "CR", "nested"],
+)
+def test_a_form_has_no_more_parts_than_anybody_should_send(part: bytes) -> None:
+    with pytest.raises(TooLargeError, match=f"more than {PARTS_MAX} parts"):
+        parse(part * (PARTS_MAX + 2), FORM)
+
+
+def test_the_parts_of_a_form_have_no_more_records_together_than_one_body() -> None:
+    half = b"--x\r\n\r\n[" + b",".join([b'{"a":1}'] * (RECORDS_MAX // 2)) + b"]\r\n"
+    assert len(parse(half * 2, FORM).records) == RECORDS_MAX
+    with pytest.raises(TooLargeError, match=f"more than {RECORDS_MAX} records"):
+        parse(half * 2 + b'--x\r\n\r\n{"a":1}\r\n', FORM)
 
 
 @given(st.binary(max_size=200) | st.text('{}[]":,0123456789.eE+-NaInul \n;<>/ts=', max_size=80).map(str.encode))
