@@ -16,7 +16,9 @@ PREFIX = "/api/push/"
 ROUTE = PREFIX + "{device}"
 BODY_MAX = 8 * 1024 * 1024
 BODY_S = 60.0
-AT_ONCE = 2  # bodies in memory
+HELD_MAX = 4 * BODY_MAX  # bytes of all bodies that are coming in or waiting
+SMALL = 64 * 1024  # a body of so few bytes comes in whatever the others hold
+AT_ONCE = 2  # bodies that are read and stored; the records of one take far more memory than its bytes
 RETRY_AFTER_S = 30
 
 log = logging.getLogger(__name__)
@@ -47,24 +49,26 @@ class Push:
 
     def __init__(self, door: PushDoor) -> None:
         self._door = door
-        self._bodies = asyncio.Semaphore(AT_ONCE)
+        self._taking = asyncio.Semaphore(AT_ONCE)
+        self._held = 0
         self._ration = Ration(SystemClock())
 
     async def post(self, request: web.Request) -> web.Response:
         """POST /api/push/DEVICE -> PushAnswer, when all of it is on the disk.
 
         400 nothing could be read, 401 not the device's token, 404 no such device, 413 too large,
-        503 the disk does not take it: send it again later.
+        503 the disk does not take it, or others fill the memory: send it again later.
         """
         device = request.match_info["device"]
         if not self._door.admits(device, _token(request)):
             known = self._door.knows(device)
             return self._refused(device, 401 if known else 404, "not the device's token" if known else "no such device")
+        body = bytearray()
         try:
-            async with self._bodies:
-                async with asyncio.timeout(BODY_S):
-                    body = await _body(request)
-                answer = await self._door.push(device, body, request.headers.get("Content-Type", ""))
+            async with asyncio.timeout(BODY_S):  # and no slot is held: who stalls holds up nobody
+                await self._receive(request, body)
+            async with self._taking:
+                answer = await self._door.push(device, bytes(body), request.headers.get("Content-Type", ""))
         except TooLargeError as error:
             return self._refused(device, 413, f"{error}; {error.hint}")
         except CodecError as error:
@@ -73,11 +77,26 @@ class Push:
             return self._refused(device, 408, f"the body did not come within {BODY_S:.0f} s")
         except StorageError as error:
             return self._refused(device, 503, str(error))
+        finally:
+            self._held -= len(body)
         nothing = answer.rejected and not (answer.accepted or answer.duplicate or answer.doubtful)
         if answer.rejected:
             self._log(device, answer.rejected[0].reason)
         status, told = 400 if nothing else 200, msgspec.json.encode(answer)
         return web.Response(body=told, status=status, content_type="application/json")
+
+    async def _receive(self, request: web.Request, body: bytearray) -> None:
+        """Fill `body`, packed or not; what is in it counts as held. Raises TooLargeError, CodecError, StorageError."""
+        try:
+            async for chunk in request.content.iter_any():
+                body += chunk
+                self._held += len(chunk)
+                if len(body) > BODY_MAX:
+                    raise TooLargeError(f"more than {BODY_MAX} bytes", hint="send fewer records at a time")
+                if len(body) > SMALL and self._held > HELD_MAX:
+                    raise StorageError("too many large bodies at once", hint="send it again later")
+        except (web.RequestPayloadError, ConnectionError) as error:  # the latter: the sender is gone
+            raise CodecError(f"the body cannot be read: {error}") from error
 
     def _refused(self, device: str, status: int, why: str) -> web.Response:
         self._log(device, why)
@@ -92,16 +111,3 @@ class Push:
 def _token(request: web.Request) -> str:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else request.headers.get("X-Device-Token", "")
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body, packed or not. Raises TooLargeError, CodecError."""
-    body = bytearray()
-    try:
-        async for chunk in request.content.iter_any():
-            body += chunk
-            if len(body) > BODY_MAX:
-                raise TooLargeError(f"more than {BODY_MAX} bytes", hint="send fewer records at a time")
-    except web.RequestPayloadError as error:
-        raise CodecError(f"the body cannot be read: {error}") from error
-    return bytes(body)

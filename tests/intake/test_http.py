@@ -18,13 +18,14 @@ from gateway.core.credential import digest
 from gateway.core.errors import StorageError
 from gateway.core.pushed import PushAnswer
 from local_ui.app import build_app
-from local_ui.push import BODY_MAX, PushDoor
+from local_ui.push import BODY_MAX, HELD_MAX, SMALL, PushDoor
 from tests.gateway.ports import free_port
 from tests.intake.parts import NOW, TOKEN, Side, side
 from tests.local_ui.parts import FakeSite
 
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 AUTHORIZED = f"Authorization: Bearer {TOKEN}\r\n".encode()
+PATIENCE_S = 10
 GOOD = json.dumps({"ts": NOW, "values": {"power": 1}}).encode()
 
 
@@ -156,3 +157,43 @@ async def test_a_full_disk_says_when_to_come_again() -> None:
     async with page(FullDisk()) as http, http.post("/api/push/any", data=GOOD) as answer:
         assert answer.status == 503
         assert int(answer.headers["Retry-After"]) > 0
+
+
+STALLING = AUTHORIZED + b"Expect: 100-continue\r\nContent-Length: %d" % BODY_MAX
+
+
+async def test_senders_that_stall_do_not_hold_up_the_others(tmp_path: Path) -> None:
+    async with both(tmp_path) as (_, http), contextlib.AsyncExitStack() as stalled:
+        for _ in range(5):
+            reader, writer = await stalled.enter_async_context(speaking(http, STALLING))
+            assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+            writer.write(b"{")
+        async with asyncio.timeout(PATIENCE_S):
+            assert (await post(http, GOOD, BEARER))[0] == 200
+
+
+async def test_a_sender_that_goes_away_in_its_body_leaves_no_traceback(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with both(tmp_path) as (_, http):
+        async with speaking(http, STALLING) as (reader, writer):
+            assert await reader.readline() == b"HTTP/1.1 100 Continue\r\n"
+            writer.write(b"{")
+        async with asyncio.timeout(PATIENCE_S):
+            while not caplog.records:
+                await asyncio.sleep(0.01)
+    assert [record.message for record in caplog.records] == ["push refused"]
+
+
+async def test_large_bodies_are_put_off_while_others_fill_the_memory_and_small_ones_are_not(tmp_path: Path) -> None:
+    large, stalling = GOOD + b" " * SMALL, iter(range(1, 3 * HELD_MAX // BODY_MAX))
+    async with both(tmp_path) as (_, http), asyncio.timeout(PATIENCE_S):
+        async with contextlib.AsyncExitStack() as stalled:
+            while (await post(http, large, BEARER))[0] != 503:
+                assert next(stalling, None), "three times as many as may be held"
+                _, writer = await stalled.enter_async_context(speaking(http, STALLING))
+                writer.write(b" " * (BODY_MAX - 1))
+                await writer.drain()
+            assert (await post(http, GOOD, BEARER))[0] == 200
+        while (await post(http, large, BEARER))[0] != 200:
+            pass  # the gateway has yet to see that they are gone
