@@ -12,7 +12,10 @@ from gateway.core.model import Kind, Name, Role
 
 Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
 Seconds = Annotated[float, msgspec.Meta(gt=0, le=86400)]
-Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="64 hexadecimal digits")]
+DeviceId = Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$", description="32 hexadecimal digits")]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
+File = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]+$", description="a path")]
 Endpoint = Annotated[str, msgspec.Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:\s]+):[0-9]{1,5}$", description="HOST:PORT")]
 
 
@@ -26,12 +29,12 @@ class SiteConfig(_Checked, frozen=True, kw_only=True):
 
 
 class BufferConfig(_Checked, frozen=True, kw_only=True):
-    path: str = "buffer.db"  # relative to the configuration's folder
+    path: File = "buffer.db"  # relative to the configuration's folder
     commit_interval_s: Annotated[float, msgspec.Meta(ge=0.2, le=600)] = 1
 
 
 class PageConfig(_Checked, frozen=True, kw_only=True):
-    host: str = "127.0.0.1"
+    host: Text = "127.0.0.1"
     port: Port = 8080
     password_sha256: Sha256 | None = None
     open: bool = False  # everybody who reaches the page may look at it
@@ -39,7 +42,7 @@ class PageConfig(_Checked, frozen=True, kw_only=True):
 
 class HubLink(_Checked, frozen=True, kw_only=True):
     url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]+", description="http(s)://HOST[:PORT]")]
-    node_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+    node_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 of A-Za-z0-9._-")]
     secret: Annotated[str, msgspec.Meta(min_length=16)]
     push_interval_s: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 5
 
@@ -67,10 +70,10 @@ class SelectLiveConfig(_Checked, frozen=True, kw_only=True):
     """A select.live: the box (`host` and `device_id`) or the maker's cloud (`email`, `password` and `system`)."""
 
     host: str | None = None
-    device_id: Annotated[str, msgspec.Meta(pattern="^[0-9A-Fa-f]{32}$")] | None = None
+    device_id: DeviceId | None = None
     email: str | None = None
     password: str | None = None
-    system: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,12}$")] | None = None
+    system: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,12}$", description="1 to 12 digits")] | None = None
     url: str = "https://select.live"
 
     @property
@@ -87,13 +90,13 @@ class BusConfig(_Checked, frozen=True, kw_only=True):
     name: Name
     tcp: Endpoint | None = None
     udp: Endpoint | None = None  # GoodWe's port 8899
-    serial: Annotated[str, msgspec.Meta(min_length=1)] | None = None  # best by the name in /dev/serial/by-id
+    serial: File | None = None  # best by the name in /dev/serial/by-id
     selectlive: SelectLiveConfig | None = None
     framing: Literal["tcp", "rtu"] = "tcp"  # of `tcp`; rtu: a converter that passes RTU frames through
     baud: Literal[1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200] | None = None  # else the first profile's
     parity: Literal["none", "even", "odd"] | None = None
     stop_bits: Literal[1, 2] | None = None
-    capture: str | None = None  # a file that gets every byte with its time, for support; relative to this folder
+    capture: File | None = None  # a file that gets every byte with its time, for support; relative to this folder
     devices: Annotated[tuple[DeviceConfig, ...], msgspec.Meta(min_length=1)]
 
 
@@ -127,7 +130,7 @@ class TopicConfig(_Checked, frozen=True, kw_only=True):
     """Which messages are whose; a whole level may be a {placeholder}, which `device` and `metric` may use."""
 
     topic: Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-    device: Annotated[str, msgspec.Meta(min_length=1)]
+    device: Text
     metric: str | None = None  # the name of a value that stands alone; the topic's last level where it is not given
     group: Name = "push"
     qos: Literal[0, 1] = 1  # 0: what nobody was there to take is lost, and never stamped with a wrong time
@@ -137,11 +140,11 @@ class TopicConfig(_Checked, frozen=True, kw_only=True):
 class MqttConfig(_Checked, frozen=True, kw_only=True):
     """The broker that devices send to."""
 
-    host: str
+    host: Text
     port: Port = 1883
     username: str | None = None
     password: str | None = None
-    tls_ca: str | None = None  # a file of certificates, relative to the configuration's folder; with it TLS is used
+    tls_ca: File | None = None  # a file of certificates, relative to the configuration's folder; with it TLS is used
     client_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "holdfast"
     topics: Annotated[tuple[TopicConfig, ...], msgspec.Meta(min_length=1)]
 

@@ -13,8 +13,15 @@ def profile_text(name: str, site_folder: Path | None) -> tuple[str, str]:
         folders.insert(0, site_folder / "profiles")
     for folder in folders:
         file = folder.joinpath(f"{name}.yaml")
-        if "/" not in name and file.is_file():
-            return file.read_text(encoding="utf-8"), f"{name}.yaml"
+        try:
+            if "/" not in name and file.is_file():
+                return file.read_text(encoding="utf-8"), f"{name}.yaml"
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{name}.yaml: cannot be read: not UTF-8") from error
+        except OSError as error:
+            raise ConfigError(f"{name}.yaml: cannot be read: {error.strerror}") from error
+        except ValueError:  # a name that no file can have
+            break
     known = ", ".join(profile_names())
     raise ConfigError(
         f"there is no profile {name}", hint=f"there are {known}; own ones go into profiles/ beside the configuration"

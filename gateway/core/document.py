@@ -5,11 +5,12 @@ through here, so all are checked alike.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import NoneType, UnionType
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import msgspec
 import yaml
@@ -53,6 +54,10 @@ class Document:
         """Where `path`, or the nearest thing around it, was written."""
         return self.at(path).place
 
+    def complaint(self, path: Path, words: str, *, hint: str = "") -> ConfigError:
+        """What is wrong with `path`, with its place."""
+        return ConfigError(f"{self.place_of(path)}: {dotted(path)}: {words}", hint=hint)
+
     def named(self) -> dict[Any, "Document"] | None:
         """The entries of a list by their `name`, or else by their `key`; None where not all have one.
 
@@ -78,6 +83,7 @@ def parse(text: str, source: str) -> Document:
     """Parse one YAML document; `source` is its file's name. An empty text is an empty mapping."""
     loader = yaml.CSafeLoader(text)
     try:
+        _check_nesting(text, source)
         root = loader.get_single_node()
         document = Document({}, f"{source}:1") if root is None else _build(loader, root, source, ())
     except yaml.MarkedYAMLError as error:
@@ -92,18 +98,28 @@ def parse(text: str, source: str) -> Document:
     return document
 
 
+def _check_nesting(text: str, source: str) -> None:
+    """Composing recurses in C, and ends the process where a text is nested too deep; its events do not recurse."""
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        line = event.start_mark.line + 1 if event.start_mark else 1
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEPTH_MAX + 1:
+            raise ConfigError(f"{source}:{line}: nested deeper than {DEPTH_MAX}")
+
+
 def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
     place = f"{source}:{node.start_mark.line + 1}"
     if len(path) > DEPTH_MAX:
-        raise ConfigError(f"{place}: nested deeper than {DEPTH_MAX}, or an alias that holds itself")
+        raise ConfigError(f"{place}: nested deeper than {DEPTH_MAX} by aliases")
     if isinstance(node, yaml.SequenceNode):
         return Document([_build(loader, item, source, (*path, at)) for at, item in enumerate(node.value)], place)
     if not isinstance(node, yaml.MappingNode):
-        return Document(loader.construct_object(node), place)
+        return Document(_scalar(loader, node, place, path), place)
     mapping: dict[str | int, Document] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node)
         at = f"{source}:{key_node.start_mark.line + 1}"
+        key = _scalar(loader, key_node, at, path)
         if not isinstance(key, str | int):
             raise ConfigError(f"{at}: {dotted(path)}: a key must be a word or a number, not {key!r}")
         if key in mapping:
@@ -113,6 +129,17 @@ def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
         child = _build(loader, value_node, source, (*path, key))
         mapping[key] = Document(child.content, at)
     return Document(mapping, place)
+
+
+def _scalar(loader: Any, node: yaml.Node, place: str, path: Path) -> Any:
+    try:
+        value = loader.construct_object(node)
+    except (ValueError, LookupError, AttributeError, OverflowError) as error:  # yaml's own, of `!!int ""`, `!!bool x`
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        raise ConfigError(f"{place}: {dotted(path)}: {str(node.value)[:40]!r} is not of the type {tag}") from error
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"{place}: {dotted(path)}: expected a number, got {value}")
+    return value
 
 
 def overlay(base: Document, over: Document) -> Document:
@@ -181,7 +208,7 @@ def _mistake(document: Document, kind: Any, path: Path) -> Iterator[ConfigError]
         msgspec.convert(document.plain(), kind)
     except msgspec.ValidationError as error:
         message = str(error).partition(" - at `")[0]
-        yield ConfigError(f"{document.place}: {dotted(path)}: {_in_words(message)}")
+        yield ConfigError(f"{document.place}: {dotted(path)}: {_in_words(message, document.content, kind)}")
 
 
 def _parts(kind: Any) -> tuple[Any, tuple[Any, ...]]:
@@ -210,18 +237,39 @@ def _suggestion(struct: type[msgspec.Struct], key: str) -> str:
 
 
 WORDS = {
-    "`str`": "text", "`int`": "a whole number", "`float`": "a number", "`bool`": "true or false",
-    "`object`": "keys and values", "`array`": "a list", "`null`": "nothing",
+    "str": "text", "int": "a whole number", "float": "a number", "bool": "true or false",
+    "object": "keys and values", "array": "a list", "null": "nothing",
 }  # fmt: skip
 
 
-def _in_words(message: str) -> str:
-    for theirs, ours in WORDS.items():
-        message = message.replace(theirs, ours)
+def _in_words(message: str, got: Any = None, kind: Any = None) -> str:
+    """What msgspec says, as people say it; `got` is what did not fit `kind`."""
     missing = re.fullmatch(r"Object missing required field `(.*)`", message)
     if missing:
         return f"the key {missing[1]} is missing"
+    if "matching regex" in message:  # what was got may be a password in the wrong place
+        return f"expected {_described(kind) or 'text of another form'}"
+    if message.startswith("Invalid enum value"):
+        return f"expected {_one_of(kind)}, got {got!r}"
+    message = re.sub(r"`([a-z0-9 |]+)`", lambda types: _types_in_words(types[1].split(" | ")), message)
     return message[:1].lower() + message[1:]
+
+
+def _types_in_words(types: list[str]) -> str:
+    return " or ".join(WORDS.get(name, name) for name in types if name != "null" or len(types) == 1)
+
+
+def _described(kind: Any) -> str:
+    """The description that a type, or one that it may be, carries."""
+    found = (str(meta.description) for meta in getattr(kind, "__metadata__", ()) if getattr(meta, "description", ""))
+    return next(found, "") or next((text for part in get_args(kind) if (text := _described(part))), "")
+
+
+def _one_of(kind: Any) -> str:
+    """The values of a Literal, or of one that a type may be."""
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(map(str, get_args(kind)))}"
+    return next((text for part in get_args(kind) if (text := _one_of(part))), "")
 
 
 def dotted(path: Path) -> str:

@@ -25,7 +25,7 @@ PointType = Annotated[
 
 Kind = Literal["gauge", "counter", "enum", "bitfield", "text"]
 Role = Literal["grid", "pv", "battery", "load", "meter", "relay", "lock", "other"]
-Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f/\\]{1,64}$")]
+Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f/\\]{1,64}$", description="1-64 characters, no / or \\")]
 
 
 BACKFILLED = 1

@@ -1,7 +1,7 @@
 """YAML in, typed values out; complaints name file, line and key."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 import pytest
@@ -19,6 +19,9 @@ class Site(msgspec.Struct, forbid_unknown_fields=True):
     devices: Annotated[list[Device], msgspec.Meta(max_length=9)] = []
     spares: dict[int, Device] = {}
     label: str = ""
+    comment: str | None = None
+    rate: Literal[9600, 19200] | None = None
+    address: Annotated[str, msgspec.Meta(pattern="^.+:[0-9]+$", description="HOST:PORT")] | None = None
 
 
 def complaint(text: str) -> str:
@@ -51,10 +54,32 @@ def test_a_key_that_is_there_twice_names_both_lines() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a: [", "\t- x", "- a\n- b\n", "just words", "a: &x [*x]", "a: !!python/none x", "\x00"]
-)
+    "text",
+    [
+        "a: [", "\t- x", "- a\n- b\n", "just words", "a: &x [*x]", "a: !!python/none x", "\x00",
+        'a: !!int ""', 'a: !!float ""', "a: !!bool x", "a: !!timestamp x", "a: 2026-13-45", "!!bool x: 1",
+        "a: .nan", "a: [-.inf]", "a: " + "[" * 200_000, "{a: " * 200_000,
+    ],
+)  # fmt: skip
 def test_what_is_not_yaml_or_no_mapping_is_refused_with_its_place(text: str) -> None:
     assert re.match(r"site\.yaml:\d: ", complaint(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("comment: 7", "comment: expected text, got a whole number"),
+        ("rate: 9601", "rate: expected one of 9600, 19200, got 9601"),
+        ("address: here", "address: expected HOST:PORT"),
+    ],
+)
+def test_what_was_expected_is_said_in_our_words(text: str, said: str) -> None:
+    assert complaint(text) == f"site.yaml:1: {said}"
+
+
+def test_a_value_that_is_not_of_its_type_is_named() -> None:
+    assert complaint('label: a\nspares: !!int ""\n') == "site.yaml:2: spares: '' is not of the type int"
+    assert complaint("label: .nan\n") == "site.yaml:1: label: expected a number, got nan"
 
 
 def test_an_upper_layer_wins_and_named_entries_merge() -> None:

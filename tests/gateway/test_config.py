@@ -95,6 +95,17 @@ def test_an_own_profile_goes_before_a_shipped_one_and_its_errors_name_both_files
     assert said.startswith("site.yaml:7: eastron-sdm630.yaml:2: modell: no such key; did you mean model?")
 
 
+def test_a_profile_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/eastron-sdm630.yaml").write_bytes(b"make: \xff\n")
+    assert complaint(write(tmp_path)) == "site.yaml:7: eastron-sdm630.yaml: cannot be read: not UTF-8"
+
+
+@pytest.mark.parametrize("name", ["x" * 300, '"\\0"'])
+def test_a_profile_whose_name_no_file_can_have_is_named(tmp_path: Path, name: str) -> None:
+    assert complaint(write(tmp_path, GOOD.replace("eastron-sdm630", name))).startswith("site.yaml:7: ")
+
+
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
     assert "nowhere.yaml: cannot be read" in complaint(tmp_path / "nowhere.yaml")
 
