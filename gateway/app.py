@@ -16,7 +16,8 @@ from drivers.modbus.load import parse_profile
 from drivers.modbus.profile import Profile
 from gateway import linkwatch
 from gateway.buffer.buffer import Buffer
-from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus, check_bus
+from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
+from gateway.checkbus import check_bus
 from gateway.config import Config, MqttConfig
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
@@ -53,11 +54,7 @@ class Plan:
             for d, device in enumerate(bus.devices):
                 if device.profile not in NOT_MODBUS:
                     self._load(device.profile, document, ("buses", b, "devices", d, "profile"))
-            try:
-                check_bus(bus, self.profiles)
-            except ConfigError as error:
-                place = document.place_of(("buses", b))
-                raise ConfigError(f"{place}: buses[{b}]: {error}", hint=error.hint) from error
+            check_bus(bus, self.profiles, document, ("buses", b), self.folder)
 
     def _load(self, name: str, document: Document, path: tuple[str | int, ...]) -> None:
         if name in self.profiles:

@@ -30,7 +30,6 @@ from gateway.buffer.buffer import Buffer
 from gateway.busstate import BusWatch
 from gateway.config import BusConfig, DeviceConfig, SelectLiveConfig
 from gateway.core.clock import Clock
-from gateway.core.errors import ConfigError
 from gateway.core.statistics import BusStatistics
 from gateway.identity import Identities
 from gateway.polling import BusPoller, Device
@@ -68,29 +67,6 @@ class Surroundings:
     timezone: str
     folder: Path  # of the configuration
     stack: contextlib.AsyncExitStack  # closes what is opened
-
-
-def check_bus(config: BusConfig, profiles: Mapping[str, Profile]) -> None:
-    """Raises ConfigError for an address that is none, units that cannot share a line, a log that cannot be taken."""
-    if config.selectlive is not None:
-        return
-    modbus = [entry for entry in config.devices if entry.profile not in NOT_MODBUS]
-    place = place_of(config, together([profiles[entry.profile].link for entry in modbus] or [Wants()]))
-    place.channel()
-    boards = {entry.unit_id or 0: entry.name for entry in config.devices if entry.profile == locks.PROFILE}
-    if boards and not place.is_rtu:
-        raise ConfigError("lock boards speak no Modbus TCP", hint="set framing: rtu")
-    for entry in modbus:
-        unit_id = profiles[entry.profile].link.unit_id if entry.unit_id is None else entry.unit_id
-        if boards and unit_id == 2:  # its frames begin as those of lock boards do
-            raise ConfigError(f"{entry.name}: no unit id 2 beside lock boards", hint="give it another")
-        if unit_id in boards:
-            raise ConfigError(f"{entry.name} and {boards[unit_id]} both have unit id {unit_id}",
-                              hint="give one of them another")  # fmt: skip
-        keys = [point.key for point in profiles[entry.profile].points]
-        if entry.log is not None and (unknown := set(entry.log.points) - set(keys)):
-            raise ConfigError(f"{entry.name}: log.points: {unknown.pop()} is no point of {entry.profile}",
-                              hint=f"there are {', '.join(keys)}")  # fmt: skip
 
 
 def build_bus(config: BusConfig, around: Surroundings) -> Bus:

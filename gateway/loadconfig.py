@@ -4,6 +4,7 @@ import re
 import zoneinfo
 from pathlib import Path
 
+from gateway.checkplaces import check_places
 from gateway.config import BusConfig, Config, TopicConfig
 from gateway.core import document
 from gateway.core.errors import ConfigError
@@ -26,6 +27,8 @@ def load_config(path: Path) -> tuple[Config, document.Document]:
     _check_names(config, merged)
     _check_page(config, merged)
     _check_push(config, merged)
+    _check_zones(config, merged)
+    check_places(config, merged, path)
     return config, merged
 
 
@@ -40,55 +43,44 @@ def read_text(path: Path) -> str:
 
 def _check_names(config: Config, merged: document.Document) -> None:
     seen: dict[str, str] = {}
-    endpoints: dict[str, str] = {}
     for b, bus in enumerate(config.buses):
-        place = merged.place_of(("buses", b))
-        where = _place_of_bus(bus, f"{place}: buses[{b}]")
-        if where in endpoints:
-            raise ConfigError(
-                f"{place}: buses[{b}]: {where} is the place of {endpoints[where]} already",
-                hint="put devices that share an endpoint or a port on one bus",
-            )
-        endpoints[where] = bus.name
-        for what, name, path in [(f"buses[{b}].name", f"bus {bus.name}", ("buses", b))] + [
-            (f"buses[{b}].devices[{d}].name", f"device {device.name}", ("buses", b, "devices", d))
-            for d, device in enumerate(bus.devices)
-        ]:
-            place = merged.place_of(path)
-            _note(seen, name, place, what)
+        _check_place(bus, merged, ("buses", b))
+        names: list[tuple[str, document.Path]] = [(f"bus {bus.name}", ("buses", b))]
+        names += [(f"device {device.name}", ("buses", b, "devices", d)) for d, device in enumerate(bus.devices)]
+        for name, path in names:
+            _note(seen, name, merged, path)
     for d, pushing in enumerate(config.push.devices):
-        place = merged.place_of(("push", "devices", d))
-        _note(seen, f"device {pushing.name}", place, f"push.devices[{d}].name")
+        _note(seen, f"device {pushing.name}", merged, ("push", "devices", d))
 
 
-def _place_of_bus(bus: BusConfig, what: str) -> str:
-    """Where the bus is, as one text."""
+def _check_place(bus: BusConfig, merged: document.Document, path: document.Path) -> None:
     live = bus.selectlive
-    given = [where for where in (bus.tcp, bus.udp, bus.serial) if where is not None]
-    given += [] if live is None else [live.host or f"{live.url} system {live.system}"]
-    if len(given) != 1:
-        raise ConfigError(f"{what}: expected exactly one of tcp, udp, serial and selectlive")
+    if sum(where is not None for where in (bus.tcp, bus.udp, bus.serial, live)) != 1:
+        raise merged.complaint(path, "expected exactly one of tcp, udp, serial and selectlive")
     if live is not None and not live.is_whole:
-        raise ConfigError(f"{what}.selectlive: expected host and device_id, or email, password and system")
+        raise merged.complaint((*path, "selectlive"), "expected host and device_id, or email, password and system")
     if (live is not None) != any(device.profile == SELECT_LIVE for device in bus.devices) or (
         live is not None and len(bus.devices) > 1
     ):
-        raise ConfigError(f"{what}: expected selectlive with one device of the profile {SELECT_LIVE}, and only there")
-    return given[0]
+        words = f"expected selectlive with one device of the profile {SELECT_LIVE}, and only there"
+        raise merged.complaint(path, words)
 
 
-def _note(seen: dict[str, str], name: str, place: str, what: str) -> None:
+def _note(seen: dict[str, str], name: str, merged: document.Document, path: document.Path) -> None:
+    place = merged.place_of(path)
     if name in seen:
-        raise ConfigError(f"{place}: {what}: {name} is here twice; the first is at {seen[name]}")
+        raise ConfigError(
+            f"{place}: {document.dotted((*path, 'name'))}: {name} is here twice; the first is at {seen[name]}"
+        )
     seen[name] = place
 
 
 def _check_page(config: Config, merged: document.Document) -> None:
     page = config.page
     if page.host not in LOOPBACK and page.password_sha256 is None and not page.open:
-        place = merged.place_of(("page", "host"))
-        raise ConfigError(
-            f"{place}: page.host: {page.host} can be reached by others, but no password is set",
+        raise merged.complaint(
+            ("page", "host"),
+            f"{page.host} can be reached by others, but no password is set",
             hint="set page.password_sha256, or page.open: true if everybody on the network may look",
         )
 
@@ -97,18 +89,30 @@ PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 def _check_push(config: Config, merged: document.Document) -> None:
-    zones: list[tuple[document.Path, str | None]] = [(("site", "timezone"), config.site.timezone)]
-    zones += [(("push", "devices", d, "timezone"), one.timezone) for d, one in enumerate(config.push.devices)]
-    for path, zone in zones:
-        if zone is not None and not _is_zone(zone):
-            raise ConfigError(
-                f"{merged.place_of(path)}: {document.dotted(path)}: {zone} is no time zone that is known here",
-                hint="give one as Europe/Berlin or UTC; on Debian the package tzdata brings them",
-            )
+    for d, device in enumerate(config.push.devices):
+        for name, entry in device.keys.items():
+            if entry.scale == 0:
+                raise merged.complaint(("push", "devices", d, "keys", name, "scale"), "expected a number other than 0")
     for t, topic in enumerate(config.mqtt.topics if config.mqtt else ()):
         path = ("mqtt", "topics", t)
         if complaint := _wrong_topic(topic):
             raise ConfigError(f"{merged.place_of(path)}: {document.dotted(path)}.{complaint}")
+
+
+def _check_zones(config: Config, merged: document.Document) -> None:
+    zones: list[tuple[document.Path, str | None]] = [(("site", "timezone"), config.site.timezone)]
+    zones += [(("push", "devices", d, "timezone"), one.timezone) for d, one in enumerate(config.push.devices)]
+    zones += [
+        (("buses", b, "devices", d, "log", "zone"), one.log.zone)
+        for b, bus in enumerate(config.buses) for d, one in enumerate(bus.devices) if one.log is not None
+    ]  # fmt: skip
+    for path, zone in zones:
+        if zone is not None and not _is_zone(zone):
+            raise merged.complaint(
+                path,
+                f"{zone} is no time zone that is known here",
+                hint="give one as Europe/Berlin or UTC; on Debian the package tzdata brings them",
+            )
 
 
 def _is_zone(name: str) -> bool:

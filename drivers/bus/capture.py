@@ -17,6 +17,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import ConfigError
 
 VERSION = 1
+BEGIN = b'{"holdfast_capture":'
 SIZE_MAX = 50_000_000  # bytes, of both files together
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,8 @@ class Piece:
 class CaptureFile:
     """Writes a capture. When half of `size_max` is full, the file becomes FILE.1 and a new one begins.
 
-    Raises ConfigError where the file cannot be made. A disk that later takes no more ends the
+    So does a capture that is there already. Raises ConfigError where the file cannot be made, or where it or
+    FILE.1 is there and is no capture. A disk that later takes no more ends the
     capture, never the bus.
     """
 
@@ -56,7 +58,10 @@ class CaptureFile:
         self._half = size_max // 2
         self._size = 0
         self._file: TextIO | None = None
+        check_replaceable(path)
         try:
+            if path.is_file():
+                path.replace(_older(path))
             self._begin()
         except OSError as error:
             raise ConfigError(f"{path}: cannot be written: {error.strerror}") from error
@@ -70,7 +75,7 @@ class CaptureFile:
         try:
             if self._size + len(line) > self._half:
                 self._file.close()
-                self._path.replace(self._path.with_name(self._path.name + ".1"))
+                self._path.replace(_older(self._path))
                 self._begin()
             self._write(line)
         except OSError as error:
@@ -96,6 +101,24 @@ class CaptureFile:
         self._size += len(line) + 1
 
 
+def check_replaceable(path: Path) -> None:
+    """Raises ConfigError where a capture into `path` would overwrite what is no capture."""
+    for one in (path, _older(path)):
+        if not one.is_file():  # a device may be written
+            continue
+        try:
+            with one.open("rb") as file:
+                begun = file.read(len(BEGIN))
+        except OSError as error:
+            raise ConfigError(f"{one}: cannot be read: {error.strerror}") from error
+        if not BEGIN.startswith(begun):
+            raise ConfigError(f"{one} is there already, and is no capture", hint="name another file, or move it away")
+
+
+def _older(path: Path) -> Path:
+    return path.with_name(path.name + ".1")
+
+
 def read_capture(path: Path) -> tuple[Header, list[Piece]]:
     """Raises ConfigError for a file that is no capture; a last line that was cut off is left out."""
     try:
@@ -107,10 +130,12 @@ def read_capture(path: Path) -> tuple[Header, list[Piece]]:
         version = head.pop("holdfast_capture")
         head.pop("began_ms")
         header = Header(**head)
-    except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
+        if header.framing not in ("tcp", "rtu"):
+            raise ValueError(header.framing)
+    except (IndexError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{path}:1: not the first line of a capture") from error
     if version != VERSION:
-        raise ConfigError(f"{path}:1: a capture of version {version}; this release reads {VERSION}")
+        raise ConfigError(f"{path}:1: a capture of version {version!r}; this release reads {VERSION}")
     return header, list(_pieces(path, lines))
 
 
@@ -122,7 +147,7 @@ def _pieces(path: Path, lines: list[str]) -> Iterator[Piece]:
             if direction not in ("<", ">"):
                 raise ValueError(direction)
             yield Piece(int(piece["t"]), cast(Direction, direction), data)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError, RecursionError) as error:
             if number == len(lines):
                 return
             raise ConfigError(f"{path}:{number}: not a piece of a capture") from error

@@ -1,5 +1,6 @@
 """From where a bus is to the link that asks on it."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
@@ -10,9 +11,11 @@ from drivers.modbus.profile import Link as Wants
 from drivers.modbus.rtu import RtuLink, rtu_line
 from drivers.modbus.tcp import TcpLink
 from gateway.core.errors import ConfigError
+from gateway.core.hosts import is_host, is_ipv6
 from gateway.core.statistics import BusStatistics
 
 Framing = Literal["tcp", "rtu"]
+PORT = re.compile("[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +71,11 @@ def link_to(channel: Channel, *, rtu: bool, wants: Wants) -> OpenLink:
     return TcpLink(channel, settle_s=wants.settle_s, in_flight=wants.in_flight, lax=wants.lax_transaction)
 
 
-def host_and_port(text: str, default_port: int | None = None) -> tuple[str, int]:
-    """`HOST:PORT`, with [...] around an IPv6 address. Raises ConfigError."""
+def host_and_port(text: str, default_port: int | None = None, *, port_min: int = 1) -> tuple[str, int]:
+    """`HOST:PORT`, with [...] around an IPv6 address; without them that is a host alone. Raises ConfigError."""
     host, colon, port = text.rpartition(":")
-    if default_port is not None and (not colon or text.endswith("]")):
-        return text.strip("[]"), default_port
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ConfigError(f"{text}: expected HOST:PORT")
+    if default_port is not None and (not colon or text.endswith("]") or is_ipv6(text)):
+        host, port = text, str(default_port)
+    if not is_host(host.strip("[]")) or not PORT.fullmatch(port) or not port_min <= int(port) < 65536:
+        raise ConfigError(f"{text}: expected HOST:PORT" + ("" if default_port is None else " or HOST"))
     return host.strip("[]"), int(port)

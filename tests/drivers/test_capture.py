@@ -182,6 +182,23 @@ def test_a_capture_stays_within_its_size_and_the_newest_is_kept(tmp_path: Path) 
     assert numbers == list(range(numbers[0], 500))
 
 
+def test_a_capture_that_is_there_already_is_kept_when_a_new_one_begins(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    for byte in (b"\1", b"\2"):
+        file = CaptureFile(path, RTU, SystemClock())
+        file.took("<", byte)
+        file.close()
+    assert [piece.data for name in ("c.1", "c") for piece in read_capture(tmp_path / name)[1]] == [b"\1", b"\2"]
+
+
+@pytest.mark.parametrize("name", ["c", "c.1"])
+def test_what_is_no_capture_is_never_overwritten(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("buses: []\n")
+    with pytest.raises(ConfigError, match=f"{name} is there already, and is no capture"):
+        CaptureFile(tmp_path / "c", RTU, SystemClock())
+    assert [one.read_text() for one in tmp_path.iterdir()] == ["buses: []\n"]
+
+
 def test_a_file_that_cannot_be_put_aside_ends_the_capture_and_nothing_else(tmp_path: Path) -> None:
     path = tmp_path / "c"
     file = CaptureFile(path, RTU, SystemClock(), size_max=400)
@@ -203,7 +220,16 @@ def test_a_last_line_that_was_cut_off_is_left_out_and_a_wrong_one_is_named(tmp_p
     path.write_text(whole + '{"t":1,"dir":"?","hex":""}\n' + whole.splitlines()[1])
     with pytest.raises(ConfigError, match="c:3: not a piece"):
         read_capture(path)
-    for wrong in ("", "[]", json.dumps({"t": 1}), "\xff"):
+    for endless in ('"t":1e999', '"t":' + "[" * 100_000):
+        path.write_text(whole + "{" + endless + ',"dir":"<","hex":""}\n' + whole.splitlines()[1])
+        with pytest.raises(ConfigError, match="c:3: not a piece"):
+            read_capture(path)
+    for version, said in (('"1"', "version '1';"), ("2", "version 2;")):
+        path.write_text(whole.replace('"holdfast_capture": 1', f'"holdfast_capture": {version}'))
+        with pytest.raises(ConfigError, match=said):
+            read_capture(path)
+    other = whole.replace('"framing": "rtu"', '"framing": "x"')
+    for wrong in ("", "[]", json.dumps({"t": 1}), "\xff", "[" * 100_000, other):
         path.write_text(wrong, encoding="latin-1")
         with pytest.raises(ConfigError):
             read_capture(path)

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
-import pytest
 from aiohttp import web
 
 from drivers.bus.capture import read_capture
@@ -17,10 +16,9 @@ from drivers.simulator.farm import Farm, SimulatedBus, SimulatedDevice
 from drivers.simulator.image import Image, load_image
 from gateway.app import load_profile
 from gateway.buffer.buffer import Buffer
-from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus, check_bus
+from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
 from gateway.config import BusConfig
 from gateway.core.clock import SystemClock
-from gateway.core.errors import ConfigError
 from gateway.core.status import DeviceState, SyncState
 from gateway.identity import Identities
 from gateway.live import Live
@@ -149,33 +147,3 @@ async def test_a_select_live_is_a_bus_of_its_own(tmp_path: Path) -> None:
         async with running(tmp_path, selectlive=live, devices=[device]) as (_, site):
             found = await until(site, lambda found: bool(found["house"].readings))
     assert 99.0859375 in values(found["house"]).values()
-
-
-@pytest.mark.parametrize(
-    ("devices", "where", "words"),
-    [
-        ([{"name": "a", "profile": "kerong-cu16"}], {"tcp": "10.0.0.1:502"}, "speak no Modbus TCP"),
-        (
-            [
-                {"name": "a", "profile": "kerong-cu16", "unit_id": 4},
-                {"name": "b", "profile": "pzem-004t", "unit_id": 4},
-            ],
-            {"serial": "/dev/ttyUSB0"},
-            "both have unit id 4",
-        ),
-        (
-            [
-                {"name": "a", "profile": "kerong-cu16", "unit_id": 4},
-                {"name": "b", "profile": "pzem-004t", "unit_id": 2},
-            ],
-            {"serial": "/dev/ttyUSB0"},
-            "no unit id 2 beside lock boards",
-        ),
-    ],
-)
-def test_what_cannot_share_a_line_is_refused(
-    devices: list[dict[str, object]], where: dict[str, str], words: str
-) -> None:
-    config = msgspec.convert({"name": "bus", "devices": devices} | where, BusConfig)
-    with pytest.raises(ConfigError, match=words):
-        check_bus(config, {"pzem-004t": load_profile("pzem-004t")})
