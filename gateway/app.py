@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from importlib import resources
@@ -178,7 +179,9 @@ async def serve(app: web.Application, host: str, port: int, *, unpack: bool = Tr
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         await runner.cleanup()
-        raise HoldfastError(f"{host}:{port}: {error.strerror}", hint="another program may use the port") from error
+        busy = error.errno == errno.EADDRINUSE
+        hint = "another program uses the port" if busy else "check that it is an address of this machine, and the port"
+        raise HoldfastError(f"{host}:{port}: {error.strerror}", hint=hint) from error
     try:
         yield f"http://{host}:{port}/"
     finally:

@@ -1,6 +1,7 @@
 """`holdfast profile`: what profiles there are, whether one is good, and what a profile may say."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from gateway.core.errors import ConfigError
 from gateway.loadconfig import read_text
 from gateway.profiles import profile_names, profile_text
 
+FILE_NAME = re.compile(r"\S+\.\w{1,8}")
 ENOUGH = ("key", "name")  # what an entry must say that is laid over one of a base
 
 
@@ -35,15 +37,26 @@ def check(file: Path) -> str:
         count = "one mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
         hint = "mend and check again: a wrong part hides what else may be wrong with it"
         raise ConfigError("\n".join([f"{file}: {count}", *(f"  {mistake}" for mistake in mistakes)]), hint=hint)
-    return f"{file}: good\n" + "\n".join(f"  {line}" for line in _described(parse_profile(text, file.name, base)))
+    return f"{file}: good\n" + "\n".join(
+        f"  {line}" for line in _described(parse_profile(text, file.name, base), file.parent)
+    )
 
 
-def _described(profile: Profile) -> list[str]:
+def _described(profile: Profile, folder: Path) -> list[str]:
     about = [f"{profile.make} {profile.model}, role {profile.role}"]
     about += [_chain(profile.sunspec)] if profile.sunspec is not None else _points(profile)
     about.append(f"{_writable(profile)} can be written")
-    about.append(f"proven by {profile.proven_by}" if profile.proven_by else "not proven: proven_by names no recording")
+    about.append(_proof(profile.proven_by, folder))
     return about
+
+
+def _proof(proven_by: str, folder: Path) -> str:
+    """What is said of the recording; one that is named as a file must be there."""
+    if not proven_by:
+        return "not proven: proven_by names no recording"
+    if FILE_NAME.fullmatch(proven_by) and not (folder / proven_by).is_file():
+        return f"not proven: proven_by names {proven_by}, and there is no such file in {folder}"
+    return f"proven by {proven_by}, as it says"
 
 
 def _points(profile: Profile) -> list[str]:

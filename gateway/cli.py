@@ -1,5 +1,7 @@
 """The command line: `holdfast`, one program for gateway, hub and simulator."""
 
+from gateway import early  # isort: skip  # first, as it says
+
 import asyncio
 import logging
 import sys
@@ -147,6 +149,8 @@ def profile_schema() -> None:
 
 for verb in commission.VERBS:
     main.add_command(verb)
+
+early.over()
 
 
 def _say(line: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gateway.core.errors import ConfigError
-from gateway.options import where
+from gateway.options import Number, where
 
 if TYPE_CHECKING:  # the commands import what they need when they run, so that each starts quickly
     from drivers.modbus.links import Place
@@ -33,7 +33,7 @@ def scan() -> None:
 @click.option("--port", "ports", default="502,1502,8899/udp", show_default=True, help="Ports to try on each address.")
 @click.option("--units", help="Unit ids to ask, as in 1,5-9; a few usual ones if not given.")
 @click.option("--full", is_flag=True, help="Ask all unit ids from 1 to 247.")
-@click.option("--timeout", type=click.FloatRange(0.05, 30), default=1.0, show_default=True, help="Seconds, a question.")
+@click.option("--timeout", type=Number(0.05, 30), default=1.0, show_default=True, help="Seconds, a question.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def scan_tcp(net: str, ports: str, units: str | None, full: bool, timeout: float, as_json: bool) -> None:
     """Scan NET, an address or a private network such as 192.168.1.0/24."""
@@ -44,8 +44,9 @@ def scan_tcp(net: str, ports: str, units: str | None, full: bool, timeout: float
 
     asked = parse_units(units) if units else ()
     targets = endpoints(net, ports)
+    profiles = _profiles()
     with Watch() as watch:
-        scan = NetworkScan(targets, _profiles(), watch, units=asked, full=full, timeout_s=timeout)
+        scan = NetworkScan(targets, profiles, watch, units=asked, full=full, timeout_s=timeout)
         _scan(scan, watch, as_json)
 
 
@@ -54,7 +55,7 @@ def scan_tcp(net: str, ports: str, units: str | None, full: bool, timeout: float
 @click.option("--baud", type=click.Choice(BAUDS), help="Only this rate; the usual ones if not given.")
 @click.option("--units", help="Ask only these, as in 1,5-9; else a few usual ones, and all where one answers.")
 @click.option("--full", is_flag=True, help="All unit ids at all settings; takes a quarter of an hour.")
-@click.option("--timeout", type=click.FloatRange(0.01, 5), default=0.1, show_default=True, help="Seconds, a question.")
+@click.option("--timeout", type=Number(0.01, 5), default=0.1, show_default=True, help="Seconds, a question.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of a table.")
 def scan_serial(port: str, baud: str | None, units: str | None, full: bool, timeout: float, as_json: bool) -> None:
     """Scan a serial PORT, rate by rate: the usual unit ids, then all where something answers."""
@@ -66,8 +67,8 @@ def scan_serial(port: str, baud: str | None, units: str | None, full: bool, time
     asked = parse_units(units) if units else ()
     if not set(asked) <= set(LINE_UNITS):
         raise ConfigError("--units: on a serial line unit ids go from 1 to 247")
+    profiles = _profiles()
     with Watch() as watch:
-        profiles = _profiles()
         scan = LineScan(port, profiles, watch, settings=settings, units=asked, full=full, timeout_s=timeout)
         _scan(scan, watch, as_json)
 
@@ -95,13 +96,19 @@ def _until_ctrl_c(job: Coroutine[Any, Any, None]) -> bool:
 
 
 def _profiles() -> "dict[str, Profile]":
-    """All that are shipped, and those in profiles/ beside us."""
+    """All that are shipped, and those in profiles/ beside us; one that is wrong is told of and left out."""
     from gateway.app import load_profile
     from gateway.profiles import profile_names
 
     here = Path.cwd()
     own = [file.stem for file in (here / "profiles").glob("*.yaml")]
-    return {name: load_profile(name, here) for name in [*profile_names(), *own]}
+    profiles: dict[str, Profile] = {}
+    for name in dict.fromkeys([*profile_names(), *own]):
+        try:
+            profiles[name] = load_profile(name, here)
+        except ConfigError as error:
+            click.echo(f"holdfast: the profile {name} is left out: {error}", err=True)
+    return profiles
 
 
 @click.command()
@@ -110,7 +117,7 @@ def _profiles() -> "dict[str, Profile]":
 @click.option("--table", type=click.Choice(["holding", "input"]), default="holding", show_default=True)
 @click.option("--from", "first", type=click.IntRange(0, 65535), required=True, help="0-based, as on the wire.")
 @click.option("--count", type=click.IntRange(1, 1000), default=20, show_default=True)
-@click.option("--like", type=float, help="Mark what is near this value, also scaled by 10, 100 or 1000.")
+@click.option("--like", type=Number(), help="Mark what is near this value, also scaled by 10, 100 or 1000.")
 @click.option("--once", is_flag=True, help="Read once; else it is read each second until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object; with --once.")
 def explore(
@@ -146,7 +153,7 @@ def explore(
 @where
 @click.argument("file", type=NEW_FILE)
 @click.option("--listen", default="127.0.0.1:0", show_default=True, help="With --tcp: where the master connects to.")
-@click.option("--size-mb", type=click.FloatRange(0.01, 10_000), default=50, show_default=True, help="FILE and FILE.1.")
+@click.option("--size-mb", type=Number(0.01, 10_000), default=50, show_default=True, help="FILE and FILE.1.")
 def capture(place: "Place", file: Path, listen: str, size_mb: float) -> None:
     """Record what goes over a bus into FILE, until Ctrl-C.
 
@@ -165,9 +172,10 @@ def capture(place: "Place", file: Path, listen: str, size_mb: float) -> None:
         )
     if place.tcp:
         place = place.at(*host_and_port(place.tcp, 502))
-    host, _, port = listen.rpartition(":")
-    if not host or not port.isdigit():
-        raise ConfigError(f"--listen: {listen}: expected HOST:PORT")
+    try:
+        host, port = host_and_port(listen, port_min=0)
+    except ConfigError as error:
+        raise ConfigError(f"--listen: {error}") from error
     sink = CaptureFile(file, header_of(place, listened=bool(place.serial)), SystemClock(), int(size_mb * 1e6))
 
     def ready(where: str) -> None:
@@ -175,7 +183,7 @@ def capture(place: "Place", file: Path, listen: str, size_mb: float) -> None:
         sys.stdout.flush()
 
     channel = place.channel()
-    job = listen_to(channel, sink) if place.serial else relay(channel, sink, ready, host=host, port=int(port))
+    job = listen_to(channel, sink) if place.serial else relay(channel, sink, ready, host=host, port=port)
     try:
         _until_ctrl_c(job)
     finally:

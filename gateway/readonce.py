@@ -11,7 +11,9 @@ from drivers.modbus.device import ModbusDevice
 from drivers.modbus.links import Place, header_of, host_and_port, link_to
 from drivers.modbus.points import PointReading
 from gateway.app import load_profile
+from gateway.buses import NOT_MODBUS
 from gateway.core.clock import SystemClock
+from gateway.core.errors import ConfigError
 
 
 async def read_once(
@@ -23,6 +25,11 @@ async def read_once(
     `path` too. `capture` is a file that gets each byte that went over the bus. Raises ConfigError for a
     wrong address or profile, DeviceError without an answer.
     """
+    if profile_name in NOT_MODBUS:
+        raise ConfigError(
+            f"{profile_name} speaks no Modbus, and cannot be read so",
+            hint="put it on a bus in a site's configuration; docs/buses.md says how",
+        )
     profile = load_profile(profile_name, Path.cwd())
     if place.tcp:
         place = place.at(*host_and_port(place.tcp, profile.link.port))

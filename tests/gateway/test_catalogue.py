@@ -70,6 +70,16 @@ def test_a_base_is_found_beside_the_file_and_among_what_is_shipped(tmp_path: Pat
     assert "not proven" in out
 
 
+def test_a_profile_is_proven_only_by_a_recording_that_is_there(tmp_path: Path) -> None:
+    file = written(tmp_path, METER + "proven_by: example/em3.json\n")
+    assert (
+        "not proven: proven_by names example/em3.json, and there is no such file" in profile_command("check", file)[1]
+    )
+    (tmp_path / "example").mkdir()
+    (tmp_path / "example/em3.json").touch()
+    assert "  proven by example/em3.json, as it says" in profile_command("check", file)[1].splitlines()
+
+
 def test_every_shipped_profile_is_listed_and_good() -> None:
     code, out, _ = profile_command("list", "--json")
     assert code == 0

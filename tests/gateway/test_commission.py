@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from drivers.simulator.farm import Farm, SimulatedBus, SimulatedDevice
 from drivers.simulator.image import Image, load_image
 
@@ -132,3 +134,70 @@ async def test_what_is_no_capture_is_not_replayed(tmp_path: Path) -> None:
     code, _, err = await holdfast("replay", tmp_path / "c")
     assert code == 2
     assert "not the first line of a capture" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ("capture", "--tcp", "h", "c", "--listen", "127.0.0.1:99999"),
+            "--listen: 127.0.0.1:99999: expected HOST:PORT",
+        ),
+        (("capture", "--tcp", "h", "c", "--listen", "127.0.0.1:\u00b2"), "expected HOST:PORT"),
+        (("capture", "--tcp", "h", "c", "--size-mb", "nan"), "'nan' is not a number"),
+        (("capture", "--tcp", "h:\u00b2", "c"), "expected HOST:PORT or HOST"),
+        (("capture", "--tcp", "a..b", "c"), "expected HOST:PORT or HOST"),
+        (("scan", "tcp", "127.0.0.1", "--timeout", "nan"), "'nan' is not a number"),
+        (("explore", "--serial", "", "--from", "0"), "--serial: expected the path of a port"),
+        (("explore", "--serial", "x", "--from", "0", "--baud", "-1"), "--baud"),
+        (("read", "--profile", "kerong-cu16", "--serial", "x"), "kerong-cu16 speaks no Modbus, and cannot be read so"),
+        (("read", "--profile", "selectronic-sp-pro", "--tcp", "x"), "cannot be read so"),
+    ],
+)
+async def test_a_wrong_command_line_is_said_in_a_line_and_ends_with_2(
+    arguments: tuple[str, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = await holdfast(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+async def test_a_wrong_profile_is_left_out_of_a_scan_which_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "profiles").mkdir()
+    (tmp_path / "profiles/mine.yaml").write_bytes(b"make: \xff\n")
+    monkeypatch.chdir(tmp_path)
+    async with Farm([SimulatedBus("a", (recorded("goodwe-et-gw10k"),))]) as farm:
+        where = ("127.0.0.1", "--port", str(farm.ports["a"]), "--timeout", "0.1")
+        code, out, err = await holdfast("scan", "tcp", *where)
+    assert code == 0
+    assert "9010KETU000W0000" in out
+    assert "the profile mine is left out: mine.yaml: cannot be read: not UTF-8" in err
+
+
+INTERRUPTED = """
+import os, signal, sys
+class Interrupt:
+    def find_spec(self, name, *rest):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupt())
+import gateway.cli
+"""
+
+
+async def test_ctrl_c_while_the_program_is_loaded_ends_it_without_a_traceback() -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", INTERRUPTED, cwd=ROOT, stderr=asyncio.subprocess.PIPE
+    )
+    _, err = await process.communicate()
+    assert (process.returncode, err) == (-signal.SIGINT, b"")
+
+
+async def test_when_the_program_is_loaded_ctrl_c_can_be_taken_again() -> None:
+    code = "import gateway.cli, signal; assert signal.getsignal(signal.SIGINT) is signal.default_int_handler"
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, cwd=ROOT)
+    assert await process.wait() == 0
