@@ -63,7 +63,7 @@ class Plan:
         try:
             self.profiles[name] = load_profile(name, self.folder)
         except ConfigError as error:
-            raise ConfigError(f"{document.place_of(path)}: {error}", hint=error.hint) from error
+            raise document.complaint(path, str(error), hint=error.hint) from error
 
 
 def load_profile(name: str, site_folder: Path | None = None) -> Profile:

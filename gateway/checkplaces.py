@@ -19,7 +19,7 @@ def check_places(config: Config, merged: Document, file: Path) -> None:
     """Raises ConfigError; `file` is the configuration's, and other paths are relative to its folder."""
     for keys, host in _hosts(config):
         if not is_host(host):
-            raise merged.complaint(keys, f"expected the name or address of a host, got {host!r}")
+            raise merged.complaint(keys, f"expected the name or address of a host{f', got {host!r}' if host else ''}")
     _check_buses(config, merged)
     _check_files(config, merged, file)
 
@@ -30,7 +30,7 @@ def _hosts(config: Config) -> Iterator[tuple[Keys, str]]:
             if where is not None:
                 yield ("buses", b, key), where.rpartition(":")[0]
         if bus.selectlive is not None and bus.selectlive.host is not None:
-            yield ("buses", b, "selectlive", "host"), _host_of(f"http://{bus.selectlive.host}")
+            yield ("buses", b, "selectlive", "host"), _host_of(f"http://{bus.selectlive.host}", path_allowed=False)
     yield ("page", "host"), config.page.host
     if config.hub is not None:
         yield ("hub", "url"), _host_of(config.hub.url)
@@ -38,11 +38,14 @@ def _hosts(config: Config) -> Iterator[tuple[Keys, str]]:
         yield ("mqtt", "host"), config.mqtt.host
 
 
-def _host_of(url: str) -> str:
+def _host_of(url: str, *, path_allowed: bool = True) -> str:
+    """Empty where the URL has none, or a port that is none."""
     try:
-        return urlsplit(url).hostname or ""
+        parts = urlsplit(url)
+        port_is_good = parts.port is None or parts.port > 0
     except ValueError:
         return ""
+    return (parts.hostname or "") if port_is_good and (path_allowed or not parts.path) else ""
 
 
 def _check_buses(config: Config, merged: Document) -> None:

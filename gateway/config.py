@@ -42,8 +42,10 @@ class PageConfig(_Checked, frozen=True, kw_only=True):
 
 class HubLink(_Checked, frozen=True, kw_only=True):
     url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]+", description="http(s)://HOST[:PORT]")]
-    node_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 of A-Za-z0-9._-")]
-    secret: Annotated[str, msgspec.Meta(min_length=16)]
+    node_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="1 to 64 of A-Za-z0-9._-")]
+    secret: Annotated[
+        str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]{16,}\Z", description="16 characters or more, in one line")
+    ]
     push_interval_s: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 5
 
 

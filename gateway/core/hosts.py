@@ -4,9 +4,9 @@ import ipaddress
 
 
 def is_host(name: str) -> bool:
-    """Whether a resolver can be asked for it: its labels have 1 to 63 letters, and there is no NUL."""
+    """Whether a resolver can be asked for it: its labels have 1 to 63 letters, and there is no NUL or space."""
     try:
-        return bool(name.encode("idna")) and "\0" not in name
+        return bool(name.encode("idna")) and not any(letter.isspace() or letter == "\0" for letter in name)
     except UnicodeError:
         return False
 

@@ -97,6 +97,15 @@ def two(first: str, second: str) -> str:
             "hub: {url: 'http://a..b', node_id: n, secret: 0123456789abcdefg}",
             "1: hub.url: expected the name or address",
         ),
+        ("hub: {url: 'http://h:99999', node_id: n, secret: 0123456789abcdefg}", "1: hub.url: expected the name or"),
+        ("hub: {url: 'http://h h/', node_id: n, secret: 0123456789abcdefg}", "1: hub.url: expected the name or"),
+        ('hub: {url: "http://h", node_id: "n\\n", secret: 0123456789abcdefg}', "1: hub.node_id: expected 1 to 64 of"),
+        ('hub: {url: "http://h", node_id: n, secret: "0123456789abcdefg\\n"}', "1: hub.secret: expected 16 characters"),
+        (
+            "buses:\n"
+            + bus(f"selectlive: {LIVE.replace('h,', 'http://h,')}", "{name: S, profile: selectronic-sp-pro}"),
+            "3: buses[0].selectlive.host: expected the name or address of a host",
+        ),
         ("push: {devices: [{name: P, keys: {a: {scale: 0}}}]}", "1: push.devices[0].keys.a.scale: expected a number"),
         (
             "push: {devices: [{name: P, keys: {a: {scale: .nan}}}]}",

@@ -46,7 +46,7 @@ def test_the_local_layer_goes_before_the_sites(tmp_path: Path) -> None:
     ("old", "new", "said"),
     [
         ("profile: e", "profil: e", "site.yaml:7: buses[0].devices[0].profil: no such key; did you mean profile?"),
-        ("eastron-sdm630", "eastron", "site.yaml:7: there is no profile eastron"),
+        ("eastron-sdm630", "eastron", "site.yaml:7: buses[0].devices[0].profile: there is no profile eastron"),
         ("10.0.0.1:502", "10.0.0.1", "site.yaml:5: buses[0].tcp: "),
         (
             "profile: eastron-sdm630",
@@ -92,13 +92,18 @@ def test_an_own_profile_goes_before_a_shipped_one_and_its_errors_name_both_files
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/eastron-sdm630.yaml").write_text("make: x\nmodell: y\n")
     said = complaint(write(tmp_path))
-    assert said.startswith("site.yaml:7: eastron-sdm630.yaml:2: modell: no such key; did you mean model?")
+    assert said.startswith(
+        "site.yaml:7: buses[0].devices[0].profile: eastron-sdm630.yaml:2: modell: no such key; did you mean model?"
+    )
 
 
 def test_a_profile_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
     (tmp_path / "profiles").mkdir()
     (tmp_path / "profiles/eastron-sdm630.yaml").write_bytes(b"make: \xff\n")
-    assert complaint(write(tmp_path)) == "site.yaml:7: eastron-sdm630.yaml: cannot be read: not UTF-8"
+    assert (
+        complaint(write(tmp_path))
+        == "site.yaml:7: buses[0].devices[0].profile: eastron-sdm630.yaml: cannot be read: not UTF-8"
+    )
 
 
 @pytest.mark.parametrize("name", ["x" * 300, '"\\0"'])
