@@ -83,3 +83,12 @@ async def test_a_device_that_is_not_there_ends_with_1_and_says_what_to_check() -
     code, out, err = await holdfast("read", "--profile", "pzem-004t", "--tcp", f"127.0.0.1:{port}", "--json")
     assert (code, out) == (1, "")
     assert "refuses the connection" in err
+
+
+async def test_a_page_on_an_address_that_is_not_ours_is_not_taken_for_a_busy_port(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text("page: {host: 192.0.2.1, open: true}\n")  # for documentation: no machine has it
+    code, _, err = await holdfast("run", "--config", site)
+    assert code == 1
+    assert "check that it is an address of this machine" in err
+    assert "another program" not in err
