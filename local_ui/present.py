@@ -24,7 +24,7 @@ def site_view(state: SiteState) -> dict[str, Any]:
 
 
 def device_view(device: DeviceState) -> dict[str, Any]:
-    """One card: its strings, and `points` as {key, label, text, unit, missing, why}; `main` are shown large."""
+    """One card: its strings; `points` as {key, label, text, unit, missing}, `why` where missing; `main` shown large."""
     mains = main_readings(device.readings)
     points = [
         {
@@ -33,8 +33,8 @@ def device_view(device: DeviceState) -> dict[str, Any]:
             "text": reading_text(reading),
             "unit": "" if reading.words or reading.value is None else reading.unit,
             "missing": reading.value is None,
-            "why": device.why_missing.get(reading.key, GAVE_NONE) if reading.value is None else "",
         }
+        | ({"why": device.why_missing.get(reading.key, GAVE_NONE)} if reading.value is None else {})
         for reading in device.readings
     ]
     by_key = {reading.key: point for reading, point in zip(device.readings, points, strict=True)}

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from dataclasses import dataclass
 
 from drivers.bus.channel import Channel, Transport
 from drivers.bus.connection import Connection
@@ -13,6 +14,16 @@ from gateway.core.errors import CodecError, DeviceError
 
 FOREIGN_MAX = 1000  # frames in a row that answer nothing; then the connection is not worth its time
 FRAMING_HINT = "this may not be a Modbus TCP port; plain serial converters want framing: rtu"
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request that is under way; times are those of the event loop."""
+
+    request: Request
+    answer: asyncio.Future[Reply]
+    begun: float
+    until: float
 
 
 class TcpLink:
@@ -30,7 +41,8 @@ class TcpLink:
         self._room = asyncio.Semaphore(1 if lax else in_flight)
         self._inbox = bytearray()
         self._transaction = random.randrange(1, 0x10000)
-        self._asked: dict[int, tuple[Request, asyncio.Future[Reply]]] = {}
+        self._asked: dict[int, _Asked] = {}  # by transaction
+        self._watch: asyncio.TimerHandle | None = None  # one timer for all that is under way
         self._given_up: dict[int, int] = {}  # transaction: unit id, of the last requests that timed out
         self._rests: dict[int, float] = {}  # by unit: when it last answered
         self._patience: dict[int, Patience] = {}
@@ -51,7 +63,6 @@ class TcpLink:
         unit_id = request.unit_id
         self._transaction = transaction = self._transaction % 0xFFFF + 1
         answer: asyncio.Future[Reply] = loop.create_future()
-        self._asked[transaction] = request, answer
         statistics = self.statistics.unit(unit_id)
         statistics.asked += 1
         patience = self._patience.get(unit_id)
@@ -59,8 +70,10 @@ class TcpLink:
             patience = self._patience[unit_id] = Patience(TCP_FLOOR_S)
         allowed_s = patience.timeout_s(timeout_s)
         begun = loop.time()
+        self._asked[transaction] = _Asked(request, answer, begun, begun + allowed_s)
+        if self._watch is None or self._watch.when() > begun + allowed_s:
+            self._watch_until(begun + allowed_s)
         transport.write(tcp_request(transaction, request))
-        timer = loop.call_at(begun + allowed_s, self._expire, transaction, begun)
         try:
             reply = await answer
         except asyncio.CancelledError:
@@ -69,7 +82,6 @@ class TcpLink:
                 self._inbox.clear()
             raise
         finally:
-            timer.cancel()
             self._asked.pop(transaction, None)
             ended = loop.time()
             taken_s = ended - begun
@@ -90,13 +102,29 @@ class TcpLink:
     async def close(self) -> None:
         self._inbox.clear()
         self._connection.drop()
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
-    def _expire(self, transaction: int, begun: float) -> None:
-        request, answer = self._asked[transaction]
-        if answer.done():
-            return
-        unit_id, now_s = request.unit_id, asyncio.get_running_loop().time()
-        waited_s = now_s - begun
+    def _watch_until(self, when: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch = asyncio.get_running_loop().call_at(when, self._look)
+
+    def _look(self) -> None:
+        """Give up what is overdue, and look again when the next may be."""
+        self._watch = None
+        now_s = asyncio.get_running_loop().time()
+        waiting = [(transaction, one) for transaction, one in self._asked.items() if not one.answer.done()]
+        for transaction, one in waiting:
+            if one.until <= now_s and not one.answer.done():
+                self._expire(transaction, one, now_s)
+        untils = [one.until for _, one in waiting if not one.answer.done()]
+        if untils:
+            self._watch_until(min(untils))
+
+    def _expire(self, transaction: int, one: _Asked, now_s: float) -> None:
+        unit_id, waited_s = one.request.unit_id, now_s - one.begun
         self._patience[unit_id].timed_out()
         statistics = self.statistics.unit(unit_id)
         statistics.timeouts += 1
@@ -104,10 +132,10 @@ class TcpLink:
         self._given_up[transaction] = unit_id
         while len(self._given_up) > 64:
             del self._given_up[next(iter(self._given_up))]
-        answer.set_exception(
+        one.answer.set_exception(
             DeviceError(f"no answer from {self.name} unit {unit_id} within {waited_s:.3g} s", hint=SILENT_HINT)
         )
-        together = begun < self._timed_out_at  # with one that was counted already
+        together = one.begun < self._timed_out_at  # with one that was counted already
         self._timed_out_at = now_s
         if (not together and self._connection.unanswered()) or self._lax:
             # Without its number a late reply could not be told from the next one's.
@@ -133,11 +161,11 @@ class TcpLink:
         if self._lax and self._asked:
             transaction = next(iter(self._asked))
         if transaction in self._asked:
-            request, answer = self._asked[transaction]
-            reply = tcp_reply(frame, request)
-            if reply is not None and not answer.done():
+            one = self._asked[transaction]
+            reply = tcp_reply(frame, one.request)
+            if reply is not None and not one.answer.done():
                 self._foreign = 0
-                answer.set_result(reply)
+                one.answer.set_result(reply)
                 return
         self._foreign += 1
         unit_id = self._given_up.pop(transaction, None)
@@ -152,6 +180,6 @@ class TcpLink:
 
     def _fail(self, error: DeviceError) -> None:
         """No answer will come to what is under way."""
-        for _, answer in self._asked.values():
-            if not answer.done():
-                answer.set_exception(error)
+        for one in self._asked.values():
+            if not one.answer.done():
+                one.answer.set_exception(error)

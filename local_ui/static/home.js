@@ -26,7 +26,7 @@ function showDevice(device) {
       setText(value, point.text);
       const row = value.closest("tr");
       row?.classList.toggle("missing", point.missing);
-      if (row) row.title = point.why;
+      if (row) row.title = point.why ?? "";
     }
     for (const unit of element.querySelectorAll(`[data-unit="${key}"]`)) setText(unit, point.unit);
     if (point.key === device.chart) chartPoint(device.name, device.ts, point.text);
