@@ -12,6 +12,7 @@ from gateway.core.statistics import BusStatistics, UnitStatistics
 from gateway.core.status import BusState, UnitState
 
 WINDOW_S = 60.0
+ADVICE_S = 3600.0  # advice is about the last hour or two: what was mended is no longer spoken of
 MARK_S = 4.0  # notes are at least so far apart
 
 
@@ -29,6 +30,8 @@ class BusWatch:
         self._clock = clock
         self._started_s = clock.monotonic_s()
         self._marks: deque[tuple[float, float, dict[int, float]]] = deque()
+        self._before: tuple[float, BusState | None] = self._started_s, None  # an hour ago or two
+        self._lately: tuple[float, BusState | None] = self._before
         self.mark()
 
     def state(self) -> BusState:
@@ -45,7 +48,9 @@ class BusWatch:
             self.name, self._where, self._kind, s.connects, s.disconnects, s.connect_failures, s.noise_bytes,
             min(1.0, (busy_s - busy_then_s) / passed_s), units,
         )  # fmt: skip
-        return replace(state, advice=tuple(doctor.advice(state)))
+        if now_s - self._lately[0] >= ADVICE_S:
+            self._before, self._lately = self._lately, (now_s, state)
+        return replace(state, advice=tuple(doctor.advice(since(state, self._before[1]))))
 
     def response_ms(self, unit_id: int) -> float | None:
         """The median of a unit's last answers."""
@@ -71,3 +76,26 @@ class BusWatch:
             1000 * quantiles(latencies, n=20)[-1] if len(latencies) > 1 else None,
             min(1.0, load), unit.unanswered_s / max(now_s - self._started_s, 1e-9),
         )  # fmt: skip
+
+
+COUNTS = ("asked", "answered", "timeouts", "garbled", "foreign", "late")
+
+
+def since(now: BusState, before: BusState | None) -> BusState:
+    """`now` with only what was counted since `before`; loads, times and shares stay as they are."""
+    if before is None:
+        return now
+    known = {unit.unit_id: unit for unit in before.units}
+    units = (_unit_since(unit, known[unit.unit_id]) if unit.unit_id in known else unit for unit in now.units)
+    return replace(
+        now, units=tuple(units), connects=now.connects - before.connects,
+        disconnects=now.disconnects - before.disconnects,
+        connect_failures=now.connect_failures - before.connect_failures,
+        noise_bytes=now.noise_bytes - before.noise_bytes,
+    )  # fmt: skip
+
+
+def _unit_since(now: UnitState, before: UnitState) -> UnitState:
+    counts = {name: getattr(now, name) - getattr(before, name) for name in COUNTS}
+    exceptions = {code: count - before.exceptions.get(code, 0) for code, count in now.exceptions.items()}
+    return replace(now, exceptions=exceptions, **counts)

@@ -6,6 +6,7 @@ The kernel says it on two netlink sockets: routing messages and device events. S
 import asyncio
 import logging
 import socket
+import sys
 from collections.abc import Callable, Iterator
 
 ROUTE, DEVICE_EVENTS = 0, 15  # netlink families
@@ -64,9 +65,9 @@ def network_is_back(data: bytes) -> bool:
     """Whether routing messages say that a link runs or an address was given. They come in the machine's byte order."""
     at = 0
     while at + 16 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "little")
-        kind = int.from_bytes(data[at + 4 : at + 6], "little")
-        flags = int.from_bytes(data[at + 24 : at + 28], "little")
+        size = int.from_bytes(data[at : at + 4], sys.byteorder)
+        kind = int.from_bytes(data[at + 4 : at + 6], sys.byteorder)
+        flags = int.from_bytes(data[at + 24 : at + 28], sys.byteorder)
         if kind == NEW_ADDRESS or (kind == NEW_LINK and flags & RUNNING):
             return True
         at += max(16, (size + 3) // 4 * 4)

@@ -91,6 +91,21 @@ def test_the_load_is_that_of_the_last_minute() -> None:
     assert state.units[0].device == "Pump"
 
 
+def test_what_was_mended_hours_ago_is_no_longer_spoken_of() -> None:
+    clock, statistics = Clock(), BusStatistics()
+    watch = BusWatch("cabinet", "ttyUSB0", "serial", {2: "Pump"}, statistics, clock)
+    unit_2 = statistics.unit(2)
+    unit_2.asked, unit_2.answered, unit_2.timeouts = 1000, 500, 500
+    assert "left 500 of 1000" in " ".join(watch.state().advice)
+    for _ in range(3):
+        clock.now_s += 3601
+        unit_2.asked += 1000
+        unit_2.answered += 1000
+        state = watch.state()
+    assert state.advice == ()
+    assert state.units[0].timeouts == 500, "the count itself stays"
+
+
 def test_median_and_95th_percentile_are_those_of_the_last_answers() -> None:
     statistics = BusStatistics()
     statistics.unit(2).latencies.extend(n / 1000 for n in range(1, 101))
