@@ -36,6 +36,10 @@ class BusWatch:
 
     def state(self) -> BusState:
         self.mark()
+        state = self._counted()
+        return replace(state, advice=tuple(doctor.advice(since(state, self._before[1]))))
+
+    def _counted(self) -> BusState:
         now_s, busy_s, units_s = self._marks[-1]
         then_s, busy_then_s, units_then_s = self._marks[0]
         passed_s = max(now_s - then_s, 1e-9)
@@ -44,13 +48,10 @@ class BusWatch:
             for unit_id, unit in sorted(self._statistics.units.items())
         )
         s = self._statistics
-        state = BusState(
+        return BusState(
             self.name, self._where, self._kind, s.connects, s.disconnects, s.connect_failures, s.noise_bytes,
             min(1.0, (busy_s - busy_then_s) / passed_s), units,
         )  # fmt: skip
-        if now_s - self._lately[0] >= ADVICE_S:
-            self._before, self._lately = self._lately, (now_s, state)
-        return replace(state, advice=tuple(doctor.advice(since(state, self._before[1]))))
 
     def response_ms(self, unit_id: int) -> float | None:
         """The median of a unit's last answers."""
@@ -58,7 +59,7 @@ class BusWatch:
         return 1000 * median(unit.latencies) if unit and unit.latencies else None
 
     def mark(self) -> None:
-        """Note the counters, which loads are taken from; wants to be called every few seconds."""
+        """Note the counters, from which loads and advice are taken; wants to be called every few seconds."""
         now_s = self._clock.monotonic_s()
         if len(self._marks) > 1 and now_s - self._marks[-2][0] < MARK_S:
             self._marks.pop()
@@ -66,6 +67,8 @@ class BusWatch:
         self._marks.append((now_s, self._statistics.busy_s, units_s))
         while len(self._marks) > 2 and self._marks[1][0] <= now_s - WINDOW_S:
             self._marks.popleft()
+        if now_s - self._lately[0] >= ADVICE_S:
+            self._before, self._lately = self._lately, (now_s, self._counted())
 
     def _unit(self, unit_id: int, unit: UnitStatistics, load: float, now_s: float) -> UnitState:
         latencies = sorted(unit.latencies)

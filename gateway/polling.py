@@ -6,7 +6,6 @@ bus's time (P7).
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,11 +74,8 @@ class _Slot:
     every_ms: int
     health: _Health
     turn: Turn
+    is_first: bool  # of its device's groups: the one that a probe reads
     due_ms: int = 0
-
-    @property
-    def is_first(self) -> bool:
-        return self.group == next(iter(self.device.intervals))
 
 
 @dataclass(slots=True)
@@ -98,14 +94,14 @@ class BusPoller:
         self._clock = clock
         self._health = {device.name: _Health() for device in devices}
         self._slots = [
-            _Slot(device, group, round(every_s * 1000), self._health[device.name], Turn(device.name, 0))
+            _Slot(device, group, round(every_s * 1000), self._health[device.name], Turn(device.name, 0), not index)
             for device in devices
-            for group, every_s in device.intervals.items()
+            for index, (group, every_s) in enumerate(device.intervals.items())
         ]
         self._probing = Turn("probes", 0, probe=True)  # all probes of the bus share one tenth
         self._background: list[_Background] = []
         self._commands: list[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = []
-        self._woken = asyncio.Event()
+        self._resting: asyncio.Future[None] | None = None
         self._clock_offset_s = self._offset_s()
 
     async def run(self) -> None:
@@ -120,29 +116,41 @@ class BusPoller:
             elif work is not None:
                 await self._run_step(work)
             else:
-                self._woken.clear()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(wait_s):
-                        await self._woken.wait()
+                await self._rest(wait_s)
 
     async def first(self, job: Callable[[], Awaitable[T]]) -> T:
         """Run `job` on the bus before anything else that waits; for commands. Raises what the job raises."""
         done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
         self._commands.append((job, done))
-        self._woken.set()
+        self._end_rest()
         return await done
 
     def aside(self, step: Step) -> None:
         """Run `step` again and again while nothing else wants the bus."""
         self._background.append(_Background(step))
-        self._woken.set()
+        self._end_rest()
 
     def wake(self) -> None:
         """Probe what is dead at once: the network or an adapter is back."""
         for health in self._health.values():
             health.probe_at_s = 0
         self._probing.took_s = 0
-        self._woken.set()
+        self._end_rest()
+
+    async def _rest(self, wait_s: float) -> None:
+        """Until `wait_s` are over, or `_end_rest` is called."""
+        loop = asyncio.get_running_loop()
+        self._resting = loop.create_future()
+        timer = loop.call_later(wait_s, self._end_rest)
+        try:
+            await self._resting
+        finally:
+            timer.cancel()
+            self._resting = None
+
+    def _end_rest(self) -> None:
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(None)
 
     async def _command(self, job: Callable[[], Awaitable[Any]], done: asyncio.Future[Any]) -> None:
         if done.cancelled():  # whoever asked has gone: a command is not done for nobody

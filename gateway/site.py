@@ -109,7 +109,7 @@ class RunningSite:
     async def look_at_buses(self) -> None:
         """Once what `watch_buses` does again and again."""
         for bus in self._buses:
-            bus.state()  # counts the loads, and lets the hours of the doctor's advice pass
+            bus.mark()
         known = (state for state in self._live.devices() if state.name in self._polled and state.presence != "starting")
         await self._contact_log.write((s.name, s.presence, s.reason, self._response_ms(s.name)) for s in known)
 

@@ -162,7 +162,7 @@ async def test_a_device_that_is_back_is_polled_from_the_next_instant_on_without_
         while len(told.lines) < 3:
             await asyncio.sleep(0)
             clock.now_ms += 100
-            told.poller._woken.set()
+            told.poller._end_rest()
     assert [line for line in told.lines if "lost" not in line][:2] == ["found back", "took back"]
     assert not any(line.startswith("missed") for line in told.lines[: told.lines.index("took back") + 1])
 
