@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Protocol
 
-from drivers.modbus.planner import Block, plan_blocks
-from drivers.modbus.points import LocatedPoint, PlacedPoint, PointReading, decode_point, locate, place_points
+from drivers.modbus.group import PollGroup, decode_any, poll_group
+from drivers.modbus.planner import Block
+from drivers.modbus.points import PlacedPoint, PointReading, place_points
 from drivers.modbus.profile import Profile
 from drivers.modbus.refusals import RECHECK_MAX_S, RECHECK_S, REFUSED, Allowance, Memory, NoMemory, halve
 from drivers.modbus.requests import EXCEPTIONS, FUNCTIONS, Read, Reply, Request
@@ -69,7 +69,7 @@ class ModbusDevice:
         self._failures = 0  # in a row
         self._owner_planned = ""  # whose layouts `_groups` has
         self._points: tuple[PlacedPoint, ...] = ()
-        self._groups: dict[str, _Group] = {}
+        self._groups: dict[str, PollGroup] = {}
         self._refused: dict[Block, int] = {}  # exception by range
         self._recheck_s = RECHECK_S
         self._recheck_at_s = 0.0
@@ -110,7 +110,7 @@ class ModbusDevice:
             if (code := self._refused.get(block)) is not None
         }
 
-    async def _read(self, plan: "_Group") -> tuple[int, list[PointReading]]:
+    async def _read(self, plan: PollGroup) -> tuple[int, list[PointReading]]:
         taken_at, replies = await self._replies(plan.blocks)
         answers = {block: reply.words for block, reply in replies.items() if not reply.exception}
         refused = {block: reply.exception for block, reply in replies.items() if reply.exception in REFUSED}
@@ -118,9 +118,8 @@ class ModbusDevice:
             await self._learn(plan, refused, answers)
         if not answers and plan.layout.group == LIVE:
             raise self._refusal(replies)
-        if refused:  # the next poll is planned around what was found; this one decodes what was answered
-            return taken_at, [_decode(_locate(placed, answers), placed, answers) for placed in plan.placed]
-        return taken_at, [_decode(located, placed, answers) for located, placed in plan.located]
+        # After a refusal the next poll is planned anew; this one decodes what was answered.
+        return taken_at, plan.decode_any(answers) if refused else plan.decode(answers)
 
     async def _replies(self, blocks: list[Block]) -> tuple[int, dict[Block, Reply]]:
         """When the first answer came, and all answers; several reads at a time where the device can.
@@ -166,7 +165,7 @@ class ModbusDevice:
             raise DeviceError(f"{self._where}: {EXCEPTIONS[reply.exception]}", hint="check its power and wiring")
         return reply
 
-    async def _learn(self, plan: "_Group", refused: Mapping[Block, int], answers: dict[Block, bytes]) -> None:
+    async def _learn(self, plan: PollGroup, refused: Mapping[Block, int], answers: dict[Block, bytes]) -> None:
         """Find what exactly is refused, remember it, and plan anew; what is answered meanwhile joins `answers`.
 
         Each block gets a second chance first, and a device that refuses everything teaches nothing:
@@ -197,7 +196,7 @@ class ModbusDevice:
         with contextlib.suppress(StorageError):  # then it is learnt once more after a restart
             await self._memory.remember_refused(self.name, self._wanted, known)
 
-    async def _plan(self) -> dict[str, "_Group"]:
+    async def _plan(self) -> dict[str, PollGroup]:
         """The groups with their points; a SunSpec device is asked for its models the first time."""
         now_s = self._clock.monotonic_s()
         if not self._owner or (self._identities is not None and not self._identities.sure(self.name)):
@@ -253,7 +252,7 @@ class ModbusDevice:
         if reply.exception and reply.exception not in (1, *REFUSED):
             raise self._refusal({placed.block: reply})
         answers = {} if reply.exception else {placed.block: reply.words}
-        return _decode(_locate(placed, answers), placed, answers).stored
+        return decode_any(placed, answers).stored
 
     async def _words(self, address: int, count: int) -> bytes | None:
         """Of a SunSpec chain; None where there is nothing. Raises DeviceError where the device cannot say now."""
@@ -268,21 +267,20 @@ class ModbusDevice:
         pieces = sorted({piece for placed in self._points for piece in placed.blocks})
         return hashlib.sha256(repr(pieces).encode()).hexdigest()[:16]
 
-    def _planned(self) -> dict[str, "_Group"]:
+    def _planned(self) -> dict[str, PollGroup]:
         return {
             name: self._group(name, placed)
             for name in self.intervals
             if (placed := tuple(p for p in self._points if p.group == name))
         }
 
-    def _group(self, name: str, placed: tuple[PlacedPoint, ...]) -> "_Group":
-        blocks = plan_blocks(
-            (piece for point in placed for piece in point.blocks),
-            gap_max=self._gap, words_max=self.profile.link.words_max,
+    def _group(self, name: str, placed: tuple[PlacedPoint, ...]) -> PollGroup:
+        layout = Layout(self._owner, name, tuple(point.point for point in placed), self.profile_name, self.role)
+        link = self.profile.link
+        return poll_group(
+            layout, placed, gap_max=self._gap, words_max=link.words_max,
             barriers=self.profile.barriers, refused=self._refused,
         )  # fmt: skip
-        layout = Layout(self._owner, name, tuple(point.point for point in placed), self.profile_name, self.role)
-        return _Group(layout, placed, [(_locate(point, blocks), point) for point in placed], blocks)
 
     def _refusal(self, replies: Mapping[Block, Reply]) -> DeviceError:
         said = "; ".join(
@@ -297,25 +295,3 @@ class ModbusDevice:
     @property
     def _where(self) -> str:
         return f"{self._link.name} unit {self.unit_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    """One poll group: its layout, its points and where they are in the reads that fetch them."""
-
-    layout: Layout
-    placed: tuple[PlacedPoint, ...]
-    located: list[tuple[LocatedPoint | None, PlacedPoint]]
-    blocks: list[Block]
-
-
-def _locate(placed: PlacedPoint, blocks: Collection[Block]) -> LocatedPoint | None:
-    """Where the point is in `blocks`; None where it, or its scale factor, is refused."""
-    try:
-        return locate(placed, list(blocks))
-    except LookupError:
-        return None
-
-
-def _decode(located: LocatedPoint | None, placed: PlacedPoint, answers: Mapping[Block, bytes]) -> PointReading:
-    return PointReading(placed, None, None) if located is None else decode_point(located, answers)
