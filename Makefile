@@ -66,6 +66,7 @@ $(VENDOR)/uPlot.esm.js: package.json package-lock.json | .venv/demo.stamp
 	@touch $@
 
 # Servers and a browser for the tests: as root they are installed, else their tests say what is missing.
+# A broker that comes with its package is not left running: the tests start their own.
 servers:
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
@@ -76,6 +77,7 @@ servers:
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  echo "Installing$$missing for the tests ..."; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
+	  case "$$missing" in *mosquitto*) systemctl disable --now mosquitto >/dev/null 2>&1 || true;; esac; \
 	fi
 
 # Only for who changes dependencies; needs uv.
