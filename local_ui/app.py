@@ -8,7 +8,7 @@ import jinja2
 import msgspec
 from aiohttp import web
 
-from local_ui.busview import buses_view
+from local_ui.busview import buses_view, contacts_view
 from local_ui.guard import headers, sign_in
 from local_ui.metrics import CONTENT_TYPE, metrics_text
 from local_ui.present import site_view
@@ -34,6 +34,7 @@ def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None 
             web.get("/", get_home),
             web.get("/buses", get_buses),
             web.get("/part/buses", get_buses_part),
+            web.get("/contacts", get_contacts_page),
             web.get("/metrics", get_metrics),
             web.get("/healthz", get_healthz),
             web.get("/api/v1/state", get_state),
@@ -69,6 +70,18 @@ async def get_buses_part(request: web.Request) -> web.Response:
 def _buses(request: web.Request, template: str) -> web.Response:
     view = buses_view(request.app[SITE].state())
     return web.Response(text=request.app[PAGES].get_template(template).render(view=view), content_type="text/html")
+
+
+async def get_contacts_page(request: web.Request) -> web.Response:
+    """GET /contacts?device=D -> the device's connection log."""
+    device = request.query.get("device", "")
+    try:
+        contacts = await request.app[SITE].contacts(device)
+    except KeyError:
+        raise web.HTTPNotFound(text="there is no such device on a bus") from None
+    view = contacts_view(request.app[SITE].state().site, device, contacts)
+    page = request.app[PAGES].get_template("contacts.html").render(view=view)
+    return web.Response(text=page, content_type="text/html")
 
 
 async def get_metrics(request: web.Request) -> web.Response:

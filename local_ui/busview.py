@@ -1,8 +1,9 @@
 """The buses as their page shows them: strings, nothing left to compute; pure."""
 
+from datetime import UTC, datetime
 from typing import Any
 
-from gateway.core.status import BusState, SiteState, UnitState
+from gateway.core.status import BusState, Contact, SiteState, UnitState
 from gateway.core.wording import number_text
 
 
@@ -24,11 +25,25 @@ def bus_view(bus: BusState) -> dict[str, Any]:
     }
 
 
+def contacts_view(site: str, device: str, contacts: list[Contact]) -> dict[str, Any]:
+    """{site, device, lines: [{time, status, response, error}]}; times are UTC."""
+    lines = [
+        {
+            "time": f"{datetime.fromtimestamp(line.ts / 1000, UTC):%Y-%m-%d %H:%M:%S}",
+            "status": line.status,
+            "response": milliseconds_text(line.response_ms),
+            "error": line.error,
+        }
+        for line in contacts
+    ]
+    return {"site": site, "device": device, "lines": lines}
+
+
 def _unit_view(unit: UnitState) -> dict[str, str]:
     counts = {name: number_text(getattr(unit, name), "") for name in
               ("unit_id", "asked", "timeouts", "garbled", "foreign", "late")}  # fmt: skip
     return counts | {
-        "device": unit.device or "not configured",
+        "device": unit.device,
         "answered": share_text(unit.answered, unit.asked),
         "median": milliseconds_text(unit.median_ms),
         "p95": milliseconds_text(unit.p95_ms),

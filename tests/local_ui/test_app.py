@@ -141,4 +141,9 @@ async def test_the_connection_log_of_a_device_is_served() -> None:
     async with page(FakeSite(device())) as client:
         body = await (await client.get("/api/v1/contacts", params={"device": "Meter"})).json()
         assert (await client.get("/api/v1/contacts", params={"device": "nobody"})).status == 404
+        page_text = await (await client.get("/contacts", params={"device": "Meter"})).text()
+        assert (await client.get("/contacts", params={"device": "<nobody>"})).status == 404
+        assert 'href="/contacts?device=Meter%20%3C3%3E"' in await (await client.get("/buses")).text()
     assert body["contacts"][0]["error"] == "no answer"
+    assert "2026-09-21 14:13:20" in page_text
+    assert "31 ms" in page_text
