@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Protocol
 
-from gateway.buffer.pulled import Place, Untimed
+from gateway.buffer.doubtful import Doubtful
+from gateway.buffer.pulled import Place
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError, StorageError
 from gateway.core.model import Layout, Record
@@ -54,7 +55,7 @@ class Places(Protocol):
     """What is remembered of the logs."""
 
     async def place(self, device: str) -> Place: ...
-    async def keep(self, device: str, place: Place, aside: Sequence[Untimed] = ()) -> None: ...
+    async def keep(self, device: str, place: Place, aside: Sequence[Doubtful] = ()) -> None: ...
 
 
 Tell = Callable[[str, str, str], None]

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.pushed import Doubtful
+from gateway.buffer.doubtful import Doubtful
 from gateway.config import PushDevice
 from gateway.core import credential
 from gateway.core.clock import Clock
@@ -195,9 +195,10 @@ class Intake:
             marks = (
                 {digest for digest, item in zip(digests, items, strict=True) if not item.refused} - known - {NO_DIGEST}
             )
-            rows = [Doubtful(i.sender.config.name, i.doubt, msgspec.json.encode(i.record)) for i in doubtful]
+            now_ms = self._clock.wall_ms()
+            rows = [Doubtful(i.sender.config.name, now_ms, i.doubt, msgspec.json.encode(i.record)) for i in doubtful]
             if marks or rows:
-                await self._buffer.pushed.mark(marks, rows, self._clock.wall_ms())
+                await self._buffer.pushed.mark(marks, rows, now_ms)
             self._pending -= marks
         for item in doubtful:
             self._doubted(item.sender, item.sender.doubtful + 1, item.doubt)

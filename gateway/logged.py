@@ -6,7 +6,8 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.buffer.pulled import Place, Untimed
+from gateway.buffer.doubtful import Doubtful
+from gateway.buffer.pulled import Place
 from gateway.core.model import BACKFILLED, Layout, Raw, Record
 
 BATCH = 240  # records a commit: half a minute's reading; a commit a window would cost thirty times the writes
@@ -35,7 +36,7 @@ class Taken:
     """What becomes of the records that were read."""
 
     records: tuple[Record, ...]
-    aside: tuple[Untimed, ...]
+    aside: tuple[Doubtful, ...]
     place: Place
 
 
@@ -56,7 +57,8 @@ def settle(layout: Layout, read: Sequence[LoggedRecord], place: Place, now_ms: i
     for entry, ts in zip(read[:count], times, strict=False):
         if ts is None:
             body = {"index": entry.index, "ts": entry.ts, "values": entry.values}
-            aside.append(Untimed(now_ms, "its stamp is wrong, and no neighbours tell", msgspec.json.encode(body)))
+            why = "its stamp is wrong, and no neighbours tell"
+            aside.append(Doubtful(layout.device, now_ms, why, msgspec.json.encode(body)))
             continue
         if ts <= newest:
             # A clock that was set back shows times again, and a history has one record a time. Logs stamp

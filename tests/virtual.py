@@ -48,3 +48,12 @@ def run_virtually(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end on a loop of its own."""
     with asyncio.Runner(loop_factory=VirtualLoop) as runner:
         return runner.run(work)
+
+
+async def go_on(seconds: float) -> None:
+    """Let virtual time go on; on any other loop it would be a wait, and is an error."""
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    later = loop.create_future()
+    loop.call_later(seconds, later.set_result, None)
+    await later

@@ -36,16 +36,18 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
+    """Some bytes in one direction; `t_ms` counts from the capture's start."""
+
     t_ms: int
     direction: Direction
     data: bytes
 
 
 class CaptureFile:
-    """Writes a capture. When half of `size_max` is full, the file becomes FILE.1 and a new one begins.
+    """Writes a capture. When half of `size_max` bytes is full, the file becomes FILE.1 and a new one begins.
 
-    So does a capture that is there already. Raises ConfigError where the file cannot be made, or where it or
-    FILE.1 is there and is no capture. A disk that later takes no more ends the
+    A capture that is there already becomes FILE.1, too. Raises ConfigError where the file cannot be
+    made, or where it or FILE.1 is there and is no capture. A disk that later takes no more ends the
     capture, never the bus.
     """
 

@@ -132,7 +132,7 @@ class SerialChannel:
         except (OSError, ValueError, serial.SerialException, termios.error) as error:
             port = self._settings["url"]
             raise DeviceError(f"{port}: {_serial_words(port, error)}", hint=_ports_hint()) from error
-        with contextlib.suppress(OSError, NotImplementedError, ValueError):
+        with contextlib.suppress(OSError, ValueError):  # pyserial's ValueError: this driver has no such mode
             transport.serial.set_low_latency_mode(True)  # FTDI adapters else wait 16 ms before they deliver
         return cast(Transport, transport)
 

@@ -85,20 +85,23 @@ class Read:
         return Reply(words=b"".join(b"\0\1" if bits >> index & 1 else b"\0\0" for index in range(self.count)))
 
 
+class _Write(Protocol):
+    echo_bytes: int
+
+    @property
+    def pdu(self) -> bytes: ...
+
+
 class _Echoed:
     """A write whose reply begins as its request does; `echo_bytes` of it come back."""
 
     __slots__ = ()
     echo_bytes = 5
 
-    @property
-    def pdu(self) -> bytes:
-        raise NotImplementedError
-
     def reply_size(self, pdu: bytes) -> int:
         return self.echo_bytes
 
-    def reply_in(self, pdu: bytes) -> Reply | None:
+    def reply_in(self: _Write, pdu: bytes) -> Reply | None:
         return Reply() if pdu == self.pdu[: self.echo_bytes] else None
 
 

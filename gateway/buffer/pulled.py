@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from gateway.buffer.doubtful import Doubtful, set_aside
 from gateway.core.database import Database
 
 PLACE = "SELECT position, ts FROM pulled WHERE device = ?"
 KEEP_PLACE = "INSERT OR REPLACE INTO pulled (device, position, ts) VALUES (?, ?, ?)"
-SET_ASIDE = "INSERT INTO doubtful (device, received, reason, body) VALUES (?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,15 +16,6 @@ class Place:
 
     position: int = 0
     ts: int = 0  # milliseconds since 1970 UTC; 0: none was
-
-
-@dataclass(frozen=True, slots=True)
-class Untimed:
-    """A record, as JSON, that no time could be found for."""
-
-    received_ms: int
-    reason: str
-    body: bytes
 
 
 class Pulled:
@@ -38,8 +29,8 @@ class Pulled:
         rows = await self._database.fetch(PLACE, (device,))
         return Place(*rows[0]) if rows else Place()
 
-    async def keep(self, device: str, place: Place, aside: Sequence[Untimed] = ()) -> None:
+    async def keep(self, device: str, place: Place, aside: Sequence[Doubtful] = ()) -> None:
         """Both or neither; on the disk when this returns. Raises StorageError."""
         async with self._database.transaction() as db:
             await db.execute(KEEP_PLACE, (device, place.position, place.ts))
-            await db.executemany(SET_ASIDE, [(device, u.received_ms, u.reason, u.body) for u in aside])
+            await set_aside(db, aside)

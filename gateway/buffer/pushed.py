@@ -1,26 +1,16 @@
 """What the buffer's file remembers of devices that send: which records were taken, and which are doubtful."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from gateway.buffer.doubtful import Doubtful, set_aside
 from gateway.core.database import Database
 
 ASKED_AT_ONCE = 500
 KNOWN = f"SELECT digest FROM pushed WHERE digest IN ({', '.join(ASKED_AT_ONCE * '?')})"  # noqa: S608 - only the number of places
 MARK = "INSERT OR IGNORE INTO pushed (digest, ts) VALUES (?, ?)"
-SET_ASIDE = "INSERT INTO doubtful (device, received, reason, body) VALUES (?, ?, ?, ?)"
 COUNT_DOUBTFUL = "SELECT device, count(*) FROM doubtful GROUP BY device"
 FORGET = "DELETE FROM pushed WHERE ts < ?"
 FORGET_DOUBTFUL = "DELETE FROM doubtful WHERE id <= (SELECT max(id) FROM doubtful) - ?"
-
-
-@dataclass(frozen=True, slots=True)
-class Doubtful:
-    """A record whose time cannot be right; `body` is the record as JSON."""
-
-    device: str
-    reason: str
-    body: bytes
 
 
 class PushedStore:
@@ -41,7 +31,7 @@ class PushedStore:
         """Remember records that are on the disk as taken, and set doubtful ones aside."""
         async with self._database.transaction() as db:
             await db.executemany(MARK, [(digest, received_ms) for digest in digests])
-            await db.executemany(SET_ASIDE, [(d.device, received_ms, d.reason, d.body) for d in doubtful])
+            await set_aside(db, doubtful)
 
     async def doubtful_counts(self) -> dict[str, int]:
         """How many records of each device are set aside."""

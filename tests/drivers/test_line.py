@@ -19,7 +19,7 @@ from gateway.core.errors import DeviceError
 from gateway.core.model import Layout, Record
 from gateway.polling import BusPoller
 from tests.drivers.rs485 import Rs485, Unit
-from tests.virtual import VirtualClock, run_virtually
+from tests.virtual import VirtualClock, go_on, run_virtually
 
 PROFILE = (
     "{make: Test, model: ten registers, source: this test, licence: fact, link: {timeout_s: TIMEOUT},"
@@ -63,7 +63,7 @@ def test_a_quick_unit_that_falls_silent_is_given_up_sooner_than_the_timeout_and_
         await line.ask(question(1), 2)
         unit.dead = True
         for _ in range(6):
-            await asyncio.sleep(10)  # beyond every quarantine
+            await go_on(10)  # beyond every quarantine
             began = loop.time()
             with pytest.raises(DeviceError, match="no answer"):
                 await line.ask(question(1), 2)
@@ -117,10 +117,10 @@ def test_what_comes_while_nothing_is_asked_is_a_late_answer_or_noise() -> None:
     async def ask() -> None:
         with pytest.raises(DeviceError, match="no answer"):
             await line.ask(question(1), 0.1)
-        await asyncio.sleep(1)
+        await go_on(1)
         line._received(b"\xff\xff\xff")
         await line.ask(question(2), 1)
-        await asyncio.sleep(1)
+        await go_on(1)
         line._received(b"\xff\xff\xff")
         await line.ask(question(2), 1)
 
@@ -133,7 +133,7 @@ def test_what_comes_while_nothing_is_asked_is_a_late_answer_or_noise() -> None:
 def test_a_line_that_sends_without_end_is_given_up() -> None:
     async def ask() -> None:
         asking = asyncio.ensure_future(line.ask(question(1), 1000))
-        await asyncio.sleep(0.1)
+        await go_on(0.1)
         for _ in range(70):
             line._received(b"\x01\x03\xfa" * 350)
         with pytest.raises(DeviceError, match="sends without end"):
@@ -149,7 +149,7 @@ def test_a_line_that_sends_without_end_is_given_up() -> None:
 def test_an_ask_that_is_cancelled_leaves_no_answer_for_the_next() -> None:
     async def ask() -> bytes:
         task = asyncio.ensure_future(line.ask(RtuQuestion(Read(1, 3, 500, 10)), 1))
-        await asyncio.sleep(0.02)
+        await go_on(0.02)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return (await line.ask(question(1), 1)).words
@@ -161,7 +161,7 @@ def test_an_ask_that_is_cancelled_leaves_no_answer_for_the_next() -> None:
 def test_a_request_that_is_still_going_out_is_not_run_into() -> None:
     async def ask() -> None:
         task = asyncio.ensure_future(line.ask(question(1), 1))
-        await asyncio.sleep(0.001)
+        await go_on(0.001)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         await line.ask(question(2), 1)
@@ -202,7 +202,7 @@ def polled(
         clock = VirtualClock()
         devices = [ModbusDevice(str(n), "ten", profile, link, clock, unit_id=n, poll_s=poll_s) for n in units]
         task = asyncio.ensure_future(BusPoller(devices, polls, clock).run())
-        await asyncio.sleep(seconds)
+        await go_on(seconds)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 

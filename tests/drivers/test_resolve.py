@@ -14,12 +14,13 @@ from gateway.core.errors import DeviceError
 from tests.needs import needs
 
 STOPPED = """
-import asyncio
+import asyncio, threading
 from drivers.bus.channel import TcpChannel
 
 async def main():
     asking = asyncio.ensure_future(TcpChannel("meter.example", 502).open(asyncio.Protocol()))
-    await asyncio.sleep(0.3)
+    while not any(thread.name == "resolve meter.example" for thread in threading.enumerate()):
+        await asyncio.sleep(0)
     print(await asyncio.to_thread(lambda: "the pool is free"), flush=True)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)

@@ -19,11 +19,10 @@ import aiohttp
 import pytest
 
 from gateway.buffer.buffer import Buffer
-from gateway.core import codec
 from gateway.core.credential import digest
 from gateway.core.model import Record
-from gateway.core.span import Span
 from sync.hub.store import SqliteStore
+from tests.stored import everything
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a secret of this test only"
@@ -178,13 +177,3 @@ async def compare_stores(folder: Path, acknowledged: int, buffer: Buffer, store:
         before_kill = [r for r in by_layout[layout.id] if r.seq < acknowledged]
         newest = int(str(layout.rows.unpack(before_kill[-1].row)[0]))
         assert all(count > newest for count in lost)
-
-
-async def everything(buffer: Buffer) -> list[Record]:
-    records: dict[int, Record] = {}
-    left = Span(0, buffer.head)
-    while left:
-        covered, packs = await buffer.read(left, 1000)
-        records |= {record.seq: record for pack in packs for record in codec.decode(pack)}
-        left = Span(covered.hi, left.hi)
-    return [records[seq] for seq in sorted(records)]

@@ -13,9 +13,7 @@ from drivers.modbus.points import PlacedPoint
 from drivers.modbus.tcp import TcpLink
 from gateway.backfill import Backfill, Places
 from gateway.buffer.buffer import Buffer
-from gateway.core import codec
-from gateway.core.model import Point, Record
-from gateway.core.span import Span
+from gateway.core.model import Point
 
 CAPE = ZoneInfo("Africa/Johannesburg")
 BEGUN_S = 1_764_950_640
@@ -67,14 +65,3 @@ async def backfill_over(port: int, buffer: Buffer, places: Places, timeout_s: fl
 
     yield Taking(Backfill(log, buffer, places, clock, retimed, tell), clock, events)
     await link.close()
-
-
-async def everything(buffer: Buffer) -> list[Record]:
-    """All that the buffer has, in the order in which it took it."""
-    records: dict[int, Record] = {}
-    left = Span(0, buffer.head)
-    while left:
-        covered, packs = await buffer.read(left, 1000)
-        records |= {record.seq: record for pack in packs for record in codec.decode(pack)}
-        left = Span(covered.hi, left.hi)
-    return [records[seq] for seq in sorted(records)]

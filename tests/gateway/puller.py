@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.pulled import Place, Pulled, Untimed
+from gateway.buffer.doubtful import Doubtful
+from gateway.buffer.pulled import Place, Pulled
 from tests.gateway.backfilling import backfill_over
 
 
@@ -17,7 +18,7 @@ class Deadly(Pulled):
 
     left = 0
 
-    async def keep(self, device: str, place: Place, aside: Sequence[Untimed] = ()) -> None:
+    async def keep(self, device: str, place: Place, aside: Sequence[Doubtful] = ()) -> None:
         self.left -= 1
         if self.left < 0:
             os.kill(os.getpid(), signal.SIGKILL)

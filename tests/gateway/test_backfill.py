@@ -18,11 +18,13 @@ from drivers.simulator.acuvim import Fault, SimulatedAcuvim, values_of
 from drivers.simulator.dialogue import DialogueServer
 from gateway.backfill import RETRY_S
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.pulled import Place, Pulled, Untimed
+from gateway.buffer.doubtful import Doubtful
+from gateway.buffer.pulled import Place, Pulled
 from gateway.core.errors import StorageError
 from gateway.core.model import BACKFILLED, Layout, Point, Record
 from gateway.logged import BATCH, settle
-from tests.gateway.backfilling import BEGUN_S, CAPE, Taking, backfill_over, everything
+from tests.gateway.backfilling import BEGUN_S, CAPE, Taking, backfill_over
+from tests.stored import everything
 
 FAULTS: list[Fault] = ["slow", "twice", "repeated", "disordered", "short"]
 NOW_MS = (BEGUN_S + 10**8) * 1000
@@ -274,7 +276,7 @@ class Full(Pulled):
 
     refusals = 2
 
-    async def keep(self, device: str, place: Place, aside: Sequence[Untimed] = ()) -> None:
+    async def keep(self, device: str, place: Place, aside: Sequence[Doubtful] = ()) -> None:
         if Full.refusals:
             Full.refusals -= 1
             raise StorageError("the disk is full")
@@ -360,9 +362,9 @@ async def test_the_place_survives_with_what_was_kept_aside_or_neither(tmp_path: 
     buffer = await Buffer.open(tmp_path / "b.db")
     pulled = Pulled(buffer._database)
     assert await pulled.place("meter") == Place(0, 0)
-    await pulled.keep("meter", Place(5, 7), [Untimed(1, "why", b"{}")])
+    await pulled.keep("meter", Place(5, 7), [Doubtful("meter", 1, "why", b"{}")])
     with pytest.raises(StorageError):
-        await pulled.keep("meter", Place(9, 9), [Untimed(1, "why", None)])  # type: ignore[arg-type]
+        await pulled.keep("meter", Place(9, 9), [Doubtful("meter", 1, "why", None)])  # type: ignore[arg-type]
     assert await pulled.place("meter") == Place(5, 7)
     await buffer.close()
 
