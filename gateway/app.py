@@ -84,8 +84,13 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
         site = RunningSite(config.site.name, buffer, live, clock, sync_state)
-        names = [device.name for bus in config.buses for device in bus.devices]
-        identities = Identities(await buffer.notebook.serials(), names, buffer.notebook, clock, site.event)
+        roles = {
+            device.name: device.role or plan.profiles[device.profile].role
+            for bus in config.buses
+            for device in bus.devices
+            if device.profile in plan.profiles
+        }
+        identities = Identities(await buffer.notebook.serials(), roles, buffer.notebook, clock, site.event)
         around = Surroundings(plan.profiles, site, buffer, identities, clock, config.site.timezone, plan.folder, stack)
         buses = [build_bus(bus, around) for bus in config.buses]
         for bus in buses:

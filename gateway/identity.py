@@ -1,11 +1,12 @@
 """Which device is which, by serial number: swapped addresses or adapters must not mix up histories."""
 
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
+from gateway.core.model import Role
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, str, str], None]
@@ -22,9 +23,10 @@ class Identities:
     """What is known of the site's devices; a device tells its serial number when it begins to answer."""
 
     def __init__(
-        self, known: Mapping[str, str], configured: Collection[str], store: Serials, clock: Clock, tell: Tell
+        self, known: Mapping[str, str], configured: Mapping[str, Role], store: Serials, clock: Clock, tell: Tell
     ) -> None:
         """`known` is what was kept; of devices that are no longer `configured` nothing is expected."""
+        self._roles = configured
         self._serials = {device: serial for device, serial in known.items() if device in configured}
         self._store = store
         self._clock = clock
@@ -62,6 +64,10 @@ class Identities:
         except StorageError as error:
             log.warning("serial number not kept", extra={"device": configured, "why": str(error)})
         return configured
+
+    def role_of(self, owner: str) -> Role:
+        """What the device is to the site, wherever it answers."""
+        return self._roles[owner]
 
     def sure(self, configured: str) -> bool:
         """Whether no other device has answered with its serial number since."""

@@ -38,6 +38,10 @@ class Identities(Protocol):
         """Whose history the readings belong to that come from where `configured` is expected."""
         ...
 
+    def role_of(self, owner: str) -> Role:
+        """What that device is to the site."""
+        ...
+
     def sure(self, configured: str) -> bool:
         """Whether it is still true what `name_of` said; else ask again."""
         ...
@@ -275,7 +279,10 @@ class ModbusDevice:
         }
 
     def _group(self, name: str, placed: tuple[PlacedPoint, ...]) -> PollGroup:
-        layout = Layout(self._owner, name, tuple(point.point for point in placed), self.profile_name, self.role)
+        role = self.role
+        if self._identities is not None and self._owner != self.name:  # another device's, at this one's place
+            role = self._identities.role_of(self._owner)
+        layout = Layout(self._owner, name, tuple(point.point for point in placed), self.profile_name, role)
         link = self.profile.link
         return poll_group(
             layout, placed, gap_max=self._gap, words_max=link.words_max,

@@ -10,6 +10,7 @@ from drivers.modbus.profile import Profile
 from drivers.modbus.requests import Read, Reply, Request
 from gateway.core.clock import SystemClock
 from gateway.core.errors import DeviceError
+from gateway.core.model import Role
 from tests.drivers.answers import profile
 
 TWO_BLOCKS = """
@@ -253,6 +254,9 @@ class Known:
     async def name_of(self, configured: str, serial: str) -> str:
         return self.owners.get(serial, configured)
 
+    def role_of(self, owner: str) -> Role:
+        return "load" if owner == "two" else "grid"
+
     def sure(self, configured: str) -> bool:
         return True
 
@@ -276,7 +280,7 @@ async def test_readings_go_to_the_device_whose_serial_number_answers() -> None:
     one = ModbusDevice("one", "p", parse_profile(WITH_SERIAL, "s.yaml"), link, SystemClock(), identities=known)
     taken = await one.read("live")
     assert taken is not None
-    assert taken[0].device == "two"
+    assert (taken[0].device, taken[0].role) == ("two", "load"), "the very layout that it has at its own place"
     link.answers = {0: None, 100: None}
     with pytest.raises(DeviceError):
         await one.read("live")

@@ -17,7 +17,7 @@ class Kept:
 
 
 def identities(kept: Kept) -> Identities:
-    return Identities(kept.serials, ("one", "two"), kept, SystemClock(), kept.tell)
+    return Identities(kept.serials, {"one": "grid", "two": "load"}, kept, SystemClock(), kept.tell)
 
 
 async def test_the_first_serial_number_is_remembered_beyond_a_restart() -> None:
@@ -35,6 +35,7 @@ async def test_two_devices_that_were_swapped_keep_their_histories_and_it_is_said
     for _ in range(2):
         assert await known.name_of("one", "B") == "two"
         assert await known.name_of("two", "A") == "one"
+    assert [known.role_of(name) for name in ("one", "two")] == ["grid", "load"]
     assert kept.told == [("device_swapped", "one"), ("device_swapped", "two")]
     assert kept.serials == {"one": "A", "two": "B"}
 
