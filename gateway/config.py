@@ -31,6 +31,9 @@ class SiteConfig(_Checked, frozen=True, kw_only=True):
 class BufferConfig(_Checked, frozen=True, kw_only=True):
     path: File = "buffer.db"  # relative to the configuration's folder
     commit_interval_s: Annotated[float, msgspec.Meta(ge=0.2, le=600)] = 1
+    budget_mb: Annotated[float, msgspec.Meta(ge=1, le=10_000_000)] = 4000  # the file never grows beyond
+    keep_days: Annotated[float, msgspec.Meta(gt=0, le=36_500)] = 400  # whole records that the hub has; roll-ups stay
+    card_tbw: Annotated[float, msgspec.Meta(gt=0, le=100_000)] = 30  # terabytes that may be written to the card
 
 
 class PageConfig(_Checked, frozen=True, kw_only=True):

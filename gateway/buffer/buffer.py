@@ -11,10 +11,12 @@ from pathlib import Path
 import msgspec
 
 from gateway.bell import Bell
-from gateway.buffer import reading, sealing
+from gateway.buffer import reading
 from gateway.buffer.notebook import Notebook
 from gateway.buffer.pulled import Pulled
 from gateway.buffer.pushed import PushedStore
+from gateway.buffer.sealing import Sealing
+from gateway.buffer.upkeep import Upkeep
 from gateway.core import codec
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
@@ -25,7 +27,8 @@ from gateway.core.status import BufferState
 GATHER_S = 0.1  # the buses poll at the same instants: what they bring within this goes into one commit
 PENDING_MAX = 100_000  # records kept in memory while the disk does not take them
 
-HEAD = """SELECT max((SELECT coalesce(max(hi), 0) FROM frame), (SELECT coalesce(max(hi), 0) FROM segment),
+HEAD = """SELECT max(coalesce((SELECT hi FROM frame ORDER BY lo DESC LIMIT 1), 0),
+          coalesce((SELECT hi FROM segment ORDER BY lo DESC LIMIT 1), 0),
           (SELECT value + 0 FROM meta WHERE key = 'head'))"""
 APPEND_FRAME = "INSERT INTO frame (lo, hi, bytes) VALUES (?, ?, ?)"
 APPEND_LAYOUT = "INSERT OR IGNORE INTO layout (id, encoded) VALUES (?, ?)"
@@ -50,6 +53,8 @@ class Buffer:
         self.events_committed = Bell()
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
+        self.sealing = Sealing(database, self.layouts)
+        self.upkeep = Upkeep([self.sealing.step])
         self._database = database
         self._commit_s = commit_s
         self._put = asyncio.Event()
@@ -107,10 +112,10 @@ class Buffer:
         await asyncio.shield(asyncio.ensure_future(self._commit()))
 
     async def run(self) -> None:
-        """Commit what is put, once in `commit_s`; seal what is old enough. Run until cancelled."""
+        """Commit what is put, once in `commit_s`; keep the file small and quick. Run until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run_commits(), name="buffer commits")
-            tasks.create_task(sealing.run(self._database, self.layouts, self._committing), name="buffer sealing")
+            tasks.create_task(self.upkeep.run(), name="buffer upkeep")
 
     async def _run_commits(self) -> None:
         while True:

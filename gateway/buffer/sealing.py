@@ -1,56 +1,53 @@
 """Sealing: the frames of a few minutes become one block a layout, smaller and quick to chart."""
 
 import asyncio
-import logging
+from itertools import takewhile
 
 from gateway.core import codec
 from gateway.core.database import Database
-from gateway.core.errors import StorageError
 from gateway.core.model import Record
 
-SEAL_EVERY_S = 300
 FEW_FRAMES = 50  # fewer left wait for the next time
 FRAMES_MAX = 1000  # of one segment
 RECORDS_MAX = 50_000  # of one segment: it goes to the hub whole, in one batch
 
-OLDEST_FRAMES = "SELECT lo, hi, bytes FROM frame ORDER BY lo LIMIT ?"
-APPEND_SEGMENT = "INSERT INTO segment (lo, hi) VALUES (?, ?)"
+OLDEST_FRAMES = "SELECT lo, hi, boot, bytes FROM frame ORDER BY lo LIMIT ?"
+APPEND_SEGMENT = "INSERT INTO segment (lo, hi, boot) VALUES (?, ?, ?)"
 APPEND_BLOCK = "INSERT INTO block (segment, layout, ts_min, ts_max, count, bytes) VALUES (?, ?, ?, ?, ?, ?)"
 DELETE_FRAMES = "DELETE FROM frame WHERE lo >= ? AND lo < ?"
 
-log = logging.getLogger(__name__)
 BlockRow = tuple[int, bytes, int, int, int, bytes]
 
 
-async def run(database: Database, layouts: codec.LayoutSource, committing: asyncio.Lock) -> None:
-    """Seal every few minutes. Run until cancelled."""
-    while True:
-        await asyncio.sleep(SEAL_EVERY_S)
-        try:
-            while await seal(database, layouts, committing) > FEW_FRAMES:
-                pass
-        except StorageError as error:
-            log.warning("sealing failed", extra={"why": str(error)})
+class Sealing:
+    """A step of the upkeep."""
 
+    def __init__(self, database: Database, layouts: codec.LayoutSource) -> None:
+        self._database = database
+        self._layouts = layouts
 
-async def seal(database: Database, layouts: codec.LayoutSource, committing: asyncio.Lock) -> int:
-    """Seal the oldest frames into one segment, in one transaction; how many frames that were.
+    async def step(self) -> bool:
+        """Seal the oldest frames into one segment; whether enough are left for another."""
+        return await self.seal() > FEW_FRAMES
 
-    `committing` is held while writing: the writer has one transaction at a time.
-    """
-    rows = await database.fetch(OLDEST_FRAMES, (FRAMES_MAX,))
-    frames = [tuple(row) for row in rows]
-    if not frames:
-        return 0
-    lo = frames[0][0]
-    frames = [frame for frame in frames if frame[1] - lo <= RECORDS_MAX] or frames[:1]
-    hi = frames[-1][1]
-    blocks = await asyncio.to_thread(_blocks, lo, [frame[2] for frame in frames], layouts)
-    async with committing, database.transaction() as db:
-        await db.execute(APPEND_SEGMENT, (lo, hi))
-        await db.executemany(APPEND_BLOCK, blocks)
-        await db.execute(DELETE_FRAMES, (lo, hi))
-    return len(frames)
+    async def seal(self) -> int:
+        """How many frames were sealed, in one transaction. Raises StorageError.
+
+        All frames of a segment have the same `boot`: it is corrected as a whole.
+        """
+        rows = await self._database.fetch(OLDEST_FRAMES, (FRAMES_MAX,))
+        if not rows:
+            return 0
+        lo, boot = rows[0][0], rows[0][2]
+        alike = list(takewhile(lambda row: row[2] == boot, rows))
+        frames = [row for row in alike if row[1] - lo <= RECORDS_MAX] or alike[:1]
+        hi = frames[-1][1]
+        blocks = await asyncio.to_thread(_blocks, lo, [row[3] for row in frames], self._layouts)
+        async with self._database.transaction() as db:
+            await db.execute(APPEND_SEGMENT, (lo, hi, boot))
+            await db.executemany(APPEND_BLOCK, blocks)
+            await db.execute(DELETE_FRAMES, (lo, hi))
+        return len(frames)
 
 
 def _blocks(segment: int, frames: list[bytes], layouts: codec.LayoutSource) -> list[BlockRow]:

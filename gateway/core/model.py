@@ -35,6 +35,13 @@ It belongs to history and charts; alarms and automation never act on it.
 """
 
 
+UNCERTAIN = 2
+"""A bit of `Record.flags`: its time is an estimate, for the gateway did not know the time.
+
+It is taken off when the time becomes known and `ts` was corrected; a reboot before that makes it stay.
+"""
+
+
 class Quality(StrEnum):
     """What a value is worth."""
 
@@ -115,7 +122,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     layout_id: bytes
     ts: int  # milliseconds since 1970 UTC, when it was measured
     row: bytes
-    flags: int = 0  # 0 to 255: BACKFILLED
+    flags: int = 0  # 0 to 255: BACKFILLED, UNCERTAIN
     seq: int = -1  # the order in which the buffer took it; -1 until then
 
 

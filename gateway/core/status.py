@@ -75,7 +75,25 @@ class BufferState(msgspec.Struct, frozen=True):
 
     head: int  # the seq that the next record gets; so many have been taken in this epoch
     bytes: int  # of the file and its log
-    error: str = ""  # why nothing can be stored just now
+    error: str = ""  # why nothing can be stored just now, and what to do
+    pending: int = 0  # records in memory that are not on the disk yet
+    dropped: int = 0  # records lost since the start: the disk took nothing and the memory was full
+    budget: int = 0  # bytes that the file may have; 0: not known
+    oldest: int = 0  # ts of the oldest record that is still whole; 0: none
+    thinned_hours: int = 0  # hours of a device that have lost resolution
+    commit_s: float = 1  # seconds between commits: what a power cut may cost
+    written_per_day: int = 0  # bytes that reach the disk, all programs together; 0: not known
+    card_years: float = 0  # how long a card of the configured endurance lasts at that; 0: not known
+
+
+class ClockState(msgspec.Struct, frozen=True):
+    """What is known of the time."""
+
+    known: bool  # false: times are estimates, and are corrected when the time is known
+    source: str  # kernel: it is synchronised; hub: by the hub's word; set: somebody set it; estimate
+    offset_ms: int = 0  # by how much the times of this start were, or would have been, corrected
+    since: int = 0  # when it became known
+    steps: int = 0  # how often the clock was set since the start, beyond half a second
 
 
 class SyncState(msgspec.Struct, frozen=True):
@@ -98,6 +116,7 @@ class SiteState(msgspec.Struct, frozen=True):
     buffer: BufferState
     sync: SyncState
     buses: tuple[BusState, ...] = ()
+    clock: ClockState = ClockState(known=True, source="kernel")
 
 
 class NodeState(msgspec.Struct, frozen=True):

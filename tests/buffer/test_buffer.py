@@ -31,7 +31,7 @@ async def everything(buffer: Buffer, wanted: Span | None = None) -> list[Record]
 
 
 async def seal(buffer: Buffer) -> int:
-    return await sealing.seal(buffer._database, buffer.layouts, buffer._committing)
+    return await buffer.sealing.seal()
 
 
 @pytest.mark.P1

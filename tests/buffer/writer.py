@@ -4,7 +4,6 @@ import asyncio
 import sys
 from pathlib import Path
 
-from gateway.buffer import sealing
 from gateway.buffer.buffer import Buffer
 from tests.values import METER, power
 
@@ -16,7 +15,7 @@ async def main(path: Path) -> None:
         await buffer.flushed()
         print(number + 1, flush=True)  # noqa: T201
         if number % 17 == 0:
-            await sealing.seal(buffer._database, buffer.layouts, buffer._committing)
+            await buffer.sealing.seal()
 
 
 asyncio.run(main(Path(sys.argv[1])))

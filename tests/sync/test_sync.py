@@ -12,7 +12,6 @@ import zstandard
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from gateway.buffer import sealing
 from gateway.core import codec
 from gateway.core.model import Event, Layout, Point, Record
 from sync import wire
@@ -64,7 +63,7 @@ async def test_after_an_outage_the_newest_goes_first_and_the_rest_from_the_oldes
             buffer.put(METER, [power(1000 * batch + ms) for ms in range(1000)])
             await buffer.flushed()
             if batch in (3, 7):
-                await sealing.seal(buffer._database, buffer.layouts, buffer._committing)
+                await buffer.sealing.seal()
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
         lanes = [batch.removeprefix("records ") for batch in hub.batches if batch.startswith("records")]

@@ -1,0 +1,25 @@
+-- Times that are not known yet, roll-ups for charts, and what was thinned.
+
+-- One start of the machine. `estimate` + CLOCK_BOOTTIME (ms) was the wall time in use until it was known; `offset` +
+-- CLOCK_BOOTTIME is the wall time, NULL until it is known.
+CREATE TABLE boot (id INTEGER PRIMARY KEY, kernel_id TEXT NOT NULL UNIQUE, estimate INTEGER NOT NULL, offset INTEGER);
+
+-- boot: holds records (an event) flagged UNCERTAIN that this boot may still correct; NULL: nothing to correct any more.
+ALTER TABLE frame ADD COLUMN boot INTEGER;
+ALTER TABLE event ADD COLUMN boot INTEGER;
+ALTER TABLE segment ADD COLUMN boot INTEGER;
+-- rolled: 1 when its records are in the roll-ups. level: 0 whole; else thinned, to one record of a layout in so many ms.
+ALTER TABLE segment ADD COLUMN rolled INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE segment ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
+DROP INDEX block_in_time;
+CREATE INDEX block_by_time ON block (layout, ts_max, ts_min);
+
+-- Some buckets of one layout as columns: gateway/buffer/rollup.py. `ts` is when the first of them begins.
+CREATE TABLE rollup_1m (layout BLOB NOT NULL, ts INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (layout, ts)) WITHOUT ROWID;
+CREATE TABLE rollup_1h (layout BLOB NOT NULL, ts INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (layout, ts)) WITHOUT ROWID;
+
+-- The ledger of thinning: so many records of the layout's hour (`hour`: when it begins) are gone, so many are left.
+CREATE TABLE thinned (
+    layout BLOB NOT NULL, hour INTEGER NOT NULL, removed INTEGER NOT NULL, kept INTEGER NOT NULL, level INTEGER NOT NULL,
+    PRIMARY KEY (layout, hour)
+) WITHOUT ROWID;
