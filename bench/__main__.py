@@ -15,6 +15,7 @@ from bench.process import ROOT
 from bench.progress import step
 from bench.report import Report
 from bench.run import Measured, measure
+from bench.written import measure_written
 
 RESULT = ROOT / "build" / "bench.json"
 
@@ -25,7 +26,7 @@ def main() -> int:
     facts = machine.describe() | {"load at the start": machine.load()}
     try:
         with tempfile.TemporaryDirectory(prefix="holdfast-bench-", dir=options.state) as state:
-            clients, many, run = asyncio.run(_measure(Path(state), options.seconds))
+            written, clients, many, run = asyncio.run(_measure(Path(state), options.seconds))
     except (KeyboardInterrupt, asyncio.CancelledError):
         step("stopped; everything is undone")
         return 130
@@ -34,7 +35,7 @@ def main() -> int:
         return 1
     facts["load at the end"] = machine.load()
     batches = pushed.batches(run.proxy.requests())
-    figures, notes = clients + many + results.figures(run, batches), results.notes(run, batches)
+    figures, notes = written + clients + many + results.figures(run, batches), results.notes(run, batches)
     report = Report(options.seconds, run.farm.kind, facts, figures, notes)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(report.json())
@@ -51,15 +52,16 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _measure(state: Path, seconds: int) -> tuple[list[Figure], list[Figure], Measured]:
+async def _measure(state: Path, seconds: int) -> tuple[list[Figure], list[Figure], list[Figure], Measured]:
     """All subjects, one group after the other; a SIGTERM ends it as tidily as Ctrl-C does."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+    written = await measure_written(state)
     clients = await measure_clients(state)
     many = await measure_many(state, max(10, seconds // 4))
-    return clients, many, await measure(state, seconds)
+    return written, clients, many, await measure(state, seconds)
 
 
 if __name__ == "__main__":

@@ -36,6 +36,9 @@ class Preallocated:
         self._at += os.pwrite(self._file, HEAD.pack(len(payload), ts) + payload, self._at)
         os.fdatasync(self._file)
 
+    def close(self) -> None:
+        os.close(self._file)
+
 
 def native(registers: list[Registers]) -> bytes:
     """One tick of all devices, big end first."""

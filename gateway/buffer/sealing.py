@@ -44,9 +44,9 @@ class Sealing:
         hi = frames[-1][1]
         blocks = await asyncio.to_thread(_blocks, lo, [row[3] for row in frames], self._layouts)
         async with self._database.transaction() as db:
+            await db.execute(DELETE_FRAMES, (lo, hi))  # first: the blocks then take the pages of the frames
             await db.execute(APPEND_SEGMENT, (lo, hi, boot))
             await db.executemany(APPEND_BLOCK, blocks)
-            await db.execute(DELETE_FRAMES, (lo, hi))
         return len(frames)
 
 

@@ -23,7 +23,7 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = 0",
-    "PRAGMA wal_autocheckpoint = 250",
+    "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA foreign_keys = ON",
 )
