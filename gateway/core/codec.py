@@ -14,6 +14,7 @@ docs/decisions/0003-block-codec.md has the figures of what else was tried.
 """
 
 import struct
+import threading
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
 from operator import attrgetter
@@ -30,8 +31,16 @@ RECORDS_MAX = 1_000_000
 PACK_BYTES_MAX = 64 * 1024 * 1024  # of one pack when unpacked; a block of an hour is about 1 MB
 WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}
 
-_compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
-_decompressor = zstandard.ZstdDecompressor()
+
+class _Zstd(threading.local):
+    """Of each thread its own: the library's objects must never be used by two at once, and crash where they are."""
+
+    def __init__(self) -> None:
+        self.compressor = zstandard.ZstdCompressor(level=3, write_checksum=True)
+        self.decompressor = zstandard.ZstdDecompressor()
+
+
+_zstd = _Zstd()
 
 
 class LayoutSource(Protocol):
@@ -55,7 +64,7 @@ def encode(records: Iterable[Record], layouts: LayoutSource) -> bytes:
     varint.put(out, len(runs))
     for widths, run in runs.items():
         _put_run(out, widths, run, index)
-    return _compressor.compress(bytes(out))
+    return _zstd.compressor.compress(bytes(out))
 
 
 def decode(pack: bytes) -> list[Record]:
@@ -87,7 +96,7 @@ def unpacked_size(pack: bytes) -> int:
 def _unpacked(pack: bytes) -> bytes:
     unpacked_size(pack)
     try:
-        return _decompressor.decompress(pack, allow_extra_data=False)
+        return _zstd.decompressor.decompress(pack, allow_extra_data=False)
     except zstandard.ZstdError as error:
         raise CodecError(f"not a sound pack: {error}") from error
 

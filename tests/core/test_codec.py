@@ -1,7 +1,9 @@
 """The pack: every bit pattern comes back, and nothing but a whole, sound pack is taken."""
 
 import contextlib
+import random
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import zstandard
@@ -98,3 +100,18 @@ def test_curves_come_back(numbers: list[int]) -> None:
     out = bytearray()
     varint.put_curve(out, numbers)
     assert varint.Reader(bytes(out)).curve(len(numbers)) == numbers
+
+
+def test_threads_pack_and_unpack_at_once_without_harm() -> None:
+    """Sealing packs in a worker while a commit packs on the loop; one compressor between them would crash."""
+    layout = Layout("meter", "live", tuple(Point(f"p{index}", "f32") for index in range(40)))
+    noise = random.Random(1)
+
+    def work(count: int) -> bool:
+        records = [
+            Record(layout.id, seq, noise.randbytes(layout.rows.size), 0, seq) for seq in range(count)
+        ]  # of different sizes, so that each would spoil the other's
+        return all(codec.decode(codec.encode(records, {layout.id: layout})) == records for _ in range(20))
+
+    with ThreadPoolExecutor(3) as workers:
+        assert all(workers.map(work, [1200, 140, 150]))
