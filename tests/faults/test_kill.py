@@ -1,0 +1,42 @@
+"""P1 under SIGKILL: whatever the buffer was doing, what it had acknowledged is there, once, and nothing else is."""
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.faults.accounting import Kept, by_buffer, by_sql, check, copied
+from tests.faults.writers import Writers, writers
+
+ROUNDS = 200
+BOTH_WAYS_EVERY = 20  # rounds
+
+
+def one_round(writer: Writers, folder: Path, chance: random.Random, number: int, kept: Kept, again: set[int]) -> Kept:
+    writer.start(folder / "site", polled=kept.polled)
+    writer.work(chance.randrange(30))
+    time.sleep(chance.uniform(0, 0.005))  # not a wait: the moment is to be a random one
+    writer.kill()
+    copy = copied(folder / "site", folder / "copy")
+    kept = by_sql(copy)
+    again |= set(range(writer.acknowledged.pushed, writer.acknowledged.pushed + 2))
+    check(kept, writer.acknowledged, again)
+    if number % BOTH_WAYS_EVERY == 0:
+        other = by_buffer(copied(folder / "site", folder / "copy"))
+        assert (other.records, other.events) == (kept.records, kept.events)
+    return kept
+
+
+@pytest.mark.P1
+def test_nothing_that_was_acknowledged_is_lost_or_doubled_by_sigkill(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    seed = random.randrange(1 << 32)
+    chance, kept, again = random.Random(seed), Kept({}, [], [], [], 0), set[int]()
+    with writers() as writer:
+        for number in range(ROUNDS):
+            try:
+                kept = one_round(writer, tmp_path, chance, number, kept, again)
+            except AssertionError as error:
+                raise AssertionError(f"round {number} of seed {seed}") from error
+    assert writer.acknowledged.polled and writer.acknowledged.pushed
