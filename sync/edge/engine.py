@@ -163,7 +163,8 @@ class Engine:
 
     async def _run_events(self) -> None:
         backoff = Backoff(self._random)
-        (lo, _), *_ = await self._outbox.spans("events")
+        (kept, _), *_ = await self._outbox.spans("events")
+        lo = min(kept, self._outbox.events_committed.reached)  # beyond it in a damaged file: never wait for it to come
         while True:
             head = await self._outbox.events_committed.wait_beyond(lo)
             events = await self._outbox.read_events(Span(lo, head), EVENTS_MAX)

@@ -74,7 +74,7 @@ class SqliteStore:
         return await self._take(APPEND_RECORD, rows, audit)
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
-        """Keep events; those of the same epoch and seq are duplicates."""
+        """Keep events; those of the same epoch, seq and time are duplicates."""
         rows = [(audit.node, epoch, e.seq, e.ts, e.kind, e.device, e.detail) for e in events]
         return await self._take(APPEND_EVENT, rows, audit)
 

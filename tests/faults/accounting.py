@@ -20,6 +20,8 @@ from tests.faults.writers import Acknowledged
 from tests.stored import everything
 
 NAME = "buffer.db"
+LOG = NAME + "-wal"
+INDEX = NAME + "-shm"
 ALL = Span(0, 1 << 60)
 
 
@@ -39,11 +41,11 @@ class Kept:
         return sum(record.layout_id == load.POLLED[0].id for record in self.records)
 
 
-def copied(folder: Path, target: Path) -> Path:
-    """The file and its log, as a power cut or a kill has left them; without the log's index, which is in memory."""
+def copied(folder: Path, target: Path, *more: str) -> Path:
+    """The file and its log, as a power cut or a kill has left them; without the log's index, unless `more` names it."""
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    for file in (NAME, NAME + "-wal"):
+    for file in (NAME, LOG, *more):
         if (folder / file).exists():
             shutil.copy(folder / file, target)
     return target
@@ -88,6 +90,14 @@ def check(kept: Kept, acknowledged: Acknowledged, repeated: set[int]) -> None:
     A kill between a pushed record and its mark leaves the record twice, as `gateway/intake.py` says: the numbers
     in `repeated` were pushed again.
     """
+    held = check_sound(kept, repeated)
+    assert 0 <= held.polled - acknowledged.polled <= load.AT_ONCE
+    assert 0 <= held.pushed - acknowledged.pushed <= load.PUSHED_AT_ONCE
+    assert acknowledged.pushed <= kept.marks
+
+
+def check_sound(kept: Kept, repeated: set[int]) -> Acknowledged:
+    """It is what was there after some commit, with nothing invented; how far that had come."""
     assert [record.seq for record in kept.records] == list(range(len(kept.records))), "seqs without holes"
     assert [event.seq for event in kept.events] == list(range(len(kept.events)))
     by_layout: dict[bytes, list[Record]] = {layout.id: [] for layout in load.POLLED}
@@ -96,15 +106,14 @@ def check(kept: Kept, acknowledged: Acknowledged, repeated: set[int]) -> None:
     for layout in load.POLLED:
         found = [(r.ts, r.row, r.flags) for r in by_layout.pop(layout.id)]
         assert found == [(r.ts, r.row, r.flags) for r in (load.polled(layout, n) for n in range(kept.polled))]
-    assert 0 <= kept.polled - acknowledged.polled <= load.AT_ONCE
     rounds = [(event.ts, event.detail) for event in kept.events if event.kind == load.COUNTED]
     assert rounds == [(e.ts, e.detail) for e in map(load.counted, range(0, kept.polled, load.AT_ONCE))]
     assert kept.spans == (load.left_over(kept.polled) if kept.polled else [])
     pushed = Counter(_pushed_numbers(kept, by_layout))
     assert sorted(pushed) == list(range(len(pushed)))
-    assert 0 <= len(pushed) - acknowledged.pushed <= load.PUSHED_AT_ONCE
     assert {number for number, times in pushed.items() if times > 1} <= repeated
-    assert acknowledged.pushed <= kept.marks <= len(pushed)
+    assert kept.marks <= len(pushed), "no mark without its record"
+    return Acknowledged(kept.polled, len(pushed))
 
 
 def _pushed_numbers(kept: Kept, of_pushed: dict[bytes, list[Record]]) -> list[int]:
