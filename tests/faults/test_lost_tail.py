@@ -1,4 +1,4 @@
-"""P2 where a damaged log has cost records that the hub has already: their seqs are given to others, and nothing is lost."""
+"""Where a damaged log has cost what the hub has already, its seqs are given to others, and nothing is lost."""
 
 import asyncio
 from pathlib import Path
@@ -9,7 +9,6 @@ from gateway.core.model import Event
 from tests.faults.accounting import copied
 from tests.sync.parts import Hub, site, synced, syncing
 from tests.values import METER, power
-
 
 PATIENCE_S = 10
 
