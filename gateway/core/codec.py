@@ -18,18 +18,19 @@ import threading
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, groupby
 from operator import attrgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import zstandard
 
-from gateway.core import varint
+from gateway.core import lanes, varint
 from gateway.core.errors import CodecError
-from gateway.core.model import Layout, Record
+from gateway.core.model import Layout, Raw, Record
+from gateway.core.row import Place
 
 VERSION = 1
 RECORDS_MAX = 1_000_000
 PACK_BYTES_MAX = 64 * 1024 * 1024  # of one pack when unpacked; a block of an hour is about 1 MB
-WORDS = {1: "B", 2: "H", 4: "I", 8: "Q"}
+WIDTHS = {1, 2, 4, 8}
 
 
 class _Zstd(threading.local):
@@ -69,10 +70,7 @@ def encode(records: Iterable[Record], layouts: LayoutSource) -> bytes:
 
 def decode(pack: bytes) -> list[Record]:
     """Every record of `pack`, ordered by seq. Raises CodecError for anything but a whole, sound pack."""
-    reader = varint.Reader(_unpacked(pack))
-    if (version := reader.number(255)) != VERSION:
-        raise CodecError(f"a pack of version {version}; this release reads version {VERSION}")
-    ids = [reader.bytes(8) for _ in range(reader.number(RECORDS_MAX))]
+    reader, ids = _take_head(pack)
     records: list[Record] = []
     for _ in range(reader.number(RECORDS_MAX)):
         records += _take_run(reader, ids)
@@ -80,6 +78,75 @@ def decode(pack: bytes) -> list[Record]:
         raise CodecError("bytes after the end of the pack")
     records.sort(key=attrgetter("seq"))
     return records
+
+
+class Columns(NamedTuple):
+    """Some values of records of one layout, column by column."""
+
+    seqs: list[int]
+    times: list[int]
+    values: list[list[Raw | None]]
+
+
+def columns(pack: bytes, layout: Layout, indexes: Sequence[int]) -> Columns:
+    """Of the records of `layout` in `pack` the points at `indexes`, as the device holds them; None is missing.
+
+    The records stand as in the pack, by seq; no other column is decoded. No text. Raises CodecError.
+    """
+    reader, ids = _take_head(pack)
+    found = Columns([], [], [[] for _ in indexes])
+    if layout.id not in ids:
+        return found
+    for _ in range(reader.number(RECORDS_MAX)):
+        widths, layout_ids = _take_run_head(reader, ids)
+        count = len(layout_ids)
+        seqs, times = reader.curve(count), reader.curve(count)
+        packed = reader.bytes((1 + sum(widths)) * count)
+        if widths != layout.rows.widths or layout.id not in layout_ids:
+            continue
+        mine = slice(layout_ids.index(layout.id), count - layout_ids[::-1].index(layout.id))
+        if layout_ids[mine].count(layout.id) != mine.stop - mine.start:
+            raise CodecError("records of one layout that do not stand together")
+        found.seqs.extend(seqs[mine])
+        found.times.extend(times[mine])
+        run = _Run(packed, widths, count, mine)
+        for values, index in zip(found.values, indexes, strict=True):
+            values += run.values(layout.rows.places[index])
+    return found
+
+
+class _Run:
+    """The columns of a run, of which some are wanted, and of them the records `mine`."""
+
+    def __init__(self, packed: bytes, widths: bytes, count: int, mine: slice) -> None:
+        self._packed = packed
+        self._widths = widths
+        self._count = count
+        self._mine = mine
+        self._starts = list(accumulate(widths, initial=1))  # after the flags; in columns of one byte
+        self._missing: dict[int, bytes] = {}
+
+    def values(self, place: Place) -> list[Raw | None]:
+        if place.bitmap not in self._missing:
+            self._missing[place.bitmap] = self._words(place.bitmap)
+        missing = self._missing[place.bitmap]
+        words = self._words(place.column)
+        values: list[Raw | None] = list(struct.unpack(f">{len(missing)}{place.code}", words))
+        if missing.count(0) == len(missing):
+            return values
+        return [None if bits & place.bit else value for bits, value in zip(missing, values, strict=True)]
+
+    def _words(self, column: int) -> bytes:
+        start, width = self._starts[column] * self._count, self._widths[column]
+        words = lanes.sums(lanes.unplaned(self._packed[start : start + width * self._count], width), width)
+        return words[self._mine.start * width : self._mine.stop * width]
+
+
+def _take_head(pack: bytes) -> tuple[varint.Reader, list[bytes]]:
+    reader = varint.Reader(_unpacked(pack))
+    if (version := reader.number(255)) != VERSION:
+        raise CodecError(f"a pack of version {version}; this release reads version {VERSION}")
+    return reader, [reader.bytes(8) for _ in range(reader.number(RECORDS_MAX))]
 
 
 def unpacked_size(pack: bytes) -> int:
@@ -111,15 +178,41 @@ def _put_run(out: bytearray, widths: bytes, run: Sequence[Record], index: dict[b
     varint.put_curve(out, (record.seq for record in run))
     varint.put_curve(out, (record.ts for record in run))
     out += bytes(record.flags for record in run)
-    rows = struct.iter_unpack(_row_format(widths), b"".join(record.row for record in run))
-    for width, column in zip(widths, zip(*rows, strict=True), strict=True):
-        out += _planes(_deltas(column, width), width)
+    rows, size, at = b"".join([record.row for record in run]), sum(widths), 0
+    for width in widths:
+        out += lanes.planes(lanes.deltas(_column(rows, size, at, width), width), width)
+        at += width
+
+
+def _column(rows: bytes, size: int, at: int, width: int) -> bytes:
+    """The words that stand at `at` of each row of `size` bytes."""
+    column = bytearray(len(rows) // size * width)
+    for byte in range(width):
+        column[byte::width] = rows[at + byte :: size]
+    return bytes(column)
 
 
 def _take_run(reader: varint.Reader, ids: Sequence[bytes]) -> Iterable[Record]:
+    widths, layout_ids = _take_run_head(reader, ids)
+    count = len(layout_ids)
+    seqs, times = reader.curve(count), reader.curve(count)
+    flags = reader.bytes(count)
+    size, at = sum(widths), 0
+    rows = bytearray(size * count)
+    for width in widths:
+        column = lanes.sums(lanes.unplaned(reader.bytes(width * count), width), width)
+        for byte in range(width):
+            rows[at + byte :: size] = column[byte::width]
+        at += width
+    whole = bytes(rows)
+    return map(Record, layout_ids, times, [whole[i : i + size] for i in range(0, len(whole), size)], flags, seqs)
+
+
+def _take_run_head(reader: varint.Reader, ids: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
+    """The widths of the columns, and the layout of each record."""
     count = reader.number(RECORDS_MAX)
     widths = reader.bytes(reader.number(RECORDS_MAX))
-    if not count or not widths or not set(widths) <= WORDS.keys():
+    if not count or not widths or not set(widths) <= WIDTHS:
         raise CodecError("an empty run, or a column of a width that does not exist")
     layout_ids: list[bytes] = []
     while len(layout_ids) < count:
@@ -127,41 +220,4 @@ def _take_run(reader: varint.Reader, ids: Sequence[bytes]) -> Iterable[Record]:
             raise CodecError("records without a layout")
         layout_id = ids[reader.number(len(ids) - 1)]
         layout_ids += [layout_id] * reader.number(count - len(layout_ids))
-    seqs, times = reader.curve(count), reader.curve(count)
-    flags = reader.bytes(count)
-    columns = [_sums(reader.bytes(width * count), width, count) for width in widths]
-    row_format = struct.Struct(_row_format(widths))
-    rows = (row_format.pack(*words) for words in zip(*columns, strict=True))
-    return map(Record, layout_ids, times, rows, flags, seqs)
-
-
-def _row_format(widths: bytes) -> str:
-    return ">" + "".join(WORDS[width] for width in widths)
-
-
-def _deltas(column: Sequence[int], width: int) -> list[int]:
-    """Zigzag of each difference to the word before, modulo the width; the first to 0."""
-    bits = 8 * width
-    half, mask = 1 << (bits - 1), (1 << bits) - 1
-    deltas = []
-    last = 0
-    for word in column:
-        delta = (word - last) & mask
-        deltas.append(delta << 1 if delta < half else (mask - delta) << 1 | 1)
-        last = word
-    return deltas
-
-
-def _planes(words: Sequence[int], width: int) -> bytes:
-    packed = struct.pack(f">{len(words)}{WORDS[width]}", *words)
-    return b"".join(packed[weight::width] for weight in range(width))
-
-
-def _sums(planes: bytes, width: int, count: int) -> list[int]:
-    """The inverse of `_planes` over `_deltas`."""
-    packed = bytearray(len(planes))
-    for weight in range(width):
-        packed[weight::width] = planes[weight * count : (weight + 1) * count]
-    mask = (1 << 8 * width) - 1
-    deltas = (-(word + 1 >> 1) if word & 1 else word >> 1 for word in struct.unpack(f">{count}{WORDS[width]}", packed))
-    return [total & mask for total in accumulate(deltas)]
+    return widths, layout_ids

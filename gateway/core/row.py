@@ -8,9 +8,19 @@ so that equal records are equal bytes. Rows of one layout all have the same leng
 import struct
 from collections.abc import Sequence
 from math import isnan
+from typing import NamedTuple
 
 CODES = {"bit": "B", "u8": "B", "i8": "b", "u16": "H", "i16": "h", "u32": "I", "i32": "i",
          "u64": "Q", "i64": "q", "f32": "f", "f64": "d"}  # fmt: skip
+
+
+class Place(NamedTuple):
+    """Where one value of a layout stands among the columns of `RowFormat.widths`."""
+
+    column: int
+    code: str  # as in CODES; `Ns` for text, which takes N columns
+    bitmap: int  # the column of the bitmap that says where it is missing
+    bit: int
 
 
 class RowFormat:
@@ -24,6 +34,7 @@ class RowFormat:
         self._blank = tuple(b"" if code.endswith("s") else 0 for code in codes)
         self.size = self._bitmap + self._struct.size
         self.widths = bytes(self._column_widths(codes))
+        self.places = self._places(codes)
 
     def _column_widths(self, codes: list[str]) -> list[int]:
         """The widths of the columns that a row falls into: numbers whole, bitmap and text by byte."""
@@ -31,6 +42,13 @@ class RowFormat:
         for code in codes:
             widths += [1] * int(code[:-1]) if code.endswith("s") else [struct.calcsize(">" + code)]
         return widths
+
+    def _places(self, codes: list[str]) -> tuple[Place, ...]:
+        places, column = [], self._bitmap
+        for index, code in enumerate(codes):
+            places.append(Place(column, code, index // 8, 1 << index % 8))
+            column += int(code[:-1]) if code.endswith("s") else 1
+        return tuple(places)
 
     def pack(self, values: Sequence[int | float | str | None]) -> bytes:
         """`values` in the layout's order; None, and NaN too, is missing.

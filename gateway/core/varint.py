@@ -46,13 +46,28 @@ class Reader:
         return number
 
     def curve(self, count: int) -> list[int]:
+        """The next `count` numbers that `put_curve` put; CodecError where one has more than 10 bytes."""
         numbers = []
         last = step = 0
-        for _ in range(count):
-            bend = self.number(1 << 68)
-            step += -(bend >> 1) if bend & 1 else bend >> 1
-            last += step
-            numbers.append(last)
+        data, at = self._data, self._at
+        try:
+            for _ in range(count):
+                bend = byte = data[at]
+                at += 1
+                shift = 7
+                while byte > 0x7F:
+                    byte = data[at]
+                    at += 1
+                    bend += (byte - 1) << shift  # the mark of the byte before counts for 1 in this one
+                    shift += 7
+                    if shift > 70:
+                        raise CodecError(f"a number of more than 10 bytes before byte {at}")
+                step += -(bend >> 1) if bend & 1 else bend >> 1
+                last += step
+                numbers.append(last)
+        except IndexError:
+            raise CodecError(f"truncated at byte {len(data)}") from None
+        self._at = at
         return numbers
 
     def bytes(self, count: int) -> bytes:
