@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from importlib import resources
 from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 from aiohttp import web
 
@@ -83,7 +84,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         engine = await _engine(config, buffer, clock, stack)
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
-        site = RunningSite(config.site.name, buffer, live, clock, sync_state)
+        site = RunningSite(config.site.name, buffer, live, clock, sync_state, ZoneInfo(config.site.timezone))
         roles = {
             device.name: device.role or plan.profiles[device.profile].role
             for bus in config.buses

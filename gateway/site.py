@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from typing import Protocol
 
 import msgspec
@@ -15,7 +16,7 @@ from gateway.contacts import ContactLog
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
 from gateway.core.model import Event, Layout, Record, Role
-from gateway.core.status import Contact, DeviceState, HistoryRow, SiteState, SyncState
+from gateway.core.status import Contact, DeviceState, EnergyRow, History, Resolution, SiteState, SyncState
 from gateway.live import Live
 
 WATCH_S = 5.0  # a burst of changes is one write of the connection log
@@ -44,9 +45,11 @@ class RunningSite:
     """Is told by the buses (`PollSink`), asked by the page (`local_ui.site.Site`)."""
 
     def __init__(
-        self, name: str, buffer: Buffer, live: Live, clock: Clock, sync_state: Callable[[], SyncState]
-    ) -> None:
+        self, name: str, buffer: Buffer, live: Live, clock: Clock, sync_state: Callable[[], SyncState],
+        zone: tzinfo = UTC,
+    ) -> None:  # fmt: skip
         self._name = name
+        self._zone = zone
         self._buffer = buffer
         self._live = live
         self._clock = clock
@@ -151,12 +154,17 @@ class RunningSite:
             return state
         return msgspec.structs.replace(state, why_missing=dict(reasons))
 
-    async def history(self, device: str, key: str, since_ms: int) -> list[HistoryRow]:
+    @property
+    def zone(self) -> tzinfo:
         """See `local_ui.site.Site`."""
-        for layout in self._live.layouts(device):
-            for index, point in enumerate(layout.points):
-                if point.key == key:
-                    records = await self._buffer.history(layout, since_ms)
-                    values = ((record.ts, point.value(layout.rows.unpack(record.row)[index])) for record in records)
-                    return [HistoryRow(ts, value if isinstance(value, int | float) else None) for ts, value in values]
-        raise KeyError(f"{device} has no point {key}")
+        return self._zone
+
+    async def history(
+        self, device: str, key: str, since_ms: int, until_ms: int, resolution: Resolution | None = None
+    ) -> History:
+        """See `local_ui.site.Site`."""
+        return await self._buffer.history(device, key, since_ms, until_ms, resolution)
+
+    async def energy(self, device: str, key: str, bounds_ms: Sequence[int]) -> tuple[EnergyRow, ...]:
+        """See `local_ui.site.Site`."""
+        return await self._buffer.energy(device, key, bounds_ms)

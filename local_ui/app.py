@@ -1,6 +1,5 @@
 """The site's page and its JSON API, on aiohttp; all routes stand in one list."""
 
-import asyncio
 from importlib import resources
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import jinja2
 import msgspec
 from aiohttp import web
 
+from local_ui import history
 from local_ui.busview import buses_view, contacts_view
 from local_ui.guard import headers, sign_in
 from local_ui.metrics import CONTENT_TYPE, metrics_text
@@ -17,7 +17,6 @@ from local_ui.push import OpenPaths, Push, PushDoor
 from local_ui.site import Site
 from local_ui.stream import STREAMS, Streams, end_streams, get_stream
 
-MINUTES_MAX = 24 * 60
 SITE = web.AppKey("site", Site)
 PAGES = web.AppKey("pages", jinja2.Environment)
 
@@ -41,6 +40,7 @@ def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None 
             web.get("/api/v1/view", get_view),
             web.get("/api/v1/stream", get_changes),
             web.get("/api/v1/history", get_history),
+            web.get("/api/v1/energy", get_energy),
             web.get("/api/v1/contacts", get_contacts),
             web.static("/static", static),
         ]
@@ -110,18 +110,13 @@ async def get_changes(request: web.Request) -> web.StreamResponse:
 
 
 async def get_history(request: web.Request) -> web.Response:
-    """GET /api/v1/history?device=D&key=K&minutes=N -> {"device", "key", "rows": [[ts, value or null]...]}"""
-    device, key = request.query.get("device", ""), request.query.get("key", "")
-    minutes = request.query.get("minutes", "10")
-    if not minutes.isdecimal() or len(minutes) > 9 or not 0 < int(minutes) <= MINUTES_MAX:
-        return _error(400, f"minutes: expected a whole number from 1 to {MINUTES_MAX}")
-    since_ms = request.app[SITE].state().now - int(minutes) * 60_000
-    try:
-        async with asyncio.timeout(30):
-            rows = await request.app[SITE].history(device, key, since_ms)
-    except KeyError:
-        return _error(404, "there is no such device, or it has no such point")
-    return _json({"device": device, "key": key, "rows": rows})
+    """GET /api/v1/history -> one point over a range of time, see `history.get_history`."""
+    return await history.get_history(request, request.app[SITE])
+
+
+async def get_energy(request: web.Request) -> web.Response:
+    """GET /api/v1/energy -> what a counter counted, see `history.get_energy`."""
+    return await history.get_energy(request, request.app[SITE])
 
 
 async def get_contacts(request: web.Request) -> web.Response:

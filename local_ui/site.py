@@ -1,9 +1,10 @@
 """What the page needs of the appliance it is handed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from datetime import tzinfo
 from typing import Protocol
 
-from gateway.core.status import Contact, HistoryRow, SiteState
+from gateway.core.status import Contact, EnergyRow, History, Resolution, SiteState
 
 
 class Site(Protocol):
@@ -21,8 +22,25 @@ class Site(Protocol):
         """
         ...
 
-    async def history(self, device: str, key: str, since_ms: int) -> list[HistoryRow]:
-        """One point's values from `since_ms` on, oldest first. Raises KeyError for an unknown device or key."""
+    @property
+    def zone(self) -> tzinfo:
+        """The site's time zone."""
+        ...
+
+    async def history(
+        self, device: str, key: str, since_ms: int, until_ms: int, resolution: Resolution | None = None
+    ) -> History:
+        """One point's values of since <= ts < until; without `resolution` the coarsest that fills a picture.
+
+        Raises KeyError for an unknown device or key, StorageError.
+        """
+        ...
+
+    async def energy(self, device: str, key: str, bounds_ms: Sequence[int]) -> tuple[EnergyRow, ...]:
+        """What a counter counted between neighbouring `bounds_ms`, which rise and are whole minutes.
+
+        Raises KeyError for an unknown device or counter, StorageError.
+        """
         ...
 
     async def contacts(self, device: str) -> list[Contact]:

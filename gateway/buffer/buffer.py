@@ -11,10 +11,12 @@ from pathlib import Path
 import msgspec
 
 from gateway.bell import Bell
-from gateway.buffer import reading
+from gateway.buffer import charts, reading
+from gateway.buffer.energy import energy
 from gateway.buffer.notebook import Notebook
 from gateway.buffer.pulled import Pulled
 from gateway.buffer.pushed import PushedStore
+from gateway.buffer.rolling import Rolling
 from gateway.buffer.sealing import Sealing
 from gateway.buffer.upkeep import Upkeep
 from gateway.core import codec
@@ -22,7 +24,7 @@ from gateway.core.database import Database
 from gateway.core.errors import StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.span import Span
-from gateway.core.status import BufferState
+from gateway.core.status import BufferState, EnergyRow, History, Resolution
 
 GATHER_S = 0.1  # the buses poll at the same instants: what they bring within this goes into one commit
 PENDING_MAX = 100_000  # records kept in memory while the disk does not take them
@@ -54,7 +56,8 @@ class Buffer:
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
         self.sealing = Sealing(database, self.layouts)
-        self.upkeep = Upkeep([self.sealing.step])
+        self.rolling = Rolling(database, self.layouts)
+        self.upkeep = Upkeep([self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours])
         self._database = database
         self._commit_s = commit_s
         self._put = asyncio.Event()
@@ -177,9 +180,24 @@ class Buffer:
         query = "SELECT ts, kind, device, detail, seq FROM event WHERE seq >= ? AND seq < ? ORDER BY seq LIMIT ?"
         return [Event(*row) for row in await self._database.fetch(query, (wanted.lo, wanted.hi, events_max))]
 
-    async def history(self, layout: Layout, since_ms: int) -> list[Record]:
-        """The committed records of one layout from `since_ms` on, by time."""
-        return await reading.history(self._database, layout, since_ms)
+    async def history(
+        self, device: str, key: str, since_ms: int, until_ms: int, resolution: Resolution | None = None
+    ) -> History:
+        """What is committed of one point, in its unit; without `resolution` as it fills a picture.
+
+        Raises KeyError for a device or key that never was, StorageError.
+        """
+        found = charts.layouts_with(self.layouts.values(), device, key)
+        chosen = resolution or charts.resolution_for(since_ms, until_ms)
+        return await self._database.look(lambda c: charts.history(c, found, since_ms, until_ms, chosen))
+
+    async def energy(self, device: str, key: str, bounds_ms: Sequence[int]) -> tuple[EnergyRow, ...]:
+        """What a counter counted between neighbouring bounds, whole minutes that rise. Raises as `history` does."""
+        found = charts.layouts_with(self.layouts.values(), device, key)
+        counters = [(layout, index) for layout, index in found if layout.points[index].kind == "counter"]
+        if not counters:
+            raise KeyError(f"{key} of {device} is no counter")
+        return await self._database.look(lambda c: energy(c, counters, bounds_ms))
 
     def state(self) -> BufferState:
         return BufferState(self.head, self._database.bytes_on_disk(), self.error)

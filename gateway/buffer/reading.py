@@ -1,10 +1,10 @@
-"""What is in the buffer, by seq for the hub and by time for charts."""
+"""What is in the buffer by seq, for the hub; by time, for charts: charts.py."""
 
 import asyncio
 
 from gateway.core import codec
 from gateway.core.database import Database
-from gateway.core.model import Layout, Record
+from gateway.core.model import Record
 from gateway.core.span import Span
 
 # Both begin at the row that holds the seq asked for, by the primary key alone.
@@ -13,8 +13,6 @@ SEGMENT_AT = """SELECT lo, hi FROM segment
 FRAMES_AT = """SELECT lo, hi, bytes FROM frame
     WHERE lo >= coalesce((SELECT max(lo) FROM frame WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT ?"""
 BLOCKS = "SELECT bytes FROM block WHERE segment = ?"
-BLOCKS_IN_TIME = "SELECT bytes FROM block WHERE layout = ? AND ts_max >= ?"
-TAIL = "SELECT bytes FROM frame ORDER BY lo"
 FRAMES_AT_ONCE = 600
 
 
@@ -53,20 +51,3 @@ def _merged(
         records += [record for record in codec.decode(pack) if wanted.lo <= record.seq < wanted.hi]
         reached = min(hi, wanted.hi)
     return Span(wanted.lo, reached), [codec.encode(records, layouts)]
-
-
-async def history(database: Database, layout: Layout, since_ms: int) -> list[Record]:
-    """The records of one layout from `since_ms` on, by time; late ones stand where they belong.
-
-    Reads the sealed blocks of that time, and the whole tail, which is a few minutes long.
-    """
-    tail = await database.fetch(TAIL)  # before the blocks: what is sealed in between is seen twice, never not at all
-    blocks = await database.fetch(BLOCKS_IN_TIME, (layout.id, since_ms))
-    packs = [pack for (pack,) in [*blocks, *tail]]
-    return await asyncio.to_thread(_of_layout, packs, layout.id, since_ms)
-
-
-def _of_layout(packs: list[bytes], layout_id: bytes, since_ms: int) -> list[Record]:
-    records = (record for pack in packs for record in codec.decode(pack))
-    mine = {r.seq: r for r in records if r.layout_id == layout_id and r.ts >= since_ms}
-    return sorted(mine.values(), key=lambda r: (r.ts, r.seq))

@@ -1,22 +1,47 @@
 """Sealing: the frames of a few minutes become one block a layout, smaller and quick to chart."""
 
-import asyncio
-from itertools import takewhile
+import logging
+import sqlite3
+from collections.abc import Sequence
+from statistics import median_low
+from typing import NamedTuple
 
+from gateway.buffer.rollup import CHUNK_MS, DAY_MS
 from gateway.core import codec
 from gateway.core.database import Database
+from gateway.core.errors import CodecError
 from gateway.core.model import Record
 
-FEW_FRAMES = 50  # fewer left wait for the next time
-FRAMES_MAX = 1000  # of one segment
-RECORDS_MAX = 50_000  # of one segment: it goes to the hub whole, in one batch
+# Of one segment: it goes to the hub whole, in one batch.
+FRAMES_MAX = 1000
+RECORDS_MAX = 50_000
+BYTES_MAX = 8 * 1024 * 1024  # unpacked
+# Fewer wait for more of their kind, however old they are.
+FRAMES_WORTH = 100
+RECORDS_WORTH = 2000
 
-OLDEST_FRAMES = "SELECT lo, hi, boot, bytes FROM frame ORDER BY lo LIMIT ?"
+OLDEST_FRAMES = "SELECT lo, hi, boot, bytes FROM frame ORDER BY lo"
 APPEND_SEGMENT = "INSERT INTO segment (lo, hi, boot) VALUES (?, ?, ?)"
 APPEND_BLOCK = "INSERT INTO block (segment, layout, ts_min, ts_max, count, bytes) VALUES (?, ?, ?, ?, ?, ?)"
 DELETE_FRAMES = "DELETE FROM frame WHERE lo >= ? AND lo < ?"
 
+log = logging.getLogger(__name__)
 BlockRow = tuple[int, bytes, int, int, int, bytes]
+
+
+class Frame(NamedTuple):
+    lo: int
+    hi: int
+    boot: int | None
+    pack: bytes
+
+
+class Sealed(NamedTuple):
+    """What takes the place of `frames` frames."""
+
+    frames: int
+    segments: list[tuple[int, int, int | None]]
+    blocks: list[BlockRow]
 
 
 class Sealing:
@@ -27,36 +52,113 @@ class Sealing:
         self._layouts = layouts
 
     async def step(self) -> bool:
-        """Seal the oldest frames into one segment; whether enough are left for another."""
-        return await self.seal() > FEW_FRAMES
+        """Seal the oldest frames up to a whole five minutes of the clock, if it is worth it; whether it was."""
+        return await self._seal(everything=False) > 0
 
     async def seal(self) -> int:
-        """How many frames were sealed, in one transaction. Raises StorageError.
+        """Seal the oldest frames, as many as one segment takes; how many these were. Raises StorageError."""
+        return await self._seal(everything=True)
 
-        All frames of a segment have the same `boot`: it is corrected as a whole.
-        """
-        rows = await self._database.fetch(OLDEST_FRAMES, (FRAMES_MAX,))
-        if not rows:
+    async def _seal(self, *, everything: bool) -> int:
+        sealed = await self._database.look(lambda connection: self._sealed(connection, everything=everything))
+        if not sealed.frames:
             return 0
-        lo, boot = rows[0][0], rows[0][2]
-        alike = list(takewhile(lambda row: row[2] == boot, rows))
-        frames = [row for row in alike if row[1] - lo <= RECORDS_MAX] or alike[:1]
-        hi = frames[-1][1]
-        blocks = await asyncio.to_thread(_blocks, lo, [row[3] for row in frames], self._layouts)
         async with self._database.transaction() as db:
-            await db.execute(DELETE_FRAMES, (lo, hi))  # first: the blocks then take the pages of the frames
-            await db.execute(APPEND_SEGMENT, (lo, hi, boot))
-            await db.executemany(APPEND_BLOCK, blocks)
-        return len(frames)
+            span = sealed.segments[0][0], sealed.segments[-1][1]
+            await db.execute(DELETE_FRAMES, span)  # first: the blocks then take the pages of the frames
+            await db.executemany(APPEND_SEGMENT, sealed.segments)
+            await db.executemany(APPEND_BLOCK, sealed.blocks)
+        return sealed.frames
+
+    def _sealed(self, connection: sqlite3.Connection, *, everything: bool) -> Sealed:
+        frames, full = _oldest(connection)
+        count = len(frames) if everything else worth(frames, full=full)
+        return _sealed(frames[:count], self._layouts) if count else Sealed(0, [], [])
 
 
-def _blocks(segment: int, frames: list[bytes], layouts: codec.LayoutSource) -> list[BlockRow]:
-    by_layout: dict[bytes, list[Record]] = {}
+def _oldest(connection: sqlite3.Connection) -> tuple[list[Frame], bool]:
+    """The oldest frames that may be one segment, all of the same boot: it is corrected as a whole.
+
+    And whether there are more behind them.
+    """
+    frames: list[Frame] = []
+    size = 0
+    for row in connection.execute(OLDEST_FRAMES):
+        frame = Frame(*row)
+        size += _size(frame)
+        if frames:
+            records = frame.hi - frames[0].lo
+            if frame.boot != frames[0].boot or records > RECORDS_MAX or size > BYTES_MAX or len(frames) == FRAMES_MAX:
+                return frames, True
+        frames.append(frame)
+    return frames, False
+
+
+def worth(frames: Sequence[Frame], *, full: bool) -> int:
+    """How many of the oldest frames to seal now; 0: none yet.
+
+    Up to where five minutes of the clock begin, so that a roll-up is written once. `full`: there
+    will never be more of them that go together.
+    """
+    newest, cut = None, 0
+    for index, frame in enumerate(frames):
+        begin = _begin(frame)
+        if begin is None:
+            continue
+        if newest is not None and begin > newest:
+            cut = index
+        newest = begin if newest is None else max(newest, begin)
+    if cut and (cut >= FRAMES_WORTH or frames[cut - 1].hi - frames[0].lo >= RECORDS_WORTH):
+        return cut
+    return len(frames) if full else 0
+
+
+def _size(frame: Frame) -> int:
+    try:
+        return codec.unpacked_size(frame.pack)
+    except CodecError:
+        return 0
+
+
+def _begin(frame: Frame) -> int | None:
+    """When the five minutes begin in which it was taken; late records, and wrong times, are the fewer."""
+    try:
+        times = codec.times(frame.pack)
+    except CodecError:
+        return None
+    return median_low(times) // CHUNK_MS * CHUNK_MS if times else None
+
+
+def _sealed(frames: Sequence[Frame], layouts: codec.LayoutSource) -> Sealed:
+    """Mostly one segment; several where one frame is larger than a segment may be, as after a time without a disk."""
+    records: list[Record] = []
     for frame in frames:
-        for record in codec.decode(frame):
-            by_layout.setdefault(record.layout_id, []).append(record)
+        try:
+            records += codec.decode(frame.pack)
+        except CodecError as error:
+            extra = {"lo": frame.lo, "hi": frame.hi, "why": str(error)}
+            log.error("a frame cannot be read; its records are lost", extra=extra)
+    size = sum(len(record.row) for record in records)
+    parts = 1 + max((len(records) - 1) // RECORDS_MAX, size // BYTES_MAX)
+    each = max(1, -(-len(records) // parts))
+    lo, end, boot = frames[0].lo, frames[-1].hi, frames[0].boot
+    sealed = Sealed(len(frames), [], [])
+    for start in range(0, max(1, len(records)), each):
+        part = records[start : start + each]
+        hi = records[start + each].seq if start + each < len(records) else end
+        sealed.segments.append((lo, hi, boot))
+        sealed.blocks.extend(_blocks(lo, part, layouts))
+        lo = hi
+    return sealed
+
+
+def _blocks(segment: int, records: Sequence[Record], layouts: codec.LayoutSource) -> list[BlockRow]:
+    """A block a layout; a block a day where a device brought its log: a chart reads whole blocks."""
+    groups: dict[tuple[bytes, int], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.layout_id, record.ts // DAY_MS), []).append(record)
     rows: list[BlockRow] = []
-    for layout_id, records in by_layout.items():
-        times = [record.ts for record in records]
-        rows.append((segment, layout_id, min(times), max(times), len(records), codec.encode(records, layouts)))
+    for (layout_id, _), group in groups.items():
+        times = [record.ts for record in group]
+        rows.append((segment, layout_id, min(times), max(times), len(group), codec.encode(group, layouts)))
     return rows

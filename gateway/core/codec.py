@@ -65,7 +65,7 @@ def encode(records: Iterable[Record], layouts: LayoutSource) -> bytes:
     varint.put(out, len(runs))
     for widths, run in runs.items():
         _put_run(out, widths, run, index)
-    return _zstd.compressor.compress(bytes(out))
+    return compress(bytes(out))
 
 
 def decode(pack: bytes) -> list[Record]:
@@ -80,6 +80,18 @@ def decode(pack: bytes) -> list[Record]:
     return records
 
 
+def times(pack: bytes) -> list[int]:
+    """When the records of `pack` were measured, in no order. Raises CodecError."""
+    reader, ids = _take_head(pack)
+    found: list[int] = []
+    for _ in range(reader.number(RECORDS_MAX)):
+        widths, layout_ids = _take_run_head(reader, ids)
+        reader.curve(len(layout_ids))
+        found += reader.curve(len(layout_ids))
+        reader.bytes((1 + sum(widths)) * len(layout_ids))
+    return found
+
+
 class Columns(NamedTuple):
     """Some values of records of one layout, column by column."""
 
@@ -88,30 +100,30 @@ class Columns(NamedTuple):
     values: list[list[Raw | None]]
 
 
-def columns(pack: bytes, layout: Layout, indexes: Sequence[int]) -> Columns:
-    """Of the records of `layout` in `pack` the points at `indexes`, as the device holds them; None is missing.
+def columns(pack: bytes, wanted: Sequence[tuple[Layout, Sequence[int]]]) -> list[Columns]:
+    """Of the records of each layout in `pack` the points at the indexes, as the device holds them; None is missing.
 
-    The records stand as in the pack, by seq; no other column is decoded. No text. Raises CodecError.
+    The records stand by seq; no other column is unpacked. Of a text all is None. Raises CodecError.
     """
     reader, ids = _take_head(pack)
-    found = Columns([], [], [[] for _ in indexes])
-    if layout.id not in ids:
-        return found
-    for _ in range(reader.number(RECORDS_MAX)):
+    found = [Columns([], [], [[] for _ in indexes]) for _, indexes in wanted]
+    here = [one for one in zip(wanted, found, strict=True) if one[0][0].id in ids]
+    for _ in range(reader.number(RECORDS_MAX) if here else 0):
         widths, layout_ids = _take_run_head(reader, ids)
         count = len(layout_ids)
         seqs, times = reader.curve(count), reader.curve(count)
         packed = reader.bytes((1 + sum(widths)) * count)
-        if widths != layout.rows.widths or layout.id not in layout_ids:
-            continue
-        mine = slice(layout_ids.index(layout.id), count - layout_ids[::-1].index(layout.id))
-        if layout_ids[mine].count(layout.id) != mine.stop - mine.start:
-            raise CodecError("records of one layout that do not stand together")
-        found.seqs.extend(seqs[mine])
-        found.times.extend(times[mine])
-        run = _Run(packed, widths, count, mine)
-        for values, index in zip(found.values, indexes, strict=True):
-            values += run.values(layout.rows.places[index])
+        for (layout, indexes), into in here:
+            if layout.id not in layout_ids or widths != layout.rows.widths:
+                continue
+            mine = slice(layout_ids.index(layout.id), count - layout_ids[::-1].index(layout.id))
+            if layout_ids[mine].count(layout.id) != mine.stop - mine.start:
+                raise CodecError("records of one layout that do not stand together")
+            run = _Run(packed, widths, count, mine)
+            into.seqs.extend(seqs[mine])
+            into.times.extend(times[mine])
+            for values, index in zip(into.values, indexes, strict=True):
+                values.extend(run.values(layout.rows.places[index]))
     return found
 
 
@@ -127,6 +139,8 @@ class _Run:
         self._missing: dict[int, bytes] = {}
 
     def values(self, place: Place) -> list[Raw | None]:
+        if place.code.endswith("s"):
+            return [None] * (self._mine.stop - self._mine.start)
         if place.bitmap not in self._missing:
             self._missing[place.bitmap] = self._words(place.bitmap)
         missing = self._missing[place.bitmap]
@@ -143,7 +157,7 @@ class _Run:
 
 
 def _take_head(pack: bytes) -> tuple[varint.Reader, list[bytes]]:
-    reader = varint.Reader(_unpacked(pack))
+    reader = varint.Reader(decompress(pack))
     if (version := reader.number(255)) != VERSION:
         raise CodecError(f"a pack of version {version}; this release reads version {VERSION}")
     return reader, [reader.bytes(8) for _ in range(reader.number(RECORDS_MAX))]
@@ -160,7 +174,13 @@ def unpacked_size(pack: bytes) -> int:
     return size
 
 
-def _unpacked(pack: bytes) -> bytes:
+def compress(content: bytes) -> bytes:
+    """zstd, with a checksum."""
+    return _zstd.compressor.compress(content)
+
+
+def decompress(pack: bytes) -> bytes:
+    """The bytes that `compress` was given. Raises CodecError for anything else, and above PACK_BYTES_MAX."""
     unpacked_size(pack)
     try:
         return _zstd.decompressor.decompress(pack, allow_extra_data=False)

@@ -6,10 +6,11 @@ Both stores stand on it, the edge's buffer and the hub's; it is the one piece of
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import resources
 from pathlib import Path
+from typing import TypeVar
 
 import aiosqlite
 
@@ -27,6 +28,8 @@ PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
     "PRAGMA foreign_keys = ON",
 )
+
+T = TypeVar("T")
 
 
 class Database:
@@ -114,6 +117,23 @@ class Database:
         """All rows of a reading query, from what is committed. Raises StorageError."""
         try:
             return list(await self._reader.execute_fetchall(query, parameters))
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: {error}") from error
+
+    async def look(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """What `question` finds in one snapshot of the file, on a thread and with a connection of its own.
+
+        For what takes many queries, or computes long between them. Raises StorageError.
+        """
+        return await asyncio.to_thread(self._look, question)
+
+    def _look(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        address = f"{self.path.absolute().as_uri()}?mode=ro"
+        try:
+            with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+                connection.execute("PRAGMA busy_timeout = 5000")
+                connection.execute("BEGIN")
+                return question(connection)
         except sqlite3.Error as error:
             raise StorageError(f"{self.path}: {error}") from error
 

@@ -7,6 +7,7 @@ import msgspec
 from gateway.core.model import Reading, Role
 
 Presence = Literal["starting", "online", "offline"]
+Resolution = Literal["raw", "1m", "1h"]
 
 
 class DeviceState(msgspec.Struct, frozen=True):
@@ -132,7 +133,28 @@ class NodeState(msgspec.Struct, frozen=True):
 
 
 class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
-    """One value at one time, for a chart: [ts, value or null]."""
+    """One value at one time, for a chart: [ts, value or null, low or null, high or null].
+
+    Of a minute or an hour, `ts` is when it begins; `value` is the mean, for what has none the last; `low`
+    and `high` are the least and the greatest value, of a counter the first and the last.
+    """
 
     ts: int
     value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+class History(msgspec.Struct, frozen=True):
+    """One point over a range of time, oldest first."""
+
+    resolution: Resolution
+    rows: tuple[HistoryRow, ...]
+
+
+class EnergyRow(msgspec.Struct, frozen=True, array_like=True):
+    """What a counter counted in one period: [ts, increase or null, recovered]."""
+
+    ts: int  # when the period begins
+    increase: float | None  # since the last value before the period; None: there was no reading in it
+    recovered: float = 0.0  # the part of it that came after a downtime: it may belong to an earlier period

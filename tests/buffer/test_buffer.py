@@ -142,7 +142,8 @@ async def test_history_stands_in_the_order_of_time_however_it_came(tmp_path: Pat
     await seal(buffer)
     buffer.put(METER, [power(20), power(5)])
     await buffer.flushed()
-    assert [record.ts for record in await buffer.history(METER, 10)] == [10, 20, 30]
+    history = await buffer.history("meter", "power", 10, 31)
+    assert [row.ts for row in history.rows] == [10, 20, 30]
     await buffer.close()
 
 

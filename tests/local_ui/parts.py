@@ -1,17 +1,22 @@
 """A site for the page's tests, which says what it is told to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway.core.errors import StorageError
 from gateway.core.model import Quality, Reading
 from gateway.core.status import (
     BufferState,
     BusState,
     Contact,
     DeviceState,
+    EnergyRow,
+    History,
     HistoryRow,
+    Resolution,
     SiteState,
     SyncState,
     UnitState,
@@ -41,6 +46,7 @@ class FakeSite:
     def __init__(self, *devices: DeviceState) -> None:
         self.devices = {one.name: one for one in devices}
         self.sync = SyncState("https://hub.example", connected=True)
+        self.broken = False
         self._changes: list[asyncio.Queue[DeviceState]] = []
 
     def change(self, changed: DeviceState) -> None:
@@ -60,10 +66,23 @@ class FakeSite:
         while True:
             yield msgspec.structs.replace(self.state(), devices=(await queue.get(),))
 
-    async def history(self, device: str, key: str, since_ms: int) -> list[HistoryRow]:
+    zone = ZoneInfo("Europe/Berlin")
+
+    async def history(
+        self, device: str, key: str, since_ms: int, until_ms: int, resolution: Resolution | None = None
+    ) -> History:
+        self._check(device, key)
+        return History(resolution or "raw", (HistoryRow(until_ms - 1000, 1.5), HistoryRow(until_ms, None)))
+
+    async def energy(self, device: str, key: str, bounds_ms: Sequence[int]) -> tuple[EnergyRow, ...]:
+        self._check(device, key)
+        return tuple(EnergyRow(ts, 1.5, 0.5) for ts in bounds_ms[:-1])
+
+    def _check(self, device: str, key: str) -> None:
+        if self.broken:
+            raise StorageError("buffer.db: disk I/O error")
         if device not in self.devices or key != "active_power":
             raise KeyError(device)
-        return [HistoryRow(NOW - 1000, 1.5), HistoryRow(NOW, None)]
 
     async def contacts(self, device: str) -> list[Contact]:
         if device not in self.devices:

@@ -180,8 +180,8 @@ async def test_history_is_in_the_points_unit_and_unknown_names_are_key_errors(tm
         for ms in (NOW, NOW + 1000):
             site.took(A, power(ms, 700, layout=A))
         await buffer.flushed()
-        rows = await site.history("a", "voltage", NOW + 1)
-        assert [(row.ts, row.value) for row in rows] == [(NOW + 1000, 230.0)]
+        history = await site.history("a", "voltage", NOW + 1, NOW + 2000)
+        assert [(row.ts, row.value) for row in history.rows] == [(NOW + 1000, 230.0)]
         for device, key in (("a", "none"), ("nobody", "power")):
             with pytest.raises(KeyError):
-                await site.history(device, key, NOW)
+                await site.history(device, key, NOW, NOW + 1)

@@ -10,11 +10,16 @@ ALTER TABLE event ADD COLUMN boot INTEGER;
 ALTER TABLE segment ADD COLUMN boot INTEGER;
 -- rolled: 1 when its records are in the roll-ups. level: 0 whole; else thinned, to one record of a layout in so many ms.
 ALTER TABLE segment ADD COLUMN rolled INTEGER NOT NULL DEFAULT 0;
+-- rolled_block: so far as a segment is rolled up in several transactions, the rowid of its last block that is.
+ALTER TABLE segment ADD COLUMN rolled_block INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE segment ADD COLUMN level INTEGER NOT NULL DEFAULT 0;
 DROP INDEX block_in_time;
 CREATE INDEX block_by_time ON block (layout, ts_max, ts_min);
+-- Sealing makes no block of more than a day; those that are must not hide behind the days after them.
+CREATE INDEX block_wide ON block (layout, ts_max) WHERE ts_max - ts_min > 86400000;
+CREATE INDEX segment_unrolled ON segment (lo) WHERE rolled = 0;
 
--- Some buckets of one layout as columns: gateway/buffer/rollup.py. `ts` is when the first of them begins.
+-- Some buckets of one layout as columns: gateway/buffer/chunk.py. `ts` is when the first of them may begin: 5 minutes, a day.
 CREATE TABLE rollup_1m (layout BLOB NOT NULL, ts INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (layout, ts)) WITHOUT ROWID;
 CREATE TABLE rollup_1h (layout BLOB NOT NULL, ts INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (layout, ts)) WITHOUT ROWID;
 
@@ -23,3 +28,6 @@ CREATE TABLE thinned (
     layout BLOB NOT NULL, hour INTEGER NOT NULL, removed INTEGER NOT NULL, kept INTEGER NOT NULL, level INTEGER NOT NULL,
     PRIMARY KEY (layout, hour)
 ) WITHOUT ROWID;
+
+-- Hours whose minutes have changed since `rollup_1h` was made of them.
+CREATE TABLE stale_hour (layout BLOB NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (layout, hour)) WITHOUT ROWID;
