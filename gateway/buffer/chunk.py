@@ -4,7 +4,7 @@ chunk  := zstd(version, bucket count n, slot of each bucket (1 byte each), then 
           records, first and last ts from the bucket's begin on; then the points)
 point  := how many records lack it (4 bytes a bucket), then its cells, field by field:
           gauge    low, high, last as the device holds them; totals as float64
-          counter  first, last as the device holds them; increase, recovered as float64; zero (1 byte)
+          counter  first, last as the device holds them; increase, recovered as float64
           other    last as the device holds it
 Fields of one width follow each other as one column of gateway.core.lanes. A text has nothing.
 """
@@ -20,7 +20,7 @@ from gateway.core.errors import CodecError
 from gateway.core.model import Layout, Point
 
 VERSION = 1
-BLANKS: dict[str, Cell] = {"gauge": Gauge(0, 0, 0, 0, 0), "counter": Counted(0, 0, 0, 0, 0, 0)}
+BLANKS: dict[str, Cell] = {"gauge": Gauge(0, 0, 0, 0, 0), "counter": Counted(0, 0, 0, 0, 0)}
 NO_STATE = State(0, 0)
 
 
@@ -81,8 +81,7 @@ class ChunkFormat:
             cells = list(map(Gauge, counts, fields, fields[n:], totals, fields[2 * n :]))
         elif point.kind == "counter":
             sums = _words("d", content, at, 2 * n)
-            zeros = content[at + 16 * n : at + 17 * n]
-            cells = list(map(Counted, counts, fields, fields[n:], sums, sums[n:], zeros))
+            cells = list(map(Counted, counts, fields, fields[n:], sums, sums[n:]))
         else:
             cells = list(map(State, counts, fields))
         return [cell if count else None for cell, count in zip(cells, counts, strict=True)]
@@ -96,7 +95,7 @@ def _width(point: Point, code: str) -> int:
     if not is_plotted(point):
         return 0
     native = struct.calcsize(">" + code)
-    return 4 + NATIVE.get(point.kind, 1) * native + {"gauge": 8, "counter": 17}.get(point.kind, 0)
+    return 4 + NATIVE.get(point.kind, 1) * native + {"gauge": 8, "counter": 16}.get(point.kind, 0)
 
 
 def _cells(code: str, cells: Sequence[Cell]) -> bytes:
@@ -108,7 +107,7 @@ def _cells(code: str, cells: Sequence[Cell]) -> bytes:
     if counters:
         ends = _column(code, [c.first for c in counters] + [c.last for c in counters])
         sums = _column("d", [c.increase for c in counters] + [c.recovered for c in counters])
-        return ends + sums + bytes(c.zero for c in counters)
+        return ends + sums
     return _column(code, [cell.last for cell in cells if isinstance(cell, State)])
 
 

@@ -8,19 +8,17 @@ EDGE = 0.1  # from the last tenth of the range to the first: it rolled over
 
 
 class Counted(NamedTuple):
-    """What a counter did in a stretch of time. Zeros after other values are passed over: some devices wake so."""
+    """What a counter did in a stretch of time. Zeros are passed over: some devices wake so.
+
+    What a counter that was never anything but 0 counts first is lost by that; what a meter has counted in all its
+    life is not taken for the increase of a moment.
+    """
 
     readings: int
-    first: float  # the first that is not 0, if there is one
+    first: float  # the first that is not 0; 0 where all are
     last: float  # what the next value is compared with
     increase: float  # from first to last
     recovered: float = 0.0  # the part of it that came after a time without readings
-    zero: int = 0  # 1: zeros stood before `first`; they mean something only where nothing stood before them
-
-    @property
-    def alone(self) -> float:
-        """The increase where nothing stood before."""
-        return self.increase + self.first if self.zero else self.increase
 
 
 def step(carry: float, value: float, size: float) -> float | None:
@@ -45,13 +43,13 @@ def counted(values: Sequence[float], size: float) -> Counted | None:
         return Counted(len(values), values[0], values[-1], float(values[-1] - values[0]))
     worth = [value for value in values if value]
     if not worth:
-        return Counted(len(values), 0, 0, 0.0, zero=1)
+        return Counted(len(values), 0, 0, 0.0)
     carry, increase = worth[0], worth[0] - worth[0]  # whole numbers stay exact until the end
     for value in worth[1:]:
         more = step(carry, value, size)
         if more is not None:
             increase, carry = increase + more, value
-    return Counted(len(values), worth[0], carry, float(increase), zero=int(not values[0]))
+    return Counted(len(values), worth[0], carry, float(increase))
 
 
 def joined(before: Counted, after: Counted, size: float, *, gap: bool) -> Counted:
@@ -60,12 +58,11 @@ def joined(before: Counted, after: Counted, size: float, *, gap: bool) -> Counte
     if not after.first:  # nothing but zeros
         return before._replace(readings=readings)
     if not before.first:
-        lump = float(after.first) if gap else 0.0
-        return after._replace(readings=readings, zero=1, recovered=after.recovered + lump)
+        return after._replace(readings=readings)
     more, carry, within = step(before.last, after.first, size), after.last, after.increase
     if more is None:  # `after` begins a little too low: what it counts to get back up is nothing new
         more, within = 0.0, max(0.0, within - (before.last - after.first))
         dip = step(before.last, carry, size) is None
         carry = before.last if dip else carry
     recovered = before.recovered + min(after.recovered, within) + (more if gap else 0.0)
-    return Counted(readings, before.first, carry, before.increase + more + within, recovered, before.zero)
+    return Counted(readings, before.first, carry, before.increase + more + within, recovered)

@@ -54,8 +54,8 @@ def _scaled(point: Point, buckets: Iterable[Bucket]) -> list[_Piece]:
     pieces = []
     for bucket in buckets:
         if isinstance(cell := bucket.cells[0], Counted):
-            first, last, increase, recovered = (raw * numerator / denominator for raw in cell[1:5])
-            counted = Counted(cell.readings, first, last, increase, recovered, cell.zero)
+            first, last, increase, recovered = (raw * numerator / denominator for raw in cell[1:])
+            counted = Counted(cell.readings, first, last, increase, recovered)
             pieces.append(_Piece(bucket, counted, size_of(point) * numerator / denominator))
     return pieces
 
@@ -72,5 +72,5 @@ def _periods(pieces: Sequence[_Piece], bounds: Sequence[int]) -> tuple[EnergyRow
         period = bisect_right(bounds, piece.bucket.ts) - 1
         if 0 <= period < len(sums):
             increase, recovered = sums[period]
-            sums[period] = (increase or 0.0) + counted.alone, recovered + counted.recovered
+            sums[period] = (increase or 0.0) + counted.increase, recovered + counted.recovered
     return tuple(EnergyRow(ts, *of_period) for ts, of_period in zip(bounds, sums, strict=False))

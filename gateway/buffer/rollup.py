@@ -66,6 +66,8 @@ def size_of(point: Point) -> int:
 def minutes(series: Columns, points: Sequence[Point]) -> list[Bucket]:
     """The minutes of `series`, whose values are those of `points`."""
     times = series.times
+    if not times:
+        return []
     cuts, start = [], 0
     while start < len(times):
         ts = times[start] // MINUTE_MS * MINUTE_MS

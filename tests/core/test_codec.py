@@ -43,6 +43,29 @@ def test_every_bit_pattern_of_every_type_comes_back(mixture: tuple[dict[bytes, L
     assert codec.decode(codec.encode(records, known)) == records
 
 
+def without_spare_bits(layout: Layout, row: bytes) -> bytes:
+    """`row` as it would be packed: of its bitmap only the bits that stand for a point."""
+    size = (len(layout.points) + 7) // 8
+    missing = int.from_bytes(row[:size], "little") & ((1 << len(layout.points)) - 1)
+    return missing.to_bytes(size, "little") + row[size:]
+
+
+@given(mixtures())
+def test_some_columns_of_a_pack_are_what_its_records_hold(mixture: tuple[dict[bytes, Layout], list[Record]]) -> None:
+    known, records = mixture
+    pack = codec.encode(records, known)
+    assert sorted(codec.times(pack)) == sorted(record.ts for record in records)
+    wanted = [(layout, range(len(layout.points))) for layout in known.values()]
+    for (layout, indexes), columns in zip(wanted, codec.columns(pack, wanted), strict=True):
+        mine = [record for record in records if record.layout_id == layout.id]
+        assert (columns.seqs, columns.times) == ([r.seq for r in mine], [r.ts for r in mine])
+        rows = [layout.rows.unpack(without_spare_bits(layout, record.row)) for record in mine]
+        for index in indexes:
+            text = layout.points[index].type.startswith("text")
+            expected = [None if text else row[index] for row in rows]
+            assert list(map(repr, columns.values[index])) == list(map(repr, expected)), "NaN is not equal to itself"
+
+
 def one_layout(type_: str) -> Layout:
     return Layout("meter", "live", (Point("power", type_),))
 
