@@ -67,7 +67,7 @@ def periods(since: int, until: int, per: str, zone: tzinfo) -> list[int]:
     if per == "hour":
         if until - since > LONGEST_MS["1m"]:
             raise ValueError("per: hours are for at most 62 days")
-        return list(range(since // HOUR_MS * HOUR_MS, until + HOUR_MS - 1, HOUR_MS))
+        return list(range(since // HOUR_MS * HOUR_MS, -(-until // HOUR_MS) * HOUR_MS + 1, HOUR_MS))
     day = datetime.fromtimestamp(since / 1000, UTC).astimezone(zone).date()
     bounds = [_midnight(day, zone)]
     while bounds[-1] < until:

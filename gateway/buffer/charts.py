@@ -4,11 +4,15 @@ A device's layouts follow each other, as its configuration changes: those that h
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
+from math import fsum
+from typing import cast
 
 from gateway.buffer.buckets import LayoutReader, fresh
+from gateway.buffer.cells import Gauge
 from gateway.buffer.counters import Counted
-from gateway.buffer.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket, Cell, Gauge
+from gateway.buffer.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket
 from gateway.core.codec import Columns
 from gateway.core.model import Layout, Point, Raw
 from gateway.core.status import History, HistoryRow, Resolution
@@ -20,6 +24,7 @@ MINUTES_UP_TO_MS = 10 * DAY_MS  # 14,400 rows
 NEWEST_BLOCK = "SELECT ts_max FROM block WHERE layout = ? ORDER BY ts_max DESC LIMIT 1"
 Found = tuple[Layout, int]
 """A layout, and which of its points is asked for."""
+_Piece = tuple[Bucket, HistoryRow]
 
 
 def resolution_for(since: int, until: int) -> Resolution:
@@ -54,11 +59,13 @@ def history(
     step = MINUTE_MS if resolution == "1m" else HOUR_MS
     since = since // step * step
     readers = readers_of(connection, found, since // HOUR_MS * HOUR_MS, -(-until // HOUR_MS) * HOUR_MS)
-    cells: dict[int, list[tuple[Bucket, Point]]] = {}
+    pieces: list[_Piece] = []
     for reader in readers:
-        for bucket in reader.minutes(since, until) if resolution == "1m" else reader.hours(since, until):
-            cells.setdefault(bucket.ts, []).append((bucket, reader.points[0]))
-    return History(resolution, tuple(_row(ts, cells[ts]) for ts in sorted(cells)))
+        buckets = reader.minutes(since, until) if resolution == "1m" else reader.hours(since, until)
+        pieces += zip(buckets, _rows(reader.points[0], buckets), strict=True)
+    pieces.sort(key=lambda piece: (piece[0].ts, piece[0].first))
+    grouped = (list(group) for _, group in groupby(pieces, key=lambda piece: piece[0].ts))
+    return History(resolution, tuple(group[0][1] if len(group) == 1 else _together(group) for group in grouped))
 
 
 def readers_of(connection: sqlite3.Connection, found: Sequence[Found], lo: int, hi: int) -> list[LayoutReader]:
@@ -92,31 +99,34 @@ def _only(records: Columns) -> list[Raw | None]:
     return records.values[0] if records.values else []
 
 
-def _row(ts: int, of_layouts: Sequence[tuple[Bucket, Point]]) -> HistoryRow:
-    """Several where a new layout began within the bucket: means are weighed, lasts are of the newest."""
-    pieces = sorted(of_layouts, key=lambda piece: piece[0].first)
-    parts = [(bucket.cells[0], *_values(point, bucket.cells[0])) for bucket, point in pieces]
-    parts = [part for part in parts if part[0] is not None]
-    if len(parts) < 2:
-        return HistoryRow(ts, *parts[0][1:]) if parts else HistoryRow(ts, None)
-    value = parts[-1][1]
-    readings = sum(cell.readings for cell, *_ in parts if cell)
-    if all(isinstance(cell, Gauge) for cell, *_ in parts):
-        value = sum(mean * cell.readings for cell, mean, *_ in parts if cell and mean is not None) / readings
-        lows = [low for *_, low, _ in parts if low is not None]
-        return HistoryRow(ts, value, min(lows), max(high for *_, high in parts if high is not None))
-    return HistoryRow(ts, value, parts[0][2], parts[-1][3])
+def _rows(point: Point, buckets: Iterable[Bucket]) -> Iterator[HistoryRow]:
+    plain = point.conversion is None
+
+    def number(raw: float) -> float:
+        return raw if plain else cast(float, point.value(raw))
+
+    for bucket in buckets:
+        cell = bucket.cells[0]
+        if isinstance(cell, Gauge):
+            yield HistoryRow(bucket.ts, number(cell.total / cell.readings), number(cell.low), number(cell.high))
+        elif isinstance(cell, Counted):
+            yield HistoryRow(bucket.ts, number(cell.last), number(cell.first), number(cell.last))
+        else:
+            yield HistoryRow(bucket.ts, number(cell.last) if cell else None)
 
 
-def _values(point: Point, cell: Cell) -> tuple[float | None, float | None, float | None]:
-    """Value, low and high in the point's unit."""
-    if isinstance(cell, Gauge):
-        mean = cell.total / cell.readings
-        return _number(point, mean), _number(point, cell.low), _number(point, cell.high)
-    if isinstance(cell, Counted):
-        last = _number(point, cell.last)
-        return last, _number(point, cell.first), last
-    return (_number(point, cell.last), None, None) if cell else (None, None, None)
+def _together(pieces: Sequence[_Piece]) -> HistoryRow:
+    """Where a new layout began within the bucket: means are weighed, of all else the newest counts."""
+    known = [(cell, row) for bucket, row in pieces if (cell := bucket.cells[0]) is not None]
+    if not known:
+        return pieces[0][1]
+    first, last = known[0][1], known[-1][1]
+    gauges = [cell for cell, _ in known if isinstance(cell, Gauge)]
+    if len(gauges) < len(known):
+        return HistoryRow(last.ts, last.value, first.low, last.high)
+    value = fsum((row.value or 0) * cell.readings for cell, row in known) / sum(cell.readings for cell in gauges)
+    low, high = min(row.low or 0 for _, row in known), max(row.high or 0 for _, row in known)  # a gauge has all three
+    return HistoryRow(last.ts, value, low, high)
 
 
 def _number(point: Point, raw: Raw | None) -> float | None:

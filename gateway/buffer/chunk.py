@@ -13,8 +13,9 @@ import struct
 from collections.abc import Sequence
 from itertools import accumulate
 
+from gateway.buffer.cells import Cell, Gauge, State, is_plotted
 from gateway.buffer.counters import Counted
-from gateway.buffer.rollup import Bucket, Cell, Gauge, State, is_plotted
+from gateway.buffer.rollup import Bucket
 from gateway.core import codec, lanes
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout, Point
@@ -46,7 +47,8 @@ class ChunkFormat:
                 blank = BLANKS.get(point.kind, NO_STATE)
                 cells = [bucket.cells[index] or blank for bucket in buckets]
                 missing = [b.records - (c.readings if c else 0) for b, c in zip(buckets, cells, strict=True)]
-                out += _column("I", missing) + _cells(code, cells)
+                out += _column("I", missing) if any(missing) else bytes(4 * count)  # the same, sooner
+                out += _cells(code, cells)
         return codec.compress(bytes(out))
 
     def decode(self, ts: int, chunk: bytes, indexes: Sequence[int]) -> list[Bucket]:

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from gateway.buffer.buckets import LayoutReader
+from gateway.buffer.cells import size_of
 from gateway.buffer.charts import Found, readers_of
 from gateway.buffer.counters import Counted, joined
-from gateway.buffer.rollup import CHUNK_MS, HOUR_MS, Bucket, gaps_before, size_of
+from gateway.buffer.rollup import CHUNK_MS, HOUR_MS, Bucket, gaps_before
 from gateway.core.model import Point
 from gateway.core.status import EnergyRow
 

@@ -5,15 +5,13 @@ the same time only the first counts, sums are exact before they are rounded once
 hour is made of its minutes. All values are as the device holds them; scales stay in the layout.
 """
 
-import math
-import sys
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, cast
 
-from gateway.buffer.counters import Counted, counted, joined
+from gateway.buffer.cells import Cell, cell_maker, crossed, follow, whole
 from gateway.buffer.series import beside, between, in_order
 from gateway.core.codec import Columns
 from gateway.core.model import Point, Raw
@@ -24,25 +22,6 @@ GAP_MIN_MS = 5 * MINUTE_MS  # no readings for longer than this, and for some of 
 INTERVALS_MISSED = 2.5
 
 
-class Gauge(NamedTuple):
-    readings: int
-    low: float
-    high: float
-    total: float  # the mean is total / readings
-    last: float
-
-
-class State(NamedTuple):
-    """Of an enum or a bitfield."""
-
-    readings: int
-    last: float
-
-
-Cell = Gauge | Counted | State | None
-"""One point in one bucket; None without a value, and for text."""
-
-
 class Bucket(NamedTuple):
     """A minute or an hour of one layout that has records."""
 
@@ -51,16 +30,6 @@ class Bucket(NamedTuple):
     first: int  # ts of the first and of the last record
     last: int
     cells: list[Cell]
-
-
-def is_plotted(point: Point) -> bool:
-    """Whether roll-ups have something of `point`."""
-    return not point.type.startswith("text")
-
-
-def size_of(point: Point) -> int:
-    """How many values a counter has until it rolls over; 0: it does not."""
-    return 1 << int(point.type[1:]) if point.type[0] == "u" else 0
 
 
 def minutes(series: Columns, points: Sequence[Point]) -> list[Bucket]:
@@ -82,52 +51,18 @@ def minutes(series: Columns, points: Sequence[Point]) -> list[Bucket]:
 
 
 def _cells(point: Point, column: list[Raw | None], cuts: Sequence[tuple[int, int, int]]) -> list[Cell]:
-    cell = _cell_maker(point)
+    cell = cell_maker(point)
     pieces = (column[start:stop] for _, start, stop in cuts)
     if None in column:
         pieces = ([value for value in piece if value is not None] for piece in pieces)
-    return [cell(cast(list[float], piece)) for piece in pieces]  # of text there are no columns
-
-
-def _cell_maker(point: Point) -> Callable[[list[float]], Cell]:
-    if point.kind == "gauge":
-        return _gauge
-    if point.kind == "counter":
-        size = size_of(point)
-        return lambda values: counted(_finite(values), size)
-    return lambda values: State(len(values), values[-1]) if values else None
-
-
-def _gauge(values: list[float]) -> Gauge | None:
-    if not values:
-        return None
-    try:
-        total = math.fsum(values)
-    except (OverflowError, ValueError):  # beyond a float, or inf - inf
-        total = math.nan
-    if not math.isfinite(total):
-        return _odd_gauge(_finite(values))
-    return Gauge(len(values), min(values), max(values), total, values[-1])
-
-
-def _odd_gauge(values: list[float]) -> Gauge | None:
-    """Of values some of which were infinite or not a number, which counts as missing; or whose sum is."""
-    if not values:
-        return None
-    middle = math.fsum(value / len(values) for value in values)
-    total = max(-sys.float_info.max, min(sys.float_info.max, middle * len(values)))
-    return Gauge(len(values), min(values), max(values), total, values[-1])
-
-
-def _finite(values: list[float]) -> list[float]:
-    return values if all(map(math.isfinite, values)) else [value for value in values if math.isfinite(value)]
+    return [cell(cast(list[float], piece)) for piece in pieces]  # a text is None in every record
 
 
 def hour(buckets: Sequence[Bucket], points: Sequence[Point]) -> Bucket:
     """The hour that its minutes, at least one, make."""
     gaps = gaps_before(buckets)
     columns = zip(*(bucket.cells for bucket in buckets), strict=True)
-    cells = [_hour_cell(point, column, gaps) for point, column in zip(points, columns, strict=True)]
+    cells = [whole(point, column, gaps) for point, column in zip(points, columns, strict=True)]
     first, last = buckets[0], buckets[-1]
     count = sum(bucket.records for bucket in buckets)
     return Bucket(first.ts // HOUR_MS * HOUR_MS, count, first.first, last.last, cells)
@@ -139,35 +74,6 @@ def gaps_before(buckets: Sequence[Bucket]) -> list[bool]:
     silences = [after.first - before.last for before, after in pairwise(buckets)]
     usual = min(intervals or silences, default=0)
     return [False, *(silence > max(GAP_MIN_MS, INTERVALS_MISSED * usual) for silence in silences)]
-
-
-def _hour_cell(point: Point, column: Sequence[Cell], gaps: Sequence[bool]) -> Cell:
-    made: Cell = None
-    totals = [cell.total for cell in column if isinstance(cell, Gauge)]
-    for cell, gap in zip(column, gaps, strict=True):
-        made = _joined(point, made, cell, gap)
-    if isinstance(made, Gauge):
-        return made._replace(total=_sum(totals))
-    return made
-
-
-def _sum(totals: Sequence[float]) -> float:
-    try:
-        return math.fsum(totals)
-    except OverflowError:
-        return math.copysign(sys.float_info.max, max(totals, key=abs))
-
-
-def _joined(point: Point, before: Cell, after: Cell, gap: bool) -> Cell:
-    """One cell of two, where the second begins when the first has ended."""
-    if before is None or after is None:
-        return before or after
-    if isinstance(before, Gauge) and isinstance(after, Gauge):
-        low, high = min(before.low, after.low), max(before.high, after.high)
-        return Gauge(before.readings + after.readings, low, high, _sum((before.total, after.total)), after.last)
-    if isinstance(before, Counted) and isinstance(after, Counted):
-        return joined(before, after, size_of(point), gap=gap)
-    return State(before.readings + after.readings, after.last)
 
 
 def renewed(stored: Sequence[Bucket], old: Columns, new: Columns, points: Sequence[Point]) -> list[Bucket]:
@@ -189,20 +95,10 @@ def _added(bucket: Bucket, extra: Bucket, points: Sequence[Point]) -> Bucket:
     """Both of the same minute. What a counter did between its stored ends is known already."""
     ends = zip(points, bucket.cells, extra.cells, strict=True)
     if extra.first > bucket.last:
-        cells = [_joined(point, cell, more, False) for point, cell, more in ends]
+        cells = [follow(point, cell, more, False) for point, cell, more in ends]
     elif extra.last < bucket.first:
-        cells = [_joined(point, more, cell, False) for point, cell, more in ends]
+        cells = [follow(point, more, cell, False) for point, cell, more in ends]
     else:
-        cells = [_within(point, cell, more, extra.last > bucket.last) for point, cell, more in ends]
+        cells = [crossed(point, cell, more, extra.last > bucket.last) for point, cell, more in ends]
     first, last = min(bucket.first, extra.first), max(bucket.last, extra.last)
     return Bucket(bucket.ts, bucket.records + extra.records, first, last, cells)
-
-
-def _within(point: Point, cell: Cell, more: Cell, newer: bool) -> Cell:
-    """Of two cells whose times cross."""
-    if cell is None or more is None:
-        return cell or more
-    if isinstance(cell, Counted):
-        return cell._replace(readings=cell.readings + more.readings)
-    joined_cell = _joined(point, cell, more, False)
-    return joined_cell if newer or joined_cell is None else joined_cell._replace(last=cell.last)

@@ -12,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.buffer import rolling
+from gateway.buffer import rolling, sealing
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.rollup import CHUNK_MS, HOUR_MS, MINUTE_MS
+from gateway.core import codec
 from gateway.core.errors import StorageError
 from gateway.core.model import Layout, Point, Raw, Record
 from gateway.core.status import History
@@ -26,6 +27,7 @@ POINTS = (
     Point("on", "bit"), Point("name", "text:4", kind="text"),
 )  # fmt: skip
 LAYOUTS = {name: Layout(name, "live", POINTS) for name in ("a", "b")}
+LAYOUTS_BY_ID = {layout.id: layout for layout in LAYOUTS.values()}
 KEYS = [point.key for point in POINTS if point.kind != "text"]
 
 
@@ -45,7 +47,7 @@ async def opened(folder: str | Path) -> Buffer:
 async def take(buffer: Buffer, records: Iterable[Record]) -> None:
     """In one commit."""
     for one in records:
-        buffer.put(next(layout for layout in LAYOUTS.values() if layout.id == one.layout_id), [one])
+        buffer.put(LAYOUTS_BY_ID[one.layout_id], [one])
     await buffer.flushed()
 
 
@@ -271,6 +273,24 @@ async def test_a_log_of_a_year_that_comes_at_once_is_rolled_up_in_small_pieces(b
     while await buffer.rolling.step_hours():
         pass
     assert [row[1] for row in await of(buffer, "power", "1h", 2)] == [1.5, 5.5]
+
+
+@example
+async def test_a_block_of_many_days_is_found_from_any_of_them(buffer: Buffer) -> None:
+    await take(buffer, [watts(n * HOUR_MS, float(n)) for n in range(100)])
+    await seal(buffer)
+    whole = [one for (pack,) in await buffer._database.fetch("SELECT bytes FROM block") for one in codec.decode(pack)]
+    pack = codec.encode(whole, LAYOUTS_BY_ID)
+    async with buffer._database.transaction() as db:  # as a release before this one sealed it
+        await db.execute("DELETE FROM block")
+        row = (0, LAYOUTS["a"].id, BEGIN, BEGIN + 99 * HOUR_MS, 100, pack)
+        await db.execute(sealing.APPEND_BLOCK, row)
+    for roll_up in (False, True):
+        if roll_up:
+            await roll(buffer)
+        assert [row[1] for row in await of(buffer, "power", "raw", 3)] == [0.0, 1.0, 2.0]
+    await take(buffer, [watts(HOUR_MS + 1000, 5.0)])
+    assert [row[1] for row in await of(buffer, "power", "1m", 3)] == [0.0, 3.0, 2.0]
 
 
 @example

@@ -5,9 +5,10 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.buffer.cells import Cell, Gauge, State
 from gateway.buffer.chunk import ChunkFormat
 from gateway.buffer.counters import Counted
-from gateway.buffer.rollup import HOUR_MS, MINUTE_MS, Bucket, Cell, Gauge, State, hour, minutes, renewed
+from gateway.buffer.rollup import HOUR_MS, MINUTE_MS, Bucket, hour, minutes, renewed
 from gateway.buffer.series import in_order
 from gateway.core.codec import Columns
 from gateway.core.model import Layout, Point, Raw

@@ -74,7 +74,8 @@ async def test_a_stop_ends_open_streams() -> None:
 
 @pytest.mark.P11
 @pytest.mark.parametrize(
-    "path", ["/", "/api/v1/state", "/api/v1/view", "/api/v1/stream", "/api/v1/history", "/static/app.css"]
+    "path",
+    ["/", "/api/v1/state", "/api/v1/view", "/api/v1/stream", "/api/v1/history", "/api/v1/energy", "/static/app.css"],
 )
 async def test_nothing_is_shown_without_the_password(path: str) -> None:
     async with page(FakeSite(device()), secret="right") as client:
@@ -101,6 +102,36 @@ async def test_history_answers_or_says_what_is_wrong(query: str, status: int) ->
         answer = await response.json()
     assert response.status == status
     assert answer["rows"][1][1] is None if status == 200 else answer["error"]
+
+
+async def test_history_says_its_resolution_and_is_asked_by_dates_too() -> None:
+    async with page(FakeSite(device())) as client:
+        query = "device=Meter&key=active_power&from=2026-03-01&to=2026-04-01&resolution=1h"
+        answer = await (await client.get(f"/api/v1/history?{query}")).json()
+        assert answer["resolution"] == "1h"
+        assert answer["rows"][1][0] == 1_774_994_400_000, "midnight at the site"
+        refused = await client.get(f"/api/v1/history?{query.replace('1h', 'raw')}")
+        assert (refused.status, (await refused.json())["error"]) == (400, "resolution: raw is for at most 2 days")
+
+
+async def test_energy_comes_by_the_days_of_the_site_with_their_sum() -> None:
+    async with page(FakeSite(device())) as client:
+        query = "device=Meter&key=active_power&from=2026-03-28&to=2026-03-30"
+        answer = await (await client.get(f"/api/v1/energy?{query}")).json()
+        assert [row[0] for row in answer["rows"]] == [1_774_652_400_000, 1_774_738_800_000]
+        assert (answer["per"], answer["total"], answer["recovered"]) == ("day", 3.0, 1.0)
+        assert (await client.get(f"/api/v1/energy?{query}&per=week")).status == 400
+        assert (await client.get(f"/api/v1/energy?{query.replace('power', 'none')}")).status == 404
+
+
+@pytest.mark.parametrize("path", ["history", "energy"])
+async def test_a_disk_that_gives_nothing_is_said_in_a_sentence(path: str) -> None:
+    site = FakeSite(device())
+    site.broken = True
+    async with page(site) as client:
+        answer = await client.get(f"/api/v1/{path}?device=Meter&key=active_power")
+        assert answer.status == 503
+        assert "disk I/O error" in (await answer.json())["error"]
 
 
 async def test_other_pages_and_hosts_are_kept_out_by_headers() -> None:
