@@ -8,10 +8,10 @@ from functools import lru_cache
 from gateway.buffer.chunk import ChunkFormat
 from gateway.buffer.rollup import CHUNK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Bucket, hour, renewed
 from gateway.buffer.series import between, in_order
-from gateway.core import codec
-from gateway.core.codec import Columns
+from gateway.core import picking
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout
+from gateway.core.picking import Columns
 
 BLOCKS_KEPT = 4  # unpacked: neighbouring chunks touch the same ones
 
@@ -50,7 +50,7 @@ def fresh(connection: sqlite3.Connection, wanted: Sequence[Wanted], lo: int, hi:
 def unpacked(pack: bytes, wanted: Sequence[Wanted]) -> list[Columns]:
     """The points of each layout; nothing where the pack is corrupt, which the log then says."""
     try:
-        return codec.columns(pack, wanted)
+        return picking.columns(pack, wanted)
     except CodecError as error:
         log.warning("a block or frame cannot be read", extra={"why": str(error)})
         return [Columns([], [], []) for _ in wanted]

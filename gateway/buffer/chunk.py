@@ -6,7 +6,7 @@ point  := how many records lack it (4 bytes a bucket), then its cells, field by 
           gauge    low, high, last as the device holds them; totals as float64
           counter  first, last as the device holds them; increase, recovered as float64
           other    last as the device holds it
-Fields of one width follow each other as one column of gateway.core.lanes. A text has nothing.
+Fields of one width follow each other as one column of gateway.core.deltas. A text has nothing.
 """
 
 import struct
@@ -16,7 +16,7 @@ from itertools import accumulate
 from gateway.buffer.cells import Cell, Gauge, State, is_plotted
 from gateway.buffer.counters import Counted
 from gateway.buffer.rollup import Bucket
-from gateway.core import codec, lanes
+from gateway.core import deltas, packing
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout, Point
 
@@ -49,11 +49,11 @@ class ChunkFormat:
                 missing = [b.records - (c.readings if c else 0) for b, c in zip(buckets, cells, strict=True)]
                 out += _column("I", missing) if any(missing) else bytes(4 * count)  # the same, sooner
                 out += _cells(code, cells)
-        return codec.compress(bytes(out))
+        return packing.pack(bytes(out))
 
     def decode(self, ts: int, chunk: bytes, indexes: Sequence[int]) -> list[Bucket]:
         """The buckets with the cells of the points at `indexes` alone. Raises CodecError."""
-        content = codec.decompress(chunk)
+        content = packing.unpack(chunk)
         if len(content) < 2 or content[0] != VERSION:
             raise CodecError(f"a roll-up of version {content[:1].hex()}; this release reads version {VERSION}")
         count = content[1]
@@ -116,10 +116,10 @@ def _cells(code: str, cells: Sequence[Cell]) -> bytes:
 def _column(code: str, values: Sequence[float]) -> bytes:
     packed = struct.pack(f">{len(values)}{code}", *values)
     width = len(packed) // len(values)
-    return lanes.planes(lanes.deltas(packed, width), width)
+    return deltas.planes(deltas.deltas(packed, width), width)
 
 
 def _words(code: str, content: bytes, at: int, count: int) -> tuple[int, ...]:
     width = struct.calcsize(">" + code)
-    column = lanes.unplaned(content[at : at + width * count], width)
-    return struct.unpack(f">{count}{code}", lanes.sums(column, width))
+    column = deltas.unplaned(content[at : at + width * count], width)
+    return struct.unpack(f">{count}{code}", deltas.sums(column, width))

@@ -8,9 +8,9 @@ from gateway.buffer.buckets import LayoutReader, unpacked
 from gateway.buffer.rollup import CHUNK_MS, DAY_MS, HOUR_MS
 from gateway.buffer.series import in_order
 from gateway.core import codec
-from gateway.core.codec import Columns
 from gateway.core.database import Database
 from gateway.core.model import Layout
+from gateway.core.picking import Columns
 
 CHUNKS_MAX = 300  # about so many are written in one transaction
 HOURS_MAX = 480

@@ -7,7 +7,7 @@ from statistics import median_low
 from typing import NamedTuple
 
 from gateway.buffer.rollup import CHUNK_MS, DAY_MS
-from gateway.core import codec
+from gateway.core import codec, packing
 from gateway.core.database import Database
 from gateway.core.errors import CodecError
 from gateway.core.model import Record
@@ -115,7 +115,7 @@ def worth(frames: Sequence[Frame], *, full: bool) -> int:
 
 def _size(frame: Frame) -> int:
     try:
-        return codec.unpacked_size(frame.pack)
+        return packing.unpacked_size(frame.pack)
     except CodecError:
         return 0
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 from operator import lt
 
-from gateway.core.codec import Columns
+from gateway.core.picking import Columns
 
 
 def in_order(parts: Iterable[Columns]) -> Columns:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import msgspec
 from aiohttp import web
 
-from gateway.core import codec, credential
+from gateway.core import codec, credential, packing
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, StorageError
 from gateway.core.model import Layout, Record, decode_layout
@@ -70,7 +70,7 @@ class Ingest:
         raise Refused(400, f"{wire.BATCH_TYPE}: expected records, layouts or events, got {batch_type!r}")
 
     async def _records(self, batch: wire.Records, node: str) -> list[Record]:
-        if sum(map(codec.unpacked_size, batch.packs)) > UNPACKED_MAX:
+        if sum(map(packing.unpacked_size, batch.packs)) > UNPACKED_MAX:
             raise Refused(413, f"more than {UNPACKED_MAX} bytes when unpacked")
         records = await asyncio.to_thread(lambda: [record for pack in batch.packs for record in codec.decode(pack)])
         if len(records) > RECORDS_MAX:

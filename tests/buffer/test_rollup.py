@@ -10,8 +10,8 @@ from gateway.buffer.chunk import ChunkFormat
 from gateway.buffer.counters import Counted
 from gateway.buffer.rollup import HOUR_MS, MINUTE_MS, Bucket, hour, minutes, renewed
 from gateway.buffer.series import in_order
-from gateway.core.codec import Columns
 from gateway.core.model import Layout, Point, Raw
+from gateway.core.picking import Columns
 
 POINTS = (
     Point("power", "f32"), Point("energy", "u32", kind="counter"), Point("mode", "u16", kind="enum"),

@@ -5,7 +5,7 @@ from pathlib import Path
 from gateway.buffer import sealing
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.rollup import CHUNK_MS
-from gateway.core import codec
+from gateway.core import codec, packing
 from gateway.core.model import Layout, Point, Record
 from gateway.core.span import Span
 from tests.values import METER, power
@@ -88,7 +88,7 @@ async def test_the_frame_of_a_long_time_without_a_disk_becomes_several_segments(
     seen = []
     for lo, hi in found:
         _, packs = await buffer.read(Span(lo, hi), 100)
-        assert sum(map(codec.unpacked_size, packs)) < 1.1 * sealing.BYTES_MAX
+        assert sum(map(packing.unpacked_size, packs)) < 1.1 * sealing.BYTES_MAX
         seen += [record.seq for pack in packs for record in codec.decode(pack)]
     assert sorted(seen) == list(range(10_000))
     await buffer.close()

@@ -10,7 +10,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import codec, varint
+from gateway.core import codec, packing, picking, varint
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout, Point, Record
 
@@ -56,7 +56,7 @@ def test_some_columns_of_a_pack_are_what_its_records_hold(mixture: tuple[dict[by
     pack = codec.encode(records, known)
     assert sorted(codec.times(pack)) == sorted(record.ts for record in records)
     wanted = [(layout, range(len(layout.points))) for layout in known.values()]
-    for (layout, indexes), columns in zip(wanted, codec.columns(pack, wanted), strict=True):
+    for (layout, indexes), columns in zip(wanted, picking.columns(pack, wanted), strict=True):
         mine = [record for record in records if record.layout_id == layout.id]
         assert (columns.seqs, columns.times) == ([r.seq for r in mine], [r.ts for r in mine])
         rows = [layout.rows.unpack(without_spare_bits(layout, record.row)) for record in mine]
@@ -110,7 +110,7 @@ def test_foreign_bytes_inside_a_sound_envelope_are_refused_or_are_records(conten
 
 def test_a_bomb_is_refused_before_it_unfolds() -> None:
     with pytest.raises(CodecError, match="at most"):
-        codec.decode(zstandard.compress(bytes(codec.PACK_BYTES_MAX + 1)))
+        codec.decode(zstandard.compress(bytes(packing.UNPACKED_MAX + 1)))
 
 
 def test_a_pack_of_a_newer_version_says_so() -> None:

@@ -7,7 +7,7 @@ would do, a handful of operations on the large integer does a few times faster; 
 from functools import lru_cache
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=16)  # for a large pack each is a megabyte
 def _marks(count: int, width: int) -> tuple[int, int, int]:
     """The lowest bit of each lane, the highest, and all but the highest."""
     ones = int.from_bytes((b"\0" * (width - 1) + b"\1") * count)

@@ -5,7 +5,7 @@ import struct
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.core import lanes
+from gateway.core import deltas
 
 columns = st.sampled_from("BHIQ").flatmap(
     lambda code: st.tuples(
@@ -24,11 +24,11 @@ def test_deltas_are_the_zigzag_of_the_differences_and_sums_undo_them(column: tup
     for before, word in zip([0, *words], words, strict=False):
         change = (word - before) % (1 << bits)
         expected.append(2 * change if change < 1 << (bits - 1) else 2 * ((1 << bits) - change) - 1)
-    deltas = lanes.deltas(packed, width)
-    assert list(struct.unpack(f">{len(words)}{code}", deltas)) == expected
-    assert lanes.sums(deltas, width) == packed
-    assert lanes.unplaned(lanes.planes(packed, width), width) == packed
+    changes = deltas.deltas(packed, width)
+    assert list(struct.unpack(f">{len(words)}{code}", changes)) == expected
+    assert deltas.sums(changes, width) == packed
+    assert deltas.unplaned(deltas.planes(packed, width), width) == packed
 
 
 def test_the_bytes_of_equal_weight_stand_side_by_side() -> None:
-    assert lanes.planes(bytes([1, 2, 3, 4, 5, 6]), 2) == bytes([1, 3, 5, 2, 4, 6])
+    assert deltas.planes(bytes([1, 2, 3, 4, 5, 6]), 2) == bytes([1, 3, 5, 2, 4, 6])

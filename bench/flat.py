@@ -1,0 +1,162 @@
+"""Does it stay quick as the file grows? The same work at 1, 10 and 100 million readings in it, and charts of a year.
+
+`python -m bench.flat` fills a file, in three minutes or so, and prints processor time at each size; the last beside
+the first. The records' times are those of the reference work, one after the other; only the filling is in a hurry.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from bench.measurements import BY_ID, LAYOUTS, START_MS, Measurements
+from bench.progress import step
+from bench.work import DEVICES, READINGS_PER_TICK
+from gateway.buffer.buffer import Buffer
+from gateway.core.model import Record
+from gateway.core.span import Span
+
+MILLION = 1_000_000
+SIZES = (1, 10, 100)  # million readings
+TICKS_AT_ONCE = 300
+TAIL_TICKS = 300
+ROUNDS = 9
+DAY_MS = 86_400_000
+QUARTER_MS = 900_000
+CURSOR_RECORDS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """Processor milliseconds of the whole process, and how long it took."""
+
+    cpu_ms: float
+    wall_ms: float
+
+
+class Filler:
+    """Fills a buffer with ticks that are the same over and over, at times of their own."""
+
+    def __init__(self, buffer: Buffer, step_ms: int) -> None:
+        source = Measurements()
+        self._ticks = [[(record.layout_id, record.row) for record in source.tick()] for _ in range(TICKS_AT_ONCE)]
+        self._buffer = buffer
+        self._step_ms = step_ms
+        self.ticks = 0
+
+    @property
+    def now_ms(self) -> int:
+        return START_MS + self.ticks * self._step_ms
+
+    def tick(self) -> list[Record]:
+        rows = self._ticks[self.ticks % TICKS_AT_ONCE]
+        self.ticks += 1
+        return [Record(layout_id, self.now_ms + index % 4, row) for index, (layout_id, row) in enumerate(rows)]
+
+    def put(self, records: list[Record]) -> None:
+        for record in records:
+            self._buffer.put(BY_ID[record.layout_id], [record])
+
+    async def fill(self, ticks: int) -> None:
+        """`ticks` more, sealed and rolled up, and a tail as it is between two rounds of upkeep."""
+        until = self.ticks + ticks - TAIL_TICKS
+        while self.ticks < until:
+            self.put(list(chain.from_iterable(self.tick() for _ in range(min(TICKS_AT_ONCE, until - self.ticks)))))
+            await self._buffer.flushed()
+            await self._buffer.upkeep.round()
+        for _ in range(TAIL_TICKS):
+            await self.take()
+
+    async def take(self) -> None:
+        self.put(self.tick())
+        await self._buffer.flushed()
+
+
+async def timed(work: Callable[[], Awaitable[Any]]) -> Timed:
+    """The median of some rounds."""
+    rounds = []
+    for _ in range(ROUNDS):
+        cpu, wall = time.process_time(), time.perf_counter()
+        await work()
+        rounds.append((1000 * (time.process_time() - cpu), 1000 * (time.perf_counter() - wall)))
+    return Timed(median(cpu for cpu, _ in rounds), median(wall for _, wall in rounds))
+
+
+async def measure(buffer: Buffer, filler: Filler) -> dict[str, Timed]:
+    """What a gateway does all day, at the size that the file has."""
+
+    async def acknowledge() -> None:
+        buffer.keep_spans("records", [(0, 10), (buffer.head - 50, None)])
+        await buffer.flushed()
+
+    def cursor(lo: int) -> Callable[[], Awaitable[Any]]:
+        return lambda: buffer.read(Span(lo, buffer.head), CURSOR_RECORDS)
+
+    def chart(since_ms: int) -> Callable[[], Awaitable[Any]]:
+        return lambda: buffer.history(LAYOUTS[3].device, "point_2", since_ms, filler.now_ms)
+
+    return {
+        "taking a tick": await timed(filler.take),
+        "cursor, oldest": await timed(cursor(0)),
+        "cursor, middle": await timed(cursor(buffer.head // 2)),
+        "cursor, newest": await timed(cursor(buffer.head - 5000)),
+        "acknowledging": await timed(acknowledge),
+        "chart of an hour": await timed(chart(filler.now_ms - DAY_MS // 24)),
+        "chart of a day": await timed(chart(filler.now_ms - DAY_MS)),
+    }
+
+
+async def flat(folder: Path, sizes: list[int]) -> dict[int, dict[str, Timed]]:
+    """By size in million readings."""
+    buffer = await Buffer.open(folder / "flat.db")
+    filler, found = Filler(buffer, 1000), {}
+    for size in sizes:
+        step(f"filling up to {size} million readings")
+        begun_s, had = time.process_time(), filler.ticks
+        await filler.fill(size * MILLION // READINGS_PER_TICK - filler.ticks)
+        filled = (filler.ticks - had) * READINGS_PER_TICK
+        used = (time.process_time() - begun_s) / filled * MILLION
+        step(f"  {used:.2f} s of processor time a million to pack, seal, roll up; {buffer.state().bytes / 1e6:.0f} MB")
+        found[size] = await measure(buffer, filler)
+    await buffer.close()
+    return found
+
+
+async def year(folder: Path) -> Timed:
+    """A chart of a year, of polls each quarter of an hour."""
+    step("filling a year of polls each quarter of an hour")
+    buffer = await Buffer.open(folder / "year.db")
+    filler = Filler(buffer, QUARTER_MS)
+    await filler.fill(365 * DAY_MS // QUARTER_MS)
+    found = await timed(lambda: buffer.history(LAYOUTS[3].device, "point_2", START_MS, filler.now_ms))
+    await buffer.close()
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m bench.flat", description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="in million readings, growing")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="holdfast-flat-") as folder:
+        sizes = sorted(options.sizes)
+        found = asyncio.run(flat(Path(folder), sizes))
+        of_year = asyncio.run(year(Path(folder)))
+    print(f"processor ms (elapsed ms), medians of {ROUNDS}; {DEVICES} devices\n")
+    print("".ljust(20) + "".join(f"{size} million".rjust(20) for size in sizes) + "last : first".rjust(16))
+    for name in found[sizes[0]]:
+        row = [found[size][name] for size in sizes]
+        cells = "".join(f"{one.cpu_ms:.2f} ({one.wall_ms:.2f})".rjust(20) for one in row)
+        print(f"{name.ljust(20)}{cells}{row[-1].cpu_ms / row[0].cpu_ms:15.2f}x")
+    print(f"{'chart of a year'.ljust(20)}{f'{of_year.cpu_ms:.2f} ({of_year.wall_ms:.2f})'.rjust(20)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
