@@ -1,0 +1,88 @@
+"""Whether all that a buffer's file holds can be read and fits together."""
+
+import sqlite3
+from collections.abc import Iterator
+
+from gateway.bar import Step
+from gateway.bufferfile import HEAD, layouts, snapshot
+from gateway.bufferwalk import Block, pieces
+from gateway.core import codec
+from gateway.core.errors import CodecError
+from gateway.core.model import Layout
+
+INTEGRITY = "PRAGMA integrity_check(20)"
+FOREIGN_KEYS = "PRAGMA foreign_key_check"
+RANGES = "SELECT lo, hi, 'segment' FROM segment UNION ALL SELECT lo, hi, 'frame' FROM frame ORDER BY 1"
+SPANS = "SELECT stream, lo, hi FROM span ORDER BY stream, lo"
+EVENTS_END = "SELECT coalesce(max(seq), -1) + 1 FROM event"
+OPS_A_STEP = 200_000  # of SQLite's machine; some hundredths of a second
+
+
+def problems(db: sqlite3.Connection, step: Step) -> Iterator[str]:
+    """Each a sentence, nothing where all is well. Raises sqlite3.Error where the file cannot be read on."""
+    yield from _structure(db, step)
+    with snapshot(db):
+        yield from _ranges(db)
+    yield from _packs(db, step)
+
+
+def _structure(db: sqlite3.Connection, step: Step) -> Iterator[str]:
+    db.set_progress_handler(lambda: step(0, 0), OPS_A_STEP)
+    try:
+        for (line,) in db.execute(INTEGRITY):
+            if line != "ok":
+                yield from str(line).splitlines()
+        for table, rowid, parent, _ in db.execute(FOREIGN_KEYS):
+            yield f"{table} {rowid or ''}: what it refers to in {parent} is not there"
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorname == "SQLITE_INTERRUPT":  # Ctrl-C came while `step` was called
+            raise KeyboardInterrupt from error
+        raise
+    finally:
+        db.set_progress_handler(None, 0)
+
+
+def _ranges(db: sqlite3.Connection) -> Iterator[str]:
+    reached = 0
+    for lo, hi, table in db.execute(RANGES):
+        if not reached <= lo < hi:
+            yield f"{table} {lo}-{hi}: overlaps what is before it, which ends at {reached}"
+        reached = max(reached, hi)
+    heads = {"records": db.execute(HEAD).fetchone()[0], "events": db.execute(EVENTS_END).fetchone()[0]}
+    before = {"records": 0, "events": 0}
+    for stream, lo, hi in db.execute(SPANS):
+        head = heads.get(stream, 0)
+        if not before.get(stream, 0) <= lo <= (head if hi is None else hi) <= head:
+            yield f"span {stream} {lo}-{hi}: not within what was taken, which ends at {head}"
+        before[stream] = lo if hi is None else hi
+
+
+def _packs(db: sqlite3.Connection, step: Step) -> Iterator[str]:
+    known = layouts(db)
+    (head,) = db.execute(HEAD).fetchone()
+    for piece in pieces(db, 0):
+        for block in piece:
+            yield from (f"{_name(block)}: {problem}" for problem in _block(block, known))
+        step(min(piece[-1].hi, head) if piece else 0, head)
+
+
+def _name(block: Block) -> str:
+    return f"the block of layout {block.layout.hex()} in segment {block.lo}" if block.layout else f"frame {block.lo}"
+
+
+def _block(block: Block, known: dict[bytes, Layout]) -> Iterator[str]:
+    try:
+        records = codec.decode(block.pack)
+    except CodecError as error:
+        yield str(error)
+        return
+    if any(not block.lo <= record.seq < block.hi for record in records):
+        yield f"holds a record that is not of {block.lo}-{block.hi}"
+    for layout_id in {record.layout_id for record in records}:
+        if layout_id not in known:
+            yield f"the layout {layout_id.hex()} of its records is not there, or damaged"
+        elif any(len(r.row) != known[layout_id].rows.size for r in records if r.layout_id == layout_id):
+            yield "a row does not fit its layout"
+    times = [record.ts for record in records]
+    if block.layout and records and (block.ts_min, block.ts_max, block.count) != (min(times), max(times), len(times)):
+        yield "its times or its number of records are not what is noted of it"
