@@ -58,7 +58,9 @@ def _ranges(db: sqlite3.Connection) -> Iterator[str]:
 
 
 def _packs(db: sqlite3.Connection, step: Step) -> Iterator[str]:
-    known = layouts(db)
+    known, damaged = layouts(db)
+    yield from (f"layout {layout_id}: damaged" for layout_id in damaged)
+    yield from (f"layout {key.hex()}: its content is another's" for key, one in known.items() if one.id != key)
     (head,) = db.execute(HEAD).fetchone()
     for piece in pieces(db, 0):
         for block in piece:
@@ -80,7 +82,7 @@ def _block(block: Block, known: dict[bytes, Layout]) -> Iterator[str]:
         yield f"holds a record that is not of {block.lo}-{block.hi}"
     for layout_id in {record.layout_id for record in records}:
         if layout_id not in known:
-            yield f"the layout {layout_id.hex()} of its records is not there, or damaged"
+            yield f"the layout {layout_id.hex()} of its records is not there"
         elif any(len(r.row) != known[layout_id].rows.size for r in records if r.layout_id == layout_id):
             yield "a row does not fit its layout"
     times = [record.ts for record in records]

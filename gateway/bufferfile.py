@@ -82,15 +82,18 @@ def tables(db: sqlite3.Connection) -> set[str]:
     return {name for (name,) in db.execute(TABLES)}
 
 
-def layouts(db: sqlite3.Connection) -> dict[bytes, Layout]:
-    """All that any record may refer to; one that is damaged is left out."""
-    found: dict[bytes, Layout] = {}
+def layouts(db: sqlite3.Connection) -> tuple[dict[bytes, Layout], list[str]]:
+    """All that records may refer to, and the ids of those that are damaged."""
+    known: dict[bytes, Layout] = {}
+    damaged: list[str] = []
     for layout_id, encoded in db.execute(LAYOUTS):
-        with contextlib.suppress(msgspec.DecodeError):
+        try:
             layout = decode_layout(encoded)
-            if layout.id == layout_id:
-                found[layout_id] = layout
-    return found
+        except msgspec.DecodeError:
+            damaged.append(layout_id.hex())
+        else:
+            known[layout_id] = layout
+    return known, damaged
 
 
 def trouble(where: Path | str, error: sqlite3.Error) -> StorageError:

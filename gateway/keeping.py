@@ -1,9 +1,13 @@
 """The technician's commands on the buffer's file: back it up, put it back, take readings out, look into it."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from gateway.core.errors import ConfigError
 
 if TYPE_CHECKING:  # the commands import what they need when they run, so that each starts quickly
     from gateway.config import Config
@@ -11,7 +15,13 @@ if TYPE_CHECKING:  # the commands import what they need when they run, so that e
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 NEW_FILE = click.Path(dir_okay=False, path_type=Path)
 CONFIG = click.option("--config", "site", type=FILE, required=True, help="The site's configuration, site.yaml.")
+OTHER = click.option("--file", type=FILE, help="A backup, or another buffer's file, instead of the site's.")
 FORCE = click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+
+
+def of_one_file(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that say which file; at least one has to be given."""
+    return click.option("--config", "site", type=FILE, help="The site's configuration, site.yaml.")(OTHER(command))
 
 
 @click.command("backup")
@@ -50,7 +60,53 @@ def restore_(file: Path, site: Path) -> None:
         click.echo(f"  holdfast export --file {aside.file} brings them out")
 
 
-VERBS = (backup_, restore_)
+@click.command("export")
+@of_one_file
+@click.option("--device", "devices", multiple=True, help="Only of this device; may be given again.")
+@click.option("--point", "points", multiple=True, help="Only this point; may be given again.")
+@click.option("--from", "since", metavar="T", help="2026-11-20, 2026-11-20T08:00 (the site's time), -7d, -12h.")
+@click.option("--to", "until", metavar="T", help="Likewise; not that moment itself, but a day alone is the whole day.")
+@click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
+@click.option("--wide", is_flag=True, help="A row for each time and device, not for each reading.")
+@click.option("--utc", is_flag=True, help="Times in UTC, not the site's.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="-", help="A file; standard output else.")
+@FORCE
+def export_(
+    site: Path | None, file: Path | None, devices: tuple[str, ...], points: tuple[str, ...], since: str | None,
+    until: str | None, form: str, wide: bool, utc: bool, output: Path, force: bool,
+) -> None:  # fmt: skip
+    """Write readings as CSV or NDJSON, while the gateway runs or not."""
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from gateway.export import FOREVER, Choice
+    from gateway.exporting import Wanted, export
+    from gateway.timerange import moment
+
+    buffer, config = _one_of(site, file)
+    zone, now = ZoneInfo(config.site.timezone), datetime.now().astimezone()
+    lo = moment("--from", since, zone, now) if since else -FOREVER
+    hi = moment("--to", until, zone, now, is_end=True) if until else FOREVER
+    choice = Choice(devices, points, lo, hi)
+    wanted = Wanted(choice, form, wide, ZoneInfo("UTC") if utc else zone)
+    left_out = export(buffer, wanted, None if str(output) == "-" else output, force=force)
+    for piece in left_out:
+        click.echo(f"holdfast: damaged and left out: {piece}", err=True)
+    if left_out:
+        sys.exit(1)
+
+
+VERBS = (backup_, restore_, export_)
+
+
+def _one_of(site: Path | None, file: Path | None) -> "tuple[Path, Config]":
+    """The buffer's file and what is configured; with `file` it is that one instead of the site's."""
+    from gateway.config import Config
+
+    if site is None and file is None:
+        raise ConfigError("expected --config SITE.YAML, or --file with a buffer's file or a backup")
+    buffer, config = (Path(), Config()) if site is None else _buffer(site)
+    return file or buffer, config
 
 
 def _buffer(site: Path) -> "tuple[Path, Config]":

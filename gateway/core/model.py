@@ -63,7 +63,7 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
 
     def value(self, raw: Raw | None) -> Raw | None:
         """The number in `unit`; text and None as they are."""
-        return _converted(raw, self.conversion)
+        return converted(raw, self.conversion)
 
     @property
     def conversion(self) -> "Conversion | None":
@@ -78,7 +78,7 @@ Conversion = tuple[Fraction, Fraction]
 OFFSETS_COUNT_BELOW = 1e200  # beyond, and for infinity, an offset is nothing; it keeps fractions within a float
 
 
-def _converted(raw: Raw | None, conversion: Conversion | None) -> Raw | None:
+def converted(raw: Raw | None, conversion: Conversion | None) -> Raw | None:
     """Rounded once: scale and offset are fractions, so that 3 x 0.1 is 0.3, not 0.30000000000000004."""
     if raw is None or isinstance(raw, str) or conversion is None:
         return raw
@@ -156,7 +156,7 @@ def readings_of(layout: Layout, record: Record) -> list[Reading]:
     """The record's values in engineering units, in the layout's order."""
     readings = []
     for point, conversion, raw in zip(layout.points, layout.conversions, layout.rows.unpack(record.row), strict=True):
-        value = _converted(raw, conversion)
+        value = converted(raw, conversion)
         quality = Quality.MISSING if raw is None else Quality.GOOD
         words = in_words(point, raw) if point.names else ""
         readings.append(Reading(point.key, value, point.unit, quality, point.quantity, words))
