@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 
 from gateway.bar import Step
-from gateway.bufferfile import HEAD, layouts, snapshot
+from gateway.bufferfile import HEAD, layouts, snapshot, tables
 from gateway.bufferwalk import Block, pieces
 from gateway.core import codec
 from gateway.core.errors import CodecError
@@ -15,15 +15,19 @@ FOREIGN_KEYS = "PRAGMA foreign_key_check"
 RANGES = "SELECT lo, hi, 'segment' FROM segment UNION ALL SELECT lo, hi, 'frame' FROM frame ORDER BY 1"
 SPANS = "SELECT stream, lo, hi FROM span ORDER BY stream, lo"
 EVENTS_END = "SELECT coalesce(max(seq), -1) + 1 FROM event"
+ADVICE = """What is named cannot be read, the rest can. Stop the gateway and put a backup back with `holdfast restore`;
+or start it again: a file that SQLite finds damaged is set aside, and what can be read of it is carried over.
+Look at the card or disk too: `dmesg` tells of its errors."""
 OPS_A_STEP = 200_000  # of SQLite's machine; some hundredths of a second
 
 
 def problems(db: sqlite3.Connection, step: Step) -> Iterator[str]:
-    """Each a sentence, nothing where all is well. Raises sqlite3.Error where the file cannot be read on."""
-    yield from _structure(db, step)
-    with snapshot(db):
-        yield from _ranges(db)
-    yield from _packs(db, step)
+    """Each a sentence, nothing where all is well."""
+    for look in (_structure, _ranges, _packs):
+        try:
+            yield from look(db, step)
+        except sqlite3.DatabaseError as error:  # the others may still have something to say
+            yield f"{look.__name__.strip('_')}: cannot be read to the end: {error}"
 
 
 def _structure(db: sqlite3.Connection, step: Step) -> Iterator[str]:
@@ -38,19 +42,32 @@ def _structure(db: sqlite3.Connection, step: Step) -> Iterator[str]:
         if error.sqlite_errorname == "SQLITE_INTERRUPT":  # Ctrl-C came while `step` was called
             raise KeyboardInterrupt from error
         raise
+    except sqlite3.DatabaseError:
+        yield from _damaged_tables(db)
     finally:
         db.set_progress_handler(None, 0)
 
 
-def _ranges(db: sqlite3.Connection) -> Iterator[str]:
+def _damaged_tables(db: sqlite3.Connection) -> Iterator[str]:
+    """Where SQLite's check of the whole gives up, that of each table still says which it is."""
+    for table in sorted(tables(db)):
+        try:
+            db.execute(f"PRAGMA integrity_check({table})").fetchall()
+        except sqlite3.DatabaseError as error:
+            yield f"table {table}: {error}"
+
+
+def _ranges(db: sqlite3.Connection, _: Step) -> Iterator[str]:
+    with snapshot(db):
+        ranges, spans = db.execute(RANGES).fetchall(), db.execute(SPANS).fetchall()
+        heads = {"records": db.execute(HEAD).fetchone()[0], "events": db.execute(EVENTS_END).fetchone()[0]}
     reached = 0
-    for lo, hi, table in db.execute(RANGES):
+    for lo, hi, table in ranges:
         if not reached <= lo < hi:
             yield f"{table} {lo}-{hi}: overlaps what is before it, which ends at {reached}"
         reached = max(reached, hi)
-    heads = {"records": db.execute(HEAD).fetchone()[0], "events": db.execute(EVENTS_END).fetchone()[0]}
     before = {"records": 0, "events": 0}
-    for stream, lo, hi in db.execute(SPANS):
+    for stream, lo, hi in spans:
         head = heads.get(stream, 0)
         if not before.get(stream, 0) <= lo <= (head if hi is None else hi) <= head:
             yield f"span {stream} {lo}-{hi}: not within what was taken, which ends at {head}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway import __version__, commission, keeping, logs
+from gateway import __version__, buffercommands, commission, logs
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.options import where
 
@@ -147,7 +147,7 @@ def profile_schema() -> None:
     click.echo(schema(), nl=False)
 
 
-for verb in (*commission.VERBS, *keeping.VERBS):
+for verb in (*commission.VERBS, *buffercommands.VERBS):
     main.add_command(verb)
 
 early.over()

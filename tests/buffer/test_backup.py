@@ -238,7 +238,7 @@ async def test_a_damaged_buffer_is_set_aside_with_its_log(tmp_path: Path) -> Non
     (tmp_path / "buffer.db-wal").write_bytes(b"log")
     code, out, _ = await holdfast("restore", file, "--config", tmp_path / "site.yaml")
     assert code == 0
-    assert "it is damaged" in out
+    assert "it cannot be read" in out
     assert len(await content(tmp_path / "buffer.db")) == 100
     assert [one.read_bytes() for one in tmp_path.glob("buffer.db.before-restore-*-wal")] == [b"log"]
 

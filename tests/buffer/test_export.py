@@ -156,6 +156,8 @@ async def test_what_is_damaged_is_left_out_and_said(tmp_path: Path) -> None:
     code, out, err = await holdfast("export", "--config", site_yaml(tmp_path), "--point", "power")
     assert (code, out.count("\r\n")) == (1, 201)
     assert "damaged and left out: segment 100" in err
+    beyond = ("--from", "1970-01-01T00:00:00.200Z")
+    assert (await holdfast("export", "--config", tmp_path / "site.yaml", *beyond))[::2] == (0, ""), "it is not read"
 
 
 async def test_nothing_is_missed_or_doubled_while_the_gateway_writes_and_seals(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The technician's commands on the buffer's file: back it up, put it back, take readings out, look into it."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -53,7 +54,7 @@ def restore_(file: Path, site: Path) -> None:
         return
     click.echo(f"what was there before is {aside.file}")
     if aside.lacking is None:
-        click.echo("  it is damaged: what it has that the backup lacks cannot be told")
+        click.echo("  it cannot be read: what it has that the backup lacks cannot be told")
     elif aside.lacking:
         which = "newer than the backup" if aside.is_same_life else "of another buffer than the backup"
         click.echo(f"  {aside.lacking:,} records, {which}, are only there; the hub lacks {aside.unsent:,} of them")
@@ -96,7 +97,47 @@ def export_(
         sys.exit(1)
 
 
-VERBS = (backup_, restore_, export_)
+@click.group()
+def buffer() -> None:
+    """Look into the buffer's file, while the gateway runs or not."""
+
+
+@buffer.command("stat")
+@of_one_file
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def buffer_stat(site: Path | None, file: Path | None, as_json: bool) -> None:
+    """Say how large it is, what is in it, and what the hub lacks."""
+    from zoneinfo import ZoneInfo
+
+    from gateway.bufferfile import looking_at
+    from gateway.bufferstat import lines, stat
+
+    path, config = _one_of(site, file)
+    with looking_at(path) as db:
+        found = stat(db, path, config.buffer if file is None else None)
+    click.echo(json.dumps(found) if as_json else "\n".join(lines(found, ZoneInfo(config.site.timezone))))
+
+
+@buffer.command("check")
+@of_one_file
+def buffer_check(site: Path | None, file: Path | None) -> None:
+    """Read all of it and name what is damaged; nothing is changed. Ends with 1 where something is."""
+    from gateway.bar import bar
+    from gateway.buffercheck import ADVICE, problems
+    from gateway.bufferfile import looking_at
+
+    path, _ = _one_of(site, file)
+    count = 0
+    with looking_at(path) as db, bar("checking") as step:
+        for count, problem in enumerate(problems(db, step), start=1):  # noqa: B007 - told after the loop
+            click.echo(f"{path}: {problem}")
+    if count:
+        click.echo(ADVICE, err=True)
+        sys.exit(1)
+    click.echo(f"{path}: good")
+
+
+VERBS = (backup_, restore_, export_, buffer)
 
 
 def _one_of(site: Path | None, file: Path | None) -> "tuple[Path, Config]":
