@@ -4,6 +4,8 @@ import sqlite3
 from collections.abc import Iterator
 
 from gateway.bar import Step
+from gateway.buffer.chunk import ChunkFormat
+from gateway.buffer.rollup import HOUR_MS, MINUTE_MS
 from gateway.bufferfile import HEAD, layouts, snapshot, tables
 from gateway.bufferwalk import Block, pieces
 from gateway.core import codec
@@ -18,12 +20,16 @@ EVENTS_END = "SELECT coalesce(max(seq), -1) + 1 FROM event"
 ADVICE = """What is named cannot be read, the rest can. Stop the gateway and put a backup back with `holdfast restore`;
 or start it again: a file that SQLite finds damaged is set aside, and what can be read of it is carried over.
 Look at the card or disk too: `dmesg` tells of its errors."""
+ROLL_UPS = {
+    "rollup_1m": (MINUTE_MS, "SELECT ts, bytes FROM rollup_1m WHERE layout = ? AND ts > ? ORDER BY ts LIMIT 1000"),
+    "rollup_1h": (HOUR_MS, "SELECT ts, bytes FROM rollup_1h WHERE layout = ? AND ts > ? ORDER BY ts LIMIT 1000"),
+}
 OPS_A_STEP = 200_000  # of SQLite's machine; some hundredths of a second
 
 
 def problems(db: sqlite3.Connection, step: Step) -> Iterator[str]:
     """Each a sentence, nothing where all is well."""
-    for look in (_structure, _ranges, _packs):
+    for look in (_structure, _ranges, _packs, _roll_ups):
         try:
             yield from look(db, step)
         except sqlite3.DatabaseError as error:  # the others may still have something to say
@@ -83,6 +89,20 @@ def _packs(db: sqlite3.Connection, step: Step) -> Iterator[str]:
         for block in piece:
             yield from (f"{_name(block)}: {problem}" for problem in _block(block, known))
         step(min(piece[-1].hi, head) if piece else 0, head)
+
+
+def _roll_ups(db: sqlite3.Connection, step: Step) -> Iterator[str]:
+    known, _ = layouts(db)
+    for table, (bucket_ms, query) in ROLL_UPS.items():
+        for done, layout in enumerate(known.values() if table in tables(db) else ()):
+            step(done, len(known))
+            form, reached = ChunkFormat(layout, bucket_ms), -1
+            while chunks := db.execute(query, (layout.id, reached)).fetchall():
+                for reached, chunk in chunks:
+                    try:
+                        form.decode(reached, chunk, ())  # its checksum and its length say all
+                    except CodecError as error:
+                        yield f"{table} of layout {layout.id.hex()} from {reached} on: {error}"
 
 
 def _name(block: Block) -> str:

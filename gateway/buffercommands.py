@@ -67,6 +67,8 @@ def restore_(file: Path, site: Path) -> None:
 @click.option("--point", "points", multiple=True, help="Only this point; may be given again.")
 @click.option("--from", "since", metavar="T", help="2026-11-20, 2026-11-20T08:00 (the site's time), -7d, -12h.")
 @click.option("--to", "until", metavar="T", help="Likewise; not that moment itself, but a day alone is the whole day.")
+@click.option("--resolution", type=click.Choice(["raw", "1m", "1h"]), default="raw", show_default=True,
+              help="Every reading, or one row of each point a minute or an hour.")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["csv", "ndjson"]), default="csv", show_default=True)
 @click.option("--wide", is_flag=True, help="A row for each time and device, not for each reading.")
 @click.option("--utc", is_flag=True, help="Times in UTC, not the site's.")
@@ -74,7 +76,7 @@ def restore_(file: Path, site: Path) -> None:
 @FORCE
 def export_(
     site: Path | None, file: Path | None, devices: tuple[str, ...], points: tuple[str, ...], since: str | None,
-    until: str | None, form: str, wide: bool, utc: bool, output: Path, force: bool,
+    until: str | None, resolution: str, form: str, wide: bool, utc: bool, output: Path, force: bool,
 ) -> None:  # fmt: skip
     """Write readings as CSV or NDJSON, while the gateway runs or not."""
     from datetime import datetime
@@ -89,7 +91,7 @@ def export_(
     lo = moment("--from", since, zone, now) if since else -FOREVER
     hi = moment("--to", until, zone, now, is_end=True) if until else FOREVER
     choice = Choice(devices, points, lo, hi)
-    wanted = Wanted(choice, form, wide, ZoneInfo("UTC") if utc else zone)
+    wanted = Wanted(choice, resolution, form, wide, ZoneInfo("UTC") if utc else zone)
     left_out = export(buffer, wanted, None if str(output) == "-" else output, force=force)
     for piece in left_out:
         click.echo(f"holdfast: damaged and left out: {piece}", err=True)

@@ -44,9 +44,10 @@ class Picked:
     def values(self, record: Record) -> list[Raw | None]:
         """In engineering units; None is missing."""
         raw = self.layout.rows.unpack(record.row)
-        return [self._value(place, raw[place]) for place in self.places]
+        return [self.value(place, raw[place]) for place in self.places]
 
-    def _value(self, place: int, raw: Raw | None) -> Raw | None:
+    def value(self, place: int, raw: Raw | None) -> Raw | None:
+        """One of them, of the point at `place` of the layout."""
         if isinstance(raw, float) and self.layout.points[place].type == "f32":
             raw = shortest(raw)
         return converted(raw, self.layout.conversions[place])

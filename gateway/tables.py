@@ -12,8 +12,10 @@ import msgspec
 
 from gateway.core.model import BACKFILLED, UNCERTAIN, Point, Raw, in_words
 from gateway.export import Picked, Sample
+from gateway.exportbuckets import Rolled
 
 HEADING = ("time", "device", "point", "value", "unit", "quality", "flags", "words")
+ROLLED_HEADING = ("time", "device", "point", "value", "unit", "low", "high", "readings", "words")
 FLAGS = {BACKFILLED: "backfilled", UNCERTAIN: "uncertain"}
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run (OWASP, CSV injection)
 CHUNK = 1 << 16
@@ -81,6 +83,38 @@ def long_objects(samples: Iterable[Sample], times: Times) -> Iterator[dict[str, 
                 | {"point": point.key, "value": value, "unit": point.unit, "quality": quality, "flags": flags}
                 | words
             )
+
+
+def rolled_rows(buckets: Iterable[Rolled], times: Times) -> Iterator[Sequence[Raw | None]]:
+    """A heading, then a row for each point of each bucket."""
+    yield ROLLED_HEADING
+    for ts, picked, summaries in buckets:
+        for point, value, low, high, readings in summaries:
+            device, words = picked.layout.device, _words(point, value)
+            yield times.text(ts), device, point.key, value, point.unit, low, high, readings, words
+
+
+def rolled_objects(buckets: Iterable[Rolled], times: Times) -> Iterator[dict[str, Any]]:
+    """An object for each point of each bucket."""
+    for ts, picked, summaries in buckets:
+        about = {"time": times.text(ts), "ts": ts, "device": picked.layout.device}
+        for point, value, low, high, readings in summaries:
+            one = {
+                "point": point.key,
+                "value": value,
+                "unit": point.unit,
+                "low": low,
+                "high": high,
+                "readings": readings,
+            }
+            yield about | one | ({"words": words} if (words := _words(point, value)) else {})
+
+
+def as_samples(buckets: Iterable[Rolled]) -> Iterator[Sample]:
+    """For wide tables: of each bucket the values alone."""
+    for ts, picked, summaries in buckets:
+        values = {one.point.key: one.value for one in summaries}
+        yield Sample(ts, picked, 0, [values.get(point.key) for point in picked.points])
 
 
 def wide_rows(samples: Iterable[Sample], times: Times, picked: Iterable[Picked]) -> Iterator[Sequence[Raw | None]]:

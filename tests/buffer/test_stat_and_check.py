@@ -24,6 +24,7 @@ async def some_buffer(folder: Path) -> Path:
         buffer.put(meter("other"), [power(NOON - 5000, 1, layout=meter("other"))])
         await buffer.flushed()
         await buffer.sealing.seal()
+        await buffer.upkeep.round()
         buffer.put_event(Event(NOON, "gateway_started"))
         buffer.keep_spans("records", [(3, 7), (10, None)])
         buffer.keep_spans("events", [(1, None)])
@@ -116,9 +117,21 @@ async def test_a_sound_buffer_is_good_also_while_a_gateway_writes_and_seals(tmp_
         ("UPDATE block SET ts_max = ts_max + 1 WHERE count = 20", "its times or its number of records"),
         ("DELETE FROM layout WHERE id = (SELECT layout FROM block WHERE count = 20)", "of its records is not there"),
         ("UPDATE layout SET encoded = '{}'", "damaged"),
+        ("UPDATE rollup_1m SET bytes = substr(bytes, 1, 20)", "rollup_1m of layout"),
         ("UPDATE block SET segment = 4 WHERE count = 20", "what it refers to in segment is not there"),
     ],
-    ids=["a block", "a frame", "overlap", "seqs", "a span", "times", "no layout", "a layout", "no segment"],
+    ids=[
+        "a block",
+        "a frame",
+        "overlap",
+        "seqs",
+        "a span",
+        "times",
+        "no layout",
+        "a layout",
+        "a roll-up",
+        "no segment",
+    ],
 )
 async def test_check_names_what_is_wrong_and_says_what_to_do(tmp_path: Path, statement: str, words: str) -> None:
     site = await some_buffer(tmp_path)
