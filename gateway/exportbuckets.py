@@ -11,8 +11,8 @@ from gateway.buffer.cells import Cell, Gauge
 from gateway.buffer.counters import Counted
 from gateway.buffer.rollup import DAY_MS, HOUR_MS, MINUTE_MS
 from gateway.bufferfile import snapshot
-from gateway.core.codec import Columns
 from gateway.core.model import Point, Raw
+from gateway.core.picking import Columns
 from gateway.export import Choice, Picked
 
 BUCKET_MS = {"1m": MINUTE_MS, "1h": HOUR_MS}
