@@ -11,7 +11,7 @@ UV_COMPILE := uv pip compile --generate-hashes --universal --python-version 3.11
 
 help:
 	@echo "make run    a whole demonstration site: simulated devices, gateway, hub (Ctrl-C stops it)"
-	@echo "make test   the whole test suite; installs what it needs"
+	@echo "make test   the whole test suite; installs what it needs; HOLDFAST_LONG=1 adds what takes minutes"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  speed and size, beside floors measured in the same run"
 	@echo "make clean  removes the demonstration's state and what was built"

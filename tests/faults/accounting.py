@@ -84,6 +84,11 @@ def by_buffer(folder: Path) -> Kept:
     return asyncio.run(reading())
 
 
+def in_flight(acknowledged: Acknowledged) -> set[int]:
+    """The numbers that a device pushes again after a kill."""
+    return set(range(acknowledged.pushed, acknowledged.pushed + load.PUSHED_AT_ONCE))
+
+
 def check(kept: Kept, acknowledged: Acknowledged, repeated: set[int]) -> None:
     """Each acknowledged record is there once, with its values and seq, and beyond that only what was in flight.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults import guest
-from tests.faults.accounting import Kept, by_buffer, by_sql, check, copied
+from tests.faults.accounting import Kept, by_buffer, by_sql, check, copied, in_flight
 from tests.faults.disks import Disk, needs_mounts
 from tests.faults.writers import Acknowledged
 from tests.needs import needs
@@ -56,7 +56,7 @@ def test_a_machine_whose_power_is_cut_has_all_that_it_acknowledged(tmp_path: Pat
         copied(disk.path / "site", tmp_path / "copy")
         copied(disk.path / "site", tmp_path / "other")
         disk.unmount()
-        again |= set(range(acknowledged.pushed, acknowledged.pushed + 2))
+        again |= in_flight(acknowledged)
         kept = by_sql(tmp_path / "copy")
         check(kept, acknowledged, again)
         assert by_buffer(tmp_path / "other").records == kept.records

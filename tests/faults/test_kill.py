@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.accounting import Kept, by_buffer, by_sql, check, copied
+from tests.faults.accounting import Kept, by_buffer, by_sql, check, copied, in_flight
 from tests.faults.writers import Writers, writers
 
 ROUNDS = 200
@@ -20,7 +20,7 @@ def one_round(writer: Writers, folder: Path, chance: random.Random, number: int,
     writer.kill()
     copy = copied(folder / "site", folder / "copy")
     kept = by_sql(copy)
-    again |= set(range(writer.acknowledged.pushed, writer.acknowledged.pushed + 2))
+    again |= in_flight(writer.acknowledged)
     check(kept, writer.acknowledged, again)
     if number % BOTH_WAYS_EVERY == 0:
         other = by_buffer(copied(folder / "site", folder / "copy"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.accounting import INDEX, LOG, Kept, by_buffer, by_sql, check, check_sound, copied
+from tests.faults.accounting import INDEX, LOG, Kept, by_buffer, by_sql, check, check_sound, copied, in_flight
 from tests.faults.writers import Acknowledged, Writers, writers
 
 LOG_HEAD, FRAME_HEAD = 32, 24  # https://www.sqlite.org/fileformat2.html#walformat
@@ -61,7 +61,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Killed]:
         writer.work(20)
         writer.kill()
         first = by_sql(copied(folder, folder.with_name("copy")))
-        repeated = {writer.acknowledged.pushed, writer.acknowledged.pushed + 1}
+        repeated = in_flight(writer.acknowledged)
         by_buffer(folder)  # closing it brings the log into the file
         writer.start(folder, polled=first.polled, checkpoint=0)
         writer.work(40)
@@ -117,9 +117,9 @@ def test_after_the_damage_the_gateway_goes_on_where_the_file_ends(killed: Killed
     chance = random.Random(seed)
     cut = chance.randrange(LOG_HEAD, len(killed.log))
     kept = killed.before(cut)
-    again = killed.repeated | {kept.marks, kept.marks + 1}
     folder = killed.with_log(killed.log[:cut] + chance.randbytes(5000))
     killed.writer.acknowledged = Acknowledged(kept.polled, kept.marks)
+    again = killed.repeated | in_flight(killed.writer.acknowledged)
     killed.writer.start(folder, polled=kept.polled)
     killed.writer.work(10)
     killed.writer.kill()
