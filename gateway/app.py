@@ -31,6 +31,7 @@ from gateway.live import Live
 from gateway.loadconfig import load_config, read_text
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
+from gateway.timekeeping import Timekeeper
 from local_ui import guard
 from local_ui.app import build_app
 from sync import wire
@@ -77,14 +78,17 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
 
     Raises HoldfastError for what it cannot start without.
     """
-    config, clock, stop = plan.config, SystemClock(), _stop_asked()
+    config, machine, stop = plan.config, SystemClock(), _stop_asked()
     async with contextlib.AsyncExitStack() as stack:
         buffer = await Buffer.open(plan.folder / config.buffer.path, commit_s=config.buffer.commit_interval_s)
         stack.push_async_callback(buffer.close)
+        clock = Timekeeper(machine, await buffer.begin_boot(machine))
         engine = await _engine(config, buffer, clock, stack)
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
-        site = RunningSite(config.site.name, buffer, live, clock, sync_state, ZoneInfo(config.site.timezone))
+        zone = ZoneInfo(config.site.timezone)
+        site = RunningSite(config.site.name, buffer, live, clock, sync_state, zone, clock)
+        clock.listener = site
         roles = {
             device.name: device.role or plan.profiles[device.profile].role
             for bus in config.buses
@@ -101,7 +105,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         address = await stack.enter_async_context(serve(page, config.page.host, config.page.port, unpack=False))
         site.event("gateway_started")
         ready(address)
-        jobs = {"buffer": buffer.run(), "watch": site.watch_buses()}
+        jobs = {"time": clock.run(), "buffer": buffer.run(), "watch": site.watch_buses()}
         jobs["links"] = linkwatch.watch(lambda: _wake(buses))
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if engine is not None:
@@ -117,10 +121,10 @@ def _wake(buses: Iterable[Bus]) -> None:
         bus.poller.wake()
 
 
-async def _engine(config: Config, buffer: Buffer, clock: Clock, stack: contextlib.AsyncExitStack) -> Engine | None:
+async def _engine(config: Config, buffer: Buffer, clock: Timekeeper, stack: contextlib.AsyncExitStack) -> Engine | None:
     if config.hub is None:
         return None
-    transport = HttpsTransport(config.hub.url, config.hub.node_id, config.hub.secret)
+    transport = HttpsTransport(config.hub.url, config.hub.node_id, config.hub.secret, clock)
     stack.push_async_callback(transport.close)
     return Engine(buffer, transport, clock, Random(), push_interval_s=config.hub.push_interval_s)
 

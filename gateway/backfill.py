@@ -16,7 +16,6 @@ from gateway.core.errors import DeviceError, StorageError
 from gateway.core.model import Layout, Record
 from gateway.logged import BATCH, LoggedRecord, Retime, Taken, settle
 
-CLOCK_SET_MS = 1_577_836_800_000  # 2020-01-01: before, the gateway does not know the time and can judge none
 RETRY_S = 300.0  # after a failure
 SURVEY_EVERY = 10  # steps that brought nothing; then the log may have become another one
 FRUITLESS_MAX = 60
@@ -67,8 +66,9 @@ class Backfill:
 
     def __init__(
         self, source: Log, sink: Sink, places: Places, clock: Clock, retime: Retime, tell: Tell, *,
-        every_s: float = 3600,
+        every_s: float = 3600, time_known: Callable[[], bool] = lambda: True,
     ) -> None:  # fmt: skip
+        """The log is left alone until `time_known`: before, its stamps cannot be judged."""
         self.taken = 0
         self.doubtful = 0
         self._source = source
@@ -79,6 +79,7 @@ class Backfill:
         self._retime = retime
         self._tell = tell
         self._every_s = every_s
+        self._time_known = time_known
         self._due_s = 0.0
         self._outage = True  # this round follows one, or a start
         self._failing = False
@@ -107,7 +108,7 @@ class Backfill:
 
     async def step(self) -> bool:
         """Take one window, or commit what was taken; whether there is more to do at once. A failure is said once."""
-        if self._clock.wall_ms() < CLOCK_SET_MS or self._clock.monotonic_s() < self._due_s:
+        if not self._time_known() or self._clock.monotonic_s() < self._due_s:
             return False
         try:
             more = await self._advance()

@@ -132,7 +132,7 @@ def _take_log(
     )  # fmt: skip
     backfill = Backfill(
         source, around.buffer, around.buffer.pulled, around.clock, retimed, around.site.event,
-        every_s=entry.log.every_s,
+        every_s=entry.log.every_s, time_known=lambda: around.site.time_known,
     )  # fmt: skip
     around.site.watch_presence(entry.name, found=backfill.wake, lost=backfill.doze)
     poller.aside(backfill.step)

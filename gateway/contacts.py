@@ -4,6 +4,8 @@ import logging
 from collections.abc import Iterable
 from typing import Protocol
 
+import msgspec
+
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
 from gateway.core.status import Contact
@@ -33,6 +35,10 @@ class ContactLog:
     def note(self, device: str, status: str, error: str, response_ms: float | None) -> None:
         """What has just changed."""
         self._lines = [*self._lines, Contact(self._clock.wall_ms(), device, status, error, response_ms)][-PENDING_MAX:]
+
+    def retimed(self, by_ms: int) -> None:
+        """The time became known: what was noted before and is not written yet is later by so much."""
+        self._lines = [msgspec.structs.replace(line, ts=line.ts + by_ms) for line in self._lines]
 
     async def write(self, now: Iterable[tuple[str, str, str, float | None]]) -> None:
         """Write what was noted; every ten minutes also `now`, how all devices are (as `note` takes it)."""

@@ -20,9 +20,9 @@ from gateway.buffer.buffer import Buffer
 from gateway.buffer.doubtful import Doubtful
 from gateway.config import PushDevice
 from gateway.core import credential
-from gateway.core.clock import Clock
+from gateway.core.clock import PLAUSIBLE_UNTIL_MS, Clock
 from gateway.core.errors import CodecError, DeviceError, StorageError
-from gateway.core.model import BACKFILLED
+from gateway.core.model import BACKFILLED, DATED
 from gateway.core.pushed import Parcel, Parsed, PushAnswer, PushedRecord, Rejected
 from gateway.live import Live
 from gateway.presence import Presence
@@ -30,6 +30,7 @@ from gateway.pushlayouts import PushLayouts
 from gateway.site import RunningSite
 
 BACKFILL_MS = 5 * 60_000
+WITHIN_MS = 1000
 AT_ONCE = 2000  # records that go into one commit
 THREAD_FROM = 64 * 1024  # bytes that are parsed beside the event loop
 REMEMBERED_MS = 400 * 86_400_000
@@ -167,7 +168,9 @@ class Intake:
 
     def _items(self, parcel: Parcel, number: int) -> list[_Item]:
         """The parcel's records, each with its time or with why that cannot be right."""
-        now_ms, records, sender = self._clock.wall_ms(), parcel.parsed.records, self._senders[parcel.device]
+        records, sender = parcel.parsed.records, self._senders[parcel.device]
+        # What a device says cannot be held against a time that is not known.
+        now_ms = self._clock.wall_ms() if self._site.time_known else PLAUSIBLE_UNTIL_MS
         counted = sorted((r.index, r.ts_ms) for r in records if r.index is not None and r.ts_ms is not None)
         better = dict(zip(counted, self._guard.retimed(counted, now_ms), strict=True))
         items = []
@@ -233,13 +236,16 @@ class Intake:
         """Queue the record; why it cannot be, or empty."""
         now_ms, sender = self._clock.wall_ms(), item.sender
         ts = now_ms if item.ts is None else item.ts
-        flags = BACKFILLED if ts < now_ms - BACKFILL_MS else 0
+        flags = 0 if item.ts is None else DATED
+        if self._site.time_known and ts < now_ms - BACKFILL_MS:
+            flags |= BACKFILLED
         try:
             layout, record = sender.layouts.record(item.record, ts, flags, item.group)
         except (CodecError, ValueError) as error:
             return str(error)
         if item.ts is None:  # two within a millisecond: the hub tells records apart by their times
-            ts = max(ts, sender.newest.get(layout.id, 0) + 1)
+            last = sender.newest.get(layout.id, 0)
+            ts = last + 1 if 0 <= last - ts < WITHIN_MS else ts  # beyond, the clock was set back
             sender.newest[layout.id] = ts
             record = msgspec.structs.replace(record, ts=ts)
         self._site.took(layout, record)

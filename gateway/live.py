@@ -7,7 +7,7 @@ import msgspec
 from gateway.bell import Bell
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
-from gateway.core.model import Layout, Reading, Record, Role, readings_of
+from gateway.core.model import UNCERTAIN, Layout, Reading, Record, Role, readings_of
 from gateway.core.status import DeviceState, Presence
 
 
@@ -54,6 +54,16 @@ class Live:
         """Say how many records of the device are set aside because their times cannot be right."""
         if self._states[device].doubtful != records:
             self._states[device] = msgspec.structs.replace(self._states[device], doubtful=records)
+            self._touch(device)
+
+    def retimed(self, by_ms: int) -> None:
+        """The time became known: what was stamped before it is later by so much."""
+        for device, state in self._states.items():
+            self._states[device] = msgspec.structs.replace(state, since=state.since + by_ms)
+            for group, (layout, record) in self._newest[device].items():
+                if record.flags & UNCERTAIN:
+                    right = msgspec.structs.replace(record, ts=record.ts + by_ms, flags=record.flags & ~UNCERTAIN)
+                    self._newest[device][group] = layout, right
             self._touch(device)
 
     def _set(self, device: str, presence: Presence, reason: str) -> bool:

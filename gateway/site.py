@@ -10,17 +10,33 @@ from typing import Protocol
 import msgspec
 
 from gateway import __version__
+from gateway.buffer.boots import Boot
 from gateway.buffer.buffer import Buffer
 from gateway.busstate import BusWatch
 from gateway.contacts import ContactLog
 from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
 from gateway.core.model import Event, Layout, Record, Role
-from gateway.core.status import Contact, DeviceState, EnergyRow, History, Resolution, SiteState, SyncState
+from gateway.core.status import (
+    ClockState,
+    Contact,
+    DeviceState,
+    EnergyRow,
+    History,
+    Resolution,
+    SiteState,
+    SyncState,
+)
+from gateway.core.wording import span_text
 from gateway.live import Live
+from gateway.timekeeping import Timekeeper
 
 WATCH_S = 5.0  # a burst of changes is one write of the connection log
 REPEAT_S = 5  # buffer and sync change without a device, too
+KNOWN_BY = {
+    "kernel": "the machine's clock is synchronised", "hub": "the hub told the time", "set": "the clock was set by hand",
+    "estimate": "",
+}  # fmt: skip
 COALESCE_S = 0.05  # changes within this go to the page as one; the buses poll at the same instants
 
 log = logging.getLogger(__name__)
@@ -46,14 +62,16 @@ class RunningSite:
 
     def __init__(
         self, name: str, buffer: Buffer, live: Live, clock: Clock, sync_state: Callable[[], SyncState],
-        zone: tzinfo = UTC,
+        zone: tzinfo = UTC, timekeeper: Timekeeper | None = None,
     ) -> None:  # fmt: skip
+        """Without a `timekeeper`, what `clock` says is right."""
         self._name = name
         self._zone = zone
         self._buffer = buffer
         self._live = live
         self._clock = clock
         self._sync_state = sync_state
+        self._timekeeper = timekeeper
         self._buses: list[BusWatch] = []
         self._polled: dict[str, tuple[Polled, BusWatch]] = {}
         self._contact_log = ContactLog(buffer.notebook, clock)
@@ -71,6 +89,8 @@ class RunningSite:
         self._watching[device] = found, lost
 
     def took(self, layout: Layout, record: Record) -> None:
+        if self._timekeeper is not None:
+            record = self._timekeeper.stamped(record)
         self._buffer.put(layout, [record])
         self._live.took(layout, record)
 
@@ -95,6 +115,24 @@ class RunningSite:
 
     def event(self, kind: str, device: str = "", detail: str = "") -> None:
         self._buffer.put_event(Event(self._clock.wall_ms(), kind, device, detail))
+
+    @property
+    def time_known(self) -> bool:
+        """Whether what others say of the time can be judged."""
+        return self._timekeeper is None or self._timekeeper.known
+
+    def clock_known(self, boot: Boot, until_ms: int) -> None:
+        """See `gateway.timekeeping.Listener`."""
+        by_ms = boot.correction
+        self._buffer.time_known(boot, until_ms)
+        self._live.retimed(by_ms)
+        self._contact_log.retimed(by_ms)
+        moved = f"{span_text(by_ms)} {'later' if by_ms > 0 else 'earlier'} than they were" if by_ms else "as they were"
+        self.event("clock_known", detail=f"{KNOWN_BY[boot.source]}; the times of this start are {moved}")
+
+    def clock_stepped(self, by_ms: int) -> None:
+        """See `gateway.timekeeping.Listener`."""
+        self.event("clock_stepped", detail=f"it was set {'forward' if by_ms > 0 else 'back'} by {span_text(by_ms)}")
 
     def _note_contact(self, device: str, status: str, error: str = "") -> None:
         self._contact_log.note(device, status, error, self._response_ms(device))
@@ -145,8 +183,11 @@ class RunningSite:
         return SiteState(
             site=self._name, version=__version__, now=self._clock.wall_ms(),
             devices=tuple(map(self._with_reasons, self._live.devices(version))),
-            buffer=self._buffer.state(), sync=self._sync_state(),
+            buffer=self._buffer.state(), sync=self._sync_state(), clock=self._clock_state(),
         )  # fmt: skip
+
+    def _clock_state(self) -> ClockState:
+        return ClockState(True, "set") if self._timekeeper is None else self._timekeeper.state()
 
     def _with_reasons(self, state: DeviceState) -> DeviceState:
         polled = self._polled.get(state.name)

@@ -26,7 +26,11 @@ class _Snapshot(Collector):
     def collect(self) -> Iterator[Metric]:
         yield from _of_devices(self._state.devices, self._state.now)
         yield from _of_buses(self._state.buses)
-        buffer, sync = self._state.buffer, self._state.sync
+        buffer, sync, clock = self._state.buffer, self._state.sync, self._state.clock
+        yield GaugeMetricFamily("holdfast_clock_known", "1 where the time is known, 0 where it is guessed", clock.known)
+        offset = "What the times of this start of the machine were, or would have been, corrected by"
+        yield GaugeMetricFamily("holdfast_clock_offset_seconds", offset, clock.offset_ms / 1000)
+        yield CounterMetricFamily("holdfast_clock_steps", "How often the clock was set while known", clock.steps)
         yield CounterMetricFamily("holdfast_records", "Records that the buffer has taken", buffer.head)
         yield GaugeMetricFamily("holdfast_buffer_bytes", "Size of the buffer's file and log", buffer.bytes)
         yield GaugeMetricFamily("holdfast_buffer_healthy", "1 where the disk takes everything", not buffer.error)

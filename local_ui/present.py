@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gateway.core.status import BufferState, DeviceState, SiteState, SyncState
+from gateway.core.status import BufferState, ClockState, DeviceState, SiteState, SyncState
 from gateway.core.wording import bytes_text, label, main_readings, number_text, reading_text
 
 GAVE_NONE = "the device does not give it"
@@ -17,6 +17,7 @@ def site_view(state: SiteState) -> dict[str, Any]:
         "now": state.now,
         "buffer": buffer_text(state.buffer),
         "buffer_error": state.buffer.error,
+        "clock": clock_text(state.clock),
         "sync": sync_text(state.sync),
         "sync_level": "none" if not state.sync.hub else "good" if state.sync.connected else "bad",
         "devices": [device_view(device) for device in state.devices],
@@ -64,6 +65,15 @@ def doubtful_text(records: int) -> str:
 def buffer_text(buffer: BufferState) -> str:
     """How much this gateway has taken, in one line."""
     return f"{number_text(buffer.head, '')} records kept, {bytes_text(buffer.bytes)}"
+
+
+def clock_text(clock: ClockState) -> str:
+    """What is to be said of the time, in one line; empty where it is simply right."""
+    if not clock.known:
+        return "Nobody has confirmed the time yet: times shown are estimates, and are corrected when it is known"
+    if clock.steps:
+        return f"The clock was set {clock.steps} {'times' if clock.steps > 1 else 'time'} while running"
+    return ""
 
 
 def sync_text(sync: SyncState) -> str:

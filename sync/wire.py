@@ -19,6 +19,7 @@ from gateway.core.model import Event
 PATH = "/api/v1/ingest"
 CONTENT_TYPE = "application/msgpack"
 NODE_ID, NODE_SECRET, BATCH_TYPE, CURSOR = "X-Node-ID", "X-Node-Secret", "X-Batch-Type", "X-Push-Cursor"
+HUB_TIME = "X-Hub-Time"  # of every answer: milliseconds since 1970 UTC, when the hub gave it
 BODY_MAX = 16 * 1024 * 1024
 
 BatchType = Literal["records", "layouts", "events"]

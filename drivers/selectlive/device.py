@@ -8,7 +8,7 @@ from drivers.selectlive.breaker import Breaker
 from drivers.selectlive.feed import Feed
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, DeviceError
-from gateway.core.model import Layout, Record, Role
+from gateway.core.model import DATED, Layout, Record, Role
 
 PROFILE = "selectronic-sp-pro"
 LIVE = "live"
@@ -74,11 +74,11 @@ class SelectLive:
 
     def _record(self, answer: Answer) -> tuple[Layout, Record] | None:
         now_ms, now_s = self._clock.wall_ms(), self._clock.monotonic_s()
-        ts = now_ms if why_doubtful(answer.ts, now_ms) else answer.ts
+        ts, flags = (now_ms, 0) if why_doubtful(answer.ts, now_ms) else (answer.ts, DATED)
         if ts == self._last_ts:
             if now_s - self._last_new_s > STALE_S:
                 message = f"{self._feed.name} has shown the same measurement for {now_s - self._last_new_s:.0f} s"
                 raise DeviceError(message, hint="check the cable from the select.live to the inverter")
             return None
         self._last_ts, self._last_new_s = ts, now_s
-        return self._layout, Record(self._layout.id, ts, self._layout.rows.pack(answer.values))
+        return self._layout, Record(self._layout.id, ts, self._layout.rows.pack(answer.values), flags)

@@ -12,6 +12,7 @@ import msgspec
 
 from gateway.bell import Bell
 from gateway.buffer import charts, reading
+from gateway.buffer.boots import Boot, Boots
 from gateway.buffer.energy import energy
 from gateway.buffer.notebook import Notebook
 from gateway.buffer.pulled import Pulled
@@ -20,9 +21,10 @@ from gateway.buffer.rolling import Rolling
 from gateway.buffer.sealing import Sealing
 from gateway.buffer.upkeep import Upkeep
 from gateway.core import codec
+from gateway.core.clock import RawClock
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
-from gateway.core.model import Event, Layout, Record, decode_layout
+from gateway.core.model import UNCERTAIN, Event, Layout, Record, decode_layout
 from gateway.core.span import Span
 from gateway.core.status import BufferState, EnergyRow, History, Resolution
 
@@ -32,9 +34,9 @@ PENDING_MAX = 100_000  # records kept in memory while the disk does not take the
 HEAD = """SELECT max(coalesce((SELECT hi FROM frame ORDER BY lo DESC LIMIT 1), 0),
           coalesce((SELECT hi FROM segment ORDER BY lo DESC LIMIT 1), 0),
           (SELECT value + 0 FROM meta WHERE key = 'head'))"""
-APPEND_FRAME = "INSERT INTO frame (lo, hi, bytes) VALUES (?, ?, ?)"
+APPEND_FRAME = "INSERT INTO frame (lo, hi, boot, bytes) VALUES (?, ?, ?, ?)"
 APPEND_LAYOUT = "INSERT OR IGNORE INTO layout (id, encoded) VALUES (?, ?)"
-APPEND_EVENT = "INSERT INTO event (seq, ts, kind, device, detail) VALUES (?, ?, ?, ?, ?)"
+APPEND_EVENT = "INSERT INTO event (seq, ts, kind, device, detail, boot) VALUES (?, ?, ?, ?, ?, ?)"
 CLEAR_SPANS = "DELETE FROM span WHERE stream = ?"
 APPEND_SPAN = "INSERT INTO span (stream, lo, hi) VALUES (?, ?, ?)"
 
@@ -55,15 +57,17 @@ class Buffer:
         self.events_committed = Bell()
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
+        self.boots = Boots(database, self.layouts)
         self.sealing = Sealing(database, self.layouts)
         self.rolling = Rolling(database, self.layouts)
-        self.upkeep = Upkeep([self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours])
+        steps = [self.boots.step, self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours]
+        self.upkeep = Upkeep(steps)
         self._database = database
         self._commit_s = commit_s
         self._put = asyncio.Event()
         self._committing = asyncio.Lock()
         self._records: list[Record] = []
-        self._events: list[Event] = []
+        self._events: list[tuple[Event, bool]] = []  # and whether its time is an estimate
         self._new_layouts: list[Layout] = []
         self._spans: dict[str, StoredSpans] = {}
 
@@ -103,7 +107,7 @@ class Buffer:
 
     def put_event(self, event: Event) -> None:
         """Queue an event for the next commit."""
-        self._events = [*self._events, event][-PENDING_MAX:]
+        self._events = [*self._events, (event, self.boots.estimating)][-PENDING_MAX:]
         self._put.set()
 
     def keep_spans(self, stream: str, spans: StoredSpans) -> None:
@@ -149,22 +153,51 @@ class Buffer:
             self.events_committed.ring(self.events_committed.reached + len(events))
 
     async def _write(
-        self, records: list[Record], events: list[Event], layouts: list[Layout], spans: dict[str, StoredSpans]
+        self,
+        records: list[Record],
+        events: list[tuple[Event, bool]],
+        layouts: list[Layout],
+        spans: dict[str, StoredSpans],
     ) -> None:
-        numbered = [msgspec.structs.replace(record, seq=seq) for seq, record in enumerate(records, start=self.head)]
         async with self._database.transaction() as db:
+            # Within the transaction: what becomes known of the time later than this is for those after it to apply.
+            settled = enumerate(self.boots.settled(records), start=self.head)
+            numbered = [msgspec.structs.replace(record, seq=seq) for seq, record in settled]
+            boot = self.boots.id if any(record.flags & UNCERTAIN for record in numbered) else None
+            noted = self.boots.settled_events(events)
             if layouts:
                 await db.executemany(APPEND_LAYOUT, [(layout.id, layout.encoded) for layout in layouts])
             if numbered:
                 frame = codec.encode(numbered, self.layouts)
-                await db.execute(APPEND_FRAME, (self.head, self.head + len(numbered), frame))
-            if events:
+                await db.execute(APPEND_FRAME, (self.head, self.head + len(numbered), boot, frame))
+            if noted:
                 first = self.events_committed.reached
-                rows = [(seq, e.ts, e.kind, e.device, e.detail) for seq, e in enumerate(events, start=first)]
+                rows = [(seq, e.ts, e.kind, e.device, e.detail, of) for seq, (e, of) in enumerate(noted, start=first)]
                 await db.executemany(APPEND_EVENT, rows)
             for stream, left in spans.items():
                 await db.execute(CLEAR_SPANS, (stream,))
                 await db.executemany(APPEND_SPAN, [(stream, lo, hi) for lo, hi in left])
+
+    async def begin_boot(self, raw: RawClock) -> Boot:
+        """What is kept of this start of the machine; from now on times may be estimates. Raises StorageError."""
+        boot = await self.boots.begin(raw)
+        if self.boots.left:
+            self.upkeep.soon()  # a correction was cut off
+        return boot
+
+    def time_known(self, boot: Boot, until_ms: int) -> None:
+        """See `Boots.known`; the correction begins."""
+        self.boots.known(boot, until_ms)
+        self.upkeep.soon()
+
+    @property
+    def held(self) -> bool:
+        """See `Boots.held`."""
+        return self.boots.held
+
+    async def released(self) -> None:
+        """Return when nothing is held any more."""
+        await self.boots.released()
 
     async def spans(self, stream: str) -> list[tuple[int, int | None]]:
         """What `keep_spans` kept; for a new stream everything."""

@@ -42,6 +42,10 @@ It is taken off when the time becomes known and `ts` was corrected; a reboot bef
 """
 
 
+DATED = 4
+"""A bit of `Record.flags`: the device said when it measured this; the gateway's clock has no part in it."""
+
+
 class Quality(StrEnum):
     """What a value is worth."""
 
@@ -122,7 +126,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
     layout_id: bytes
     ts: int  # milliseconds since 1970 UTC, when it was measured
     row: bytes
-    flags: int = 0  # 0 to 255: BACKFILLED, UNCERTAIN
+    flags: int = 0  # 0 to 255: BACKFILLED, UNCERTAIN, DATED
     seq: int = -1  # the order in which the buffer took it; -1 until then
 
 

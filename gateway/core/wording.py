@@ -63,6 +63,15 @@ def age_text(ms: int) -> str:
     return f"{seconds} s"
 
 
+def span_text(ms: int) -> str:
+    """A stretch of time, in its two largest units; below a minute to the millisecond."""
+    seconds, ms = divmod(abs(ms), 1000)
+    for size, unit, below, small in ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} {seconds % size // below} {small}"
+    return f"{seconds}.{ms:03d} s"
+
+
 def bytes_text(count: int) -> str:
     """A size in bytes with its unit."""
     size = float(count)

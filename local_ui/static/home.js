@@ -38,6 +38,7 @@ function show(view) {
   clockAhead = view.now - heardAt;
   failures = 0;
   setText(document.querySelector("[data-buffer]"), view.buffer);
+  setText(document.querySelector("[data-clock]"), view.clock);
   const sync = document.querySelector("[data-sync]");
   sync.dataset.level = view.sync_level;
   setText(sync, view.sync);

@@ -5,6 +5,7 @@ Two lanes share one connection. The live lane sends the newest end of what is ne
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Coroutine, Mapping, Sequence
 from random import Random
@@ -52,6 +53,15 @@ class Outbox(Protocol):
     def events_committed(self) -> Head: ...
     async def read(self, wanted: Span, records_max: int) -> tuple[Span, list[bytes]]: ...
     async def read_events(self, wanted: Span, events_max: int) -> list[Event]: ...
+    @property
+    def held(self) -> bool:
+        """Whether nothing may be sent yet, for its times are still going to be corrected."""
+        ...
+
+    async def released(self) -> None:
+        """Return when nothing is held any more; that lasts."""
+        ...
+
     async def spans(self, stream: str) -> list[tuple[int, int | None]]: ...
     def keep_spans(self, stream: str, spans: Sequence[tuple[int, int | None]]) -> None: ...
 
@@ -90,6 +100,7 @@ class Engine:
         self._grown_to = self._outbox.committed.reached
         self._spans = span_math.restored(await self._outbox.spans("records"), self._grown_to)
         backoff = Backoff(self._random)
+        await self._hold(backoff)
         while True:
             await self._wait_for_work()
             try:
@@ -100,6 +111,16 @@ class Engine:
                 await self._back_off(backoff, error)
             else:
                 self._succeeded(backoff)
+
+    async def _hold(self, backoff: Backoff) -> None:
+        """Until the outbox lets go, send nothing but signs of life: their answers may bring the time."""
+        pauses = Backoff(self._random)
+        while self._outbox.held:
+            head = self._outbox.committed.reached
+            if await self._attempt(backoff, self._push("records", Span(head, head), Records([]))):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pauses.failed()):
+                        await self._outbox.released()
 
     async def _wait_for_work(self) -> None:
         """Until the live lane's turn has come and there is news, or there is backlog to send meanwhile."""
@@ -165,6 +186,7 @@ class Engine:
         backoff = Backoff(self._random)
         (kept, _), *_ = await self._outbox.spans("events")
         lo = min(kept, self._outbox.events_committed.reached)  # beyond it in a damaged file: never wait for it to come
+        await self._outbox.released()
         while True:
             head = await self._outbox.events_committed.wait_beyond(lo)
             events = await self._outbox.read_events(Span(lo, head), EVENTS_MAX)

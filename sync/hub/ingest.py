@@ -36,6 +36,11 @@ class Ingest:
         self._clock = clock
 
     async def handle(self, request: web.Request) -> web.Response:
+        response = await self._handle(request)
+        response.headers[wire.HUB_TIME] = str(self._clock.wall_ms())
+        return response
+
+    async def _handle(self, request: web.Request) -> web.Response:
         node = request.headers.get(wire.NODE_ID, "")
         if not credential.matches(request.headers.get(wire.NODE_SECRET, ""), self._secrets.get(node)):
             return _answer(401, wire.Answer(cursor="", error="unknown node or wrong secret"))

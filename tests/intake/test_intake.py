@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.errors import StorageError
-from gateway.core.model import BACKFILLED
+from gateway.core.model import BACKFILLED, DATED
 from gateway.core.pushed import PushAnswer
 from gateway.pushlayouts import LAYOUTS_MAX
 from tests.intake.parts import METER, NOW, side
@@ -80,7 +80,7 @@ async def test_late_records_are_marked_and_do_not_change_what_is_shown(tmp_path:
     async with side(tmp_path) as gateway:
         await gateway.push(body(NOW, 5))
         await gateway.push(f"[{body(NOW - 301_000, 7)}, {body(NOW - 299_000, 8)}]")
-        assert [record.flags for record in await gateway.kept()] == [0, BACKFILLED, 0]
+        assert [record.flags for record in await gateway.kept()] == [DATED, DATED | BACKFILLED, DATED]
         assert gateway.state().readings[0].value == 5
         assert gateway.state().ts == NOW
 

@@ -1,13 +1,20 @@
 -- Times that are not known yet, roll-ups for charts, and what was thinned.
 
 -- One start of the machine. `estimate` + CLOCK_BOOTTIME (ms) was the wall time in use until it was known; `offset` +
--- CLOCK_BOOTTIME is the wall time, NULL until it is known.
-CREATE TABLE boot (id INTEGER PRIMARY KEY, kernel_id TEXT NOT NULL UNIQUE, estimate INTEGER NOT NULL, offset INTEGER);
+-- CLOCK_BOOTTIME is the wall time, NULL until it is known. kernel: the kernel's wall time less CLOCK_BOOTTIME when the
+-- boot was first seen. source: who made the time known, as in ClockState.
+CREATE TABLE boot (
+    id INTEGER PRIMARY KEY, kernel_id TEXT NOT NULL UNIQUE, estimate INTEGER NOT NULL, offset INTEGER,
+    kernel INTEGER NOT NULL, source TEXT NOT NULL DEFAULT 'estimate'
+);
 
 -- boot: holds records (an event) flagged UNCERTAIN that this boot may still correct; NULL: nothing to correct any more.
 ALTER TABLE frame ADD COLUMN boot INTEGER;
 ALTER TABLE event ADD COLUMN boot INTEGER;
 ALTER TABLE segment ADD COLUMN boot INTEGER;
+CREATE INDEX frame_of_boot ON frame (boot) WHERE boot IS NOT NULL;
+CREATE INDEX event_of_boot ON event (boot) WHERE boot IS NOT NULL;
+CREATE INDEX segment_of_boot ON segment (boot) WHERE boot IS NOT NULL;
 -- rolled: 1 when its records are in the roll-ups. level: 0 whole; else thinned, to one record of a layout in so many ms.
 ALTER TABLE segment ADD COLUMN rolled INTEGER NOT NULL DEFAULT 0;
 -- rolled_block: so far as a segment is rolled up in several transactions, the rowid of its last block that is.

@@ -1,0 +1,235 @@
+"""What the stamps of a boot are worth, and their correction when its time becomes known.
+
+A frame, segment or event that holds estimates carries the boot's id. When the time is known, a step of the upkeep
+moves them all by the same amount and takes that id off; a crash in between loses nothing, for the boot's row says
+by how much. What a boot leaves behind that never knew the time stays as it is, flagged.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+from gateway.bell import Bell
+from gateway.core import codec
+from gateway.core.clock import RawClock, plausible
+from gateway.core.database import Database
+from gateway.core.errors import CodecError
+from gateway.core.model import BACKFILLED, DATED, UNCERTAIN, Event, Record
+
+FRAMES_AT_ONCE = 200
+
+BOOT = "SELECT kernel_id, estimate, kernel, offset, source, id FROM boot WHERE kernel_id = ?"
+KNOWN_BOOTS = "SELECT kernel_id, estimate, kernel, offset, source, id FROM boot WHERE offset IS NOT NULL"
+APPEND = "INSERT INTO boot (kernel_id, estimate, kernel) VALUES (?, ?, ?)"
+LAST_FRAME = "SELECT bytes FROM frame ORDER BY lo DESC LIMIT 1"
+LAST_BLOCKS = "SELECT bytes FROM block WHERE segment = (SELECT max(lo) FROM segment)"
+LAST_EVENT = "SELECT ts FROM event ORDER BY seq DESC LIMIT 1"
+LEFT = """SELECT 1 WHERE EXISTS (SELECT 1 FROM frame WHERE boot IS NOT NULL)
+    OR EXISTS (SELECT 1 FROM segment WHERE boot IS NOT NULL)"""
+LOST = "SELECT id FROM boot WHERE offset IS NULL AND kernel_id <> ?"
+GIVE_UP = (
+    "UPDATE frame SET boot = NULL WHERE boot = ?",
+    "UPDATE segment SET boot = NULL WHERE boot = ?",
+    "UPDATE event SET boot = NULL WHERE boot = ?",
+    "DELETE FROM boot WHERE id = ?",
+)
+SET_OFFSET = "UPDATE boot SET offset = ?, source = ? WHERE id = ?"
+# What the gateway noted by its own clock: by how much, since when, until when.
+SHIFT_NOTES = (
+    "UPDATE OR REPLACE contact SET ts = ts + ? WHERE ts BETWEEN ? AND ?",
+    "UPDATE identity SET ts = ts + ? WHERE ts BETWEEN ? AND ?",
+    "UPDATE pushed SET ts = ts + ? WHERE ts BETWEEN ? AND ?",
+    "UPDATE doubtful SET received = received + ? WHERE received BETWEEN ? AND ?",
+)
+CORRECT_EVENTS = "UPDATE event SET ts = ts + ?, boot = NULL WHERE boot = ?"
+SEGMENT = "SELECT lo FROM segment WHERE boot = ? ORDER BY lo LIMIT 1"
+BLOCKS = "SELECT rowid, bytes FROM block WHERE segment = ?"
+CORRECT_BLOCK = "UPDATE block SET ts_min = ?, ts_max = ?, bytes = ? WHERE rowid = ?"
+CORRECT_SEGMENT = "UPDATE segment SET boot = NULL, rolled = 0 WHERE lo = ?"
+FRAMES = "SELECT lo, bytes FROM frame WHERE boot = ? ORDER BY lo LIMIT ?"
+CORRECT_FRAME = "UPDATE frame SET bytes = ? WHERE lo = ?"
+LEAVE_FRAME = "UPDATE frame SET boot = NULL WHERE lo = ?"
+FORGET = "DELETE FROM boot WHERE offset IS NOT NULL AND id <> ?"
+
+Source = Literal["estimate", "kernel", "hub", "set"]
+"""Who says what time it is; `set`: somebody who set the kernel's clock."""
+
+log = logging.getLogger(__name__)
+
+
+class Boot(msgspec.Struct, frozen=True):
+    """One start of the machine; wall times less CLOCK_BOOTTIME, in milliseconds."""
+
+    kernel_id: str
+    estimate: int  # in use until the time was known
+    kernel: int  # as the kernel had it when this boot was first seen
+    offset: int | None = None  # as it was when it became known
+    source: Source = "estimate"
+    id: int = 0
+
+    @property
+    def correction(self) -> int:
+        """What the estimate lacked; 0 until that is known."""
+        return 0 if self.offset is None else self.offset - self.estimate
+
+
+def first_seen(raw: RawClock, newest_ms: int) -> Boot:
+    """What to make of a boot that was not seen before; `newest_ms` is the last stamp before it, 0 for none.
+
+    The kernel's wall time is believed where it can be and comes after that stamp, as with a battery, or a time
+    saved at shutdown. Else it is that stamp and the time since the boot together: it cannot be earlier.
+    """
+    wall_ms = raw.wall_ms()
+    kernel = wall_ms - raw.boottime_ms()
+    believed = plausible(wall_ms) and wall_ms >= newest_ms
+    return Boot(raw.boot_id, kernel if believed else newest_ms, kernel)
+
+
+class Boots:
+    """The table `boot`, and the step of the upkeep that corrects. Without `begin`, times are right as they are."""
+
+    def __init__(self, database: Database, layouts: codec.LayoutSource) -> None:
+        self._database = database
+        self._layouts = layouts
+        self._boot: Boot | None = None
+        self._noted_until: int | None = None  # up to here, notes beside the records have estimates, to be corrected
+        self.left = False  # something may have to be corrected on the disk
+        self._settled = Bell()
+
+    async def begin(self, raw: RawClock) -> Boot:
+        """What is kept of this boot, made now where nothing is. Raises StorageError."""
+        newest_ms = await self._newest_ms()
+        async with self._database.transaction() as db:
+            for lost in await db.execute_fetchall(LOST, (raw.boot_id,)):
+                for statement in GIVE_UP:
+                    await db.execute(statement, (lost[0],))
+            if not await db.execute_fetchall(BOOT, (raw.boot_id,)):
+                seen = first_seen(raw, newest_ms)
+                await db.execute(APPEND, (seen.kernel_id, seen.estimate, seen.kernel))
+        (self._boot,) = await self._boots(BOOT, (raw.boot_id,))
+        self.left = bool(await self._database.fetch(LEFT))
+        return self._boot
+
+    async def _newest_ms(self) -> int:
+        """The newest stamp by the gateway's own clock; 0 for none."""
+        packs = await self._database.fetch(LAST_FRAME) or await self._database.fetch(LAST_BLOCKS)
+        times = [ts for (ts,) in await self._database.fetch(LAST_EVENT)]
+        for (pack,) in packs:
+            with contextlib.suppress(CodecError):  # a damaged one is not ours to mend
+                times += [r.ts for r in codec.decode(pack) if not r.flags & (DATED | BACKFILLED)]
+        return max(times, default=0)
+
+    async def _boots(self, query: str, parameters: tuple[str, ...] = ()) -> list[Boot]:
+        return [Boot(*row) for row in await self._database.fetch(query, parameters)]
+
+    @property
+    def held(self) -> bool:
+        """Whether there are, or may be, times on the disk that are going to be corrected."""
+        return self._boot is not None and (self.estimating or self.left)
+
+    async def released(self) -> None:
+        """Return when nothing is held any more."""
+        while self.held:
+            await self._settled.wait_beyond(self._settled.reached)
+
+    @property
+    def estimating(self) -> bool:
+        """Whether the gateway's clock gives estimates."""
+        return self._boot is not None and self._boot.offset is None
+
+    @property
+    def id(self) -> int | None:
+        """Of this boot."""
+        return self._boot.id if self._boot is not None else None
+
+    def known(self, boot: Boot, until_ms: int) -> None:
+        """The time is known: `boot` has its offset, `until_ms` was the last estimate. `step` does the rest."""
+        self._boot, self._noted_until, self.left = boot, until_ms, True
+
+    def settled(self, records: Iterable[Record]) -> list[Record]:
+        """`records` with their times corrected, where that can be done by now."""
+        if self._boot is None or self.estimating:
+            return list(records)
+        return _corrected(records, self._boot.correction)
+
+    def settled_events(self, events: Iterable[tuple[Event, bool]]) -> list[tuple[Event, int | None]]:
+        """From events and whether their times are estimates: events, and the boot that is going to correct them."""
+        if self._boot is None or self.estimating:
+            return [(event, self.id if estimate else None) for event, estimate in events]
+        by_ms = self._boot.correction
+        return [
+            (msgspec.structs.replace(event, ts=event.ts + by_ms) if estimate else event, None)
+            for event, estimate in events
+        ]
+
+    async def step(self) -> bool:
+        """Correct a piece of what is on the disk; whether there may be more. Raises StorageError."""
+        if not self.left:
+            return False
+        if self._noted_until is not None:
+            await self._keep_offset(self._noted_until)
+            return True
+        for boot in await self._boots(KNOWN_BOOTS):
+            if await self._correct_segment(boot) or await self._correct_frames(boot):
+                return True
+        async with self._database.transaction() as db:
+            await db.execute(FORGET, (self.id,))
+        self.left = False
+        self._settled.ring(self._settled.reached + 1)
+        return False
+
+    async def _keep_offset(self, until_ms: int) -> None:
+        """From here on the correction goes on after a crash, too."""
+        assert self._boot is not None
+        boot = self._boot
+        async with self._database.transaction() as db:
+            await db.execute(SET_OFFSET, (boot.offset, boot.source, boot.id))
+            await db.execute(CORRECT_EVENTS, (boot.correction, boot.id))
+            for statement in SHIFT_NOTES:
+                await db.execute(statement, (boot.correction, boot.estimate, until_ms))
+        self._noted_until = None
+
+    async def _correct_segment(self, boot: Boot) -> bool:
+        segments = await self._database.fetch(SEGMENT, (boot.id,))
+        for (lo,) in segments:
+            blocks = [tuple(row) for row in await self._database.fetch(BLOCKS, (lo,))]
+            moved = await asyncio.to_thread(_moved, blocks, boot.correction, self._layouts)
+            async with self._database.transaction() as db:
+                await db.executemany(CORRECT_BLOCK, moved)
+                await db.execute(CORRECT_SEGMENT, (lo,))
+        return bool(segments)
+
+    async def _correct_frames(self, boot: Boot) -> bool:
+        frames = [tuple(row) for row in await self._database.fetch(FRAMES, (boot.id, FRAMES_AT_ONCE))]
+        moved = await asyncio.to_thread(_moved, frames, boot.correction, self._layouts)
+        async with self._database.transaction() as db:
+            await db.executemany(CORRECT_FRAME, [(pack, lo) for _, _, pack, lo in moved])
+            await db.executemany(LEAVE_FRAME, [(lo,) for lo, _ in frames])
+        return bool(frames)
+
+
+def _corrected(records: Iterable[Record], by_ms: int) -> list[Record]:
+    return [
+        msgspec.structs.replace(r, ts=r.ts + by_ms, flags=r.flags & ~UNCERTAIN) if r.flags & UNCERTAIN else r
+        for r in records
+    ]
+
+
+def _moved(
+    packs: list[tuple[int, bytes]], by_ms: int, layouts: codec.LayoutSource
+) -> list[tuple[int, int, bytes, int]]:
+    """From keys and packs: first and last time, pack and key, corrected. What is damaged is left out."""
+    rows = []
+    for key, pack in packs:
+        try:
+            records = _corrected(codec.decode(pack), by_ms)
+        except CodecError as error:
+            log.warning("times not corrected", extra={"why": str(error)})
+            continue
+        times = [record.ts for record in records]
+        rows.append((min(times), max(times), codec.encode(records, layouts), key))
+    return rows
