@@ -132,6 +132,8 @@ class RunningSite:
 
     def clock_stepped(self, by_ms: int) -> None:
         """See `gateway.timekeeping.Listener`."""
+        if by_ms < 0:
+            self._buffer.overlap.begin(self._clock.wall_ms() - by_ms)
         self.event("clock_stepped", detail=f"it was set {'forward' if by_ms > 0 else 'back'} by {span_text(by_ms)}")
 
     def _note_contact(self, device: str, status: str, error: str = "") -> None:

@@ -99,16 +99,17 @@ class Boots:
         self._noted_until: int | None = None  # up to here, notes beside the records have estimates, to be corrected
         self.left = False  # something may have to be corrected on the disk
         self._settled = Bell()
+        self.newest_ms = 0  # the last stamp that was on the disk at `begin`
 
     async def begin(self, raw: RawClock) -> Boot:
         """What is kept of this boot, made now where nothing is. Raises StorageError."""
-        newest_ms = await self._newest_ms()
+        self.newest_ms = await self._newest_ms()
         async with self._database.transaction() as db:
             for lost in await db.execute_fetchall(LOST, (raw.boot_id,)):
                 for statement in GIVE_UP:
                     await db.execute(statement, (lost[0],))
             if not await db.execute_fetchall(BOOT, (raw.boot_id,)):
-                seen = first_seen(raw, newest_ms)
+                seen = first_seen(raw, self.newest_ms)
                 await db.execute(APPEND, (seen.kernel_id, seen.estimate, seen.kernel))
         (self._boot,) = await self._boots(BOOT, (raw.boot_id,))
         self.left = bool(await self._database.fetch(LEFT))

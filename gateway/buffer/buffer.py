@@ -15,6 +15,7 @@ from gateway.buffer import charts, reading
 from gateway.buffer.boots import Boot, Boots
 from gateway.buffer.energy import energy
 from gateway.buffer.notebook import Notebook
+from gateway.buffer.overlap import Overlap
 from gateway.buffer.pulled import Pulled
 from gateway.buffer.pushed import PushedStore
 from gateway.buffer.rolling import Rolling
@@ -58,6 +59,7 @@ class Buffer:
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
         self.boots = Boots(database, self.layouts)
+        self.overlap = Overlap(database)
         self.sealing = Sealing(database, self.layouts)
         self.rolling = Rolling(database, self.layouts)
         steps = [self.boots.step, self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours]
@@ -88,6 +90,7 @@ class Buffer:
         for _, encoded in await self._database.fetch("SELECT id, encoded FROM layout"):
             layout = decode_layout(encoded)
             self.layouts[layout.id] = layout
+        await self.overlap.load()
 
     @property
     def head(self) -> int:
@@ -159,6 +162,7 @@ class Buffer:
         layouts: list[Layout],
         spans: dict[str, StoredSpans],
     ) -> None:
+        records = await self.overlap.apart(records)
         async with self._database.transaction() as db:
             # Within the transaction: what becomes known of the time later than this is for those after it to apply.
             settled = enumerate(self.boots.settled(records), start=self.head)
@@ -177,17 +181,22 @@ class Buffer:
             for stream, left in spans.items():
                 await db.execute(CLEAR_SPANS, (stream,))
                 await db.executemany(APPEND_SPAN, [(stream, lo, hi) for lo, hi in left])
+        self.overlap.took(records)
 
     async def begin_boot(self, raw: RawClock) -> Boot:
         """What is kept of this start of the machine; from now on times may be estimates. Raises StorageError."""
         boot = await self.boots.begin(raw)
         if self.boots.left:
             self.upkeep.soon()  # a correction was cut off
+        if not self.boots.estimating and self.boots.newest_ms > raw.wall_ms():  # set back while nothing ran
+            self.overlap.begin(self.boots.newest_ms)
         return boot
 
     def time_known(self, boot: Boot, until_ms: int) -> None:
         """See `Boots.known`; the correction begins."""
         self.boots.known(boot, until_ms)
+        if self.boots.newest_ms > until_ms + boot.correction:  # an earlier boot's clock was ahead
+            self.overlap.begin(self.boots.newest_ms)
         self.upkeep.soon()
 
     @property

@@ -13,6 +13,7 @@ from gateway.buffer.buffer import Buffer
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.model import Layout
+from gateway.timekeeping import Timekeeper
 from sync import wire
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
@@ -30,6 +31,7 @@ class Hub:
         self.store = store
         self.batches: list[str] = []
         self.spoil: list[Callable[[], web.Response] | str] = []
+        self.timeless = False  # as where the hub itself has no idea of the time
         self._ingest = Ingest(store, {"node": digest(SECRET)}, SystemClock())
         app = web.Application(client_max_size=wire.BODY_MAX)
         app.router.add_post(wire.PATH, self._handle)
@@ -41,6 +43,8 @@ class Hub:
             return spoiled()
         self.batches.append(f"{request.headers[wire.BATCH_TYPE]} {request.headers[wire.CURSOR].partition(':')[2]}")
         response = await self._ingest.handle(request)
+        if self.timeless:
+            response.headers[wire.HUB_TIME] = "5000"
         if spoiled == "lose the answer" and request.transport is not None:
             request.transport.abort()
         return response
@@ -64,12 +68,12 @@ async def site(folder: Path) -> AsyncIterator[tuple[Buffer, Hub]]:
 
 
 @asynccontextmanager
-async def syncing(buffer: Buffer, hub: Hub) -> AsyncIterator[Engine]:
+async def syncing(buffer: Buffer, hub: Hub, timekeeper: Timekeeper | None = None) -> AsyncIterator[Engine]:
     class Eager(Random):
         def uniform(self, a: float, b: float) -> float:
             return 0  # the shortest pause that full jitter allows
 
-    transport = HttpsTransport(str(hub.server.make_url("")), "node", SECRET)
+    transport = HttpsTransport(str(hub.server.make_url("")), "node", SECRET, timekeeper)
     engine = Engine(buffer, transport, SystemClock(), Eager(), push_interval_s=0.01)
     task = asyncio.ensure_future(engine.run())
     yield engine
