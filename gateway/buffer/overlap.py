@@ -49,7 +49,6 @@ class Overlap:
         """Times up to `until_ms` may come again."""
         if self._until_ms is None or until_ms > self._until_ms:
             self._until_ms, self._kept = until_ms, False
-        self._looked = 0, -1
 
     async def apart(self, records: list[Record]) -> list[Record]:
         """`records`, each at a time that no other of its layout has. Raises StorageError."""

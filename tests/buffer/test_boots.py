@@ -105,6 +105,24 @@ async def test_events_and_the_connection_log_get_their_true_times(tmp_path: Path
         assert [line.ts for line in await process.buffer.notebook.contacts("meter")] == [TRUE_MS]
 
 
+async def test_what_is_written_after_the_correction_is_corrected_too(tmp_path: Path) -> None:
+    machine = Machine()
+    async with running(machine, tmp_path) as process:
+        process.poll(0)
+        process.site.lost("meter", DeviceError("no answer"))
+        machine.go_on(5)
+        machine.synchronise()
+        process.clock.look()
+        await process.buffer.upkeep.round()
+        assert not process.buffer.held
+        await process.buffer.flushed()
+        await process.site.look_at_buses()
+        (kept,) = await everything(process.buffer)
+        assert (kept.ts, kept.flags) == (TRUE_MS, 0)
+        assert (await process.buffer.read_events(Span(0, 1), 1))[0].ts == TRUE_MS
+        assert [line.ts for line in await process.buffer.notebook.contacts("meter")] == [TRUE_MS]
+
+
 async def test_the_live_view_shows_the_true_times_at_once(tmp_path: Path) -> None:
     machine = Machine()
     async with running(machine, tmp_path) as process:
@@ -146,6 +164,8 @@ async def test_a_reboot_before_the_time_was_known_leaves_the_best_estimates_flag
         kept = await everything(process.buffer)
         assert {record.flags for record in kept[:100]} == {0}
         assert {record.flags for record in kept[100:160]} == {UNCERTAIN}
+        for table in ("frame", "segment", "event"):
+            assert not await process.buffer._database.fetch(f"SELECT boot FROM {table} WHERE boot IS NOT NULL")
         assert [record.ts for record in kept[100:160]] == [last_ms + 1000 * after for after in range(1, 61)]
         assert (kept[160].ts, kept[160].flags) == (process.true[160], 0)
 

@@ -115,6 +115,16 @@ def test_a_kernel_that_is_synchronised_later_takes_over_from_the_hub() -> None:
     assert (source(keeper), keeper.wall_ms()) == ("kernel", machine.true_ms)
 
 
+def test_a_kernel_that_was_synchronised_once_is_believed_against_the_hub() -> None:
+    machine = Machine()
+    machine.synchronise()
+    keeper, told = started(machine)
+    keeper.look()
+    machine.is_synchronised = False
+    keeper.hub_says(machine.true_ms + 3_600_000, 10)
+    assert (source(keeper), keeper.wall_ms(), told.steps) == ("kernel", machine.true_ms, [])
+
+
 def test_a_clock_by_the_hub_follows_the_hub_when_it_has_drifted_away() -> None:
     machine = Machine()
     keeper, told = started(machine)
