@@ -43,10 +43,10 @@ class Machine:
         self._kernel_ms += round(seconds * 1000)
 
     def wall_ms(self) -> int:
-        return self._kernel_ms + self._since_boot_ms
+        return self._kernel_ms + self.boottime_ms()
 
     def monotonic_s(self) -> float:
-        return self._since_boot_ms / 1000
+        return self.boottime_ms() / 1000
 
     def boottime_ms(self) -> int:
         return self._since_boot_ms

@@ -4,14 +4,8 @@ The simulated devices count their answers, and the simulator logs every one: so 
 what the buffer kept and what the hub holds can be compared reading by reading.
 """
 
-import asyncio
-import json
-import os
 import signal
-import socket
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +16,10 @@ from gateway.buffer.buffer import Buffer
 from gateway.core.credential import digest
 from gateway.core.model import Record
 from sync.hub.store import SqliteStore
+from tests.e2e.parts import ROOT, free_ports, part, served, until
 from tests.stored import everything
 
-ROOT = Path(__file__).parents[2]
 SECRET = "a secret of this test only"
-PATIENCE_S = 60
 
 SITE = """
 site: {{name: Test site}}
@@ -55,14 +48,6 @@ buses:
 HUB = "{{port: {hub}, store: hub.db, nodes: [{{id: node, secret_sha256: {digest}}}]}}\n"
 
 
-def free_ports(*names: str) -> dict[str, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: listening.getsockname()[1] for name, listening in zip(names, sockets, strict=True)}
-    for listening in sockets:
-        listening.close()
-    return ports
-
-
 def lay_out(folder: Path) -> dict[str, int]:
     ports = free_ports("page", "hub", "one", "two")
     facts: dict[str, Any] = {**ports, "secret": SECRET, "digest": digest(SECRET)}
@@ -71,40 +56,6 @@ def lay_out(folder: Path) -> dict[str, int]:
     (folder / "profiles").mkdir()
     (folder / "profiles/counter.yaml").write_text((ROOT / "tests/profiles/counter.yaml").read_text())
     return ports
-
-
-@asynccontextmanager
-async def part(folder: Path, verb: str, file: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """One of our programs, from the moment it says that it is ready; ended with the block."""
-    with (folder / f"{verb}.log").open("a") as log:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway.cli", verb, "--config", file,
-            cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=asyncio.subprocess.PIPE, stderr=log,
-        )  # fmt: skip
-    assert process.stdout is not None
-    assert await process.stdout.readline(), (folder / f"{verb}.log").read_text()
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-
-
-async def until(condition: Callable[[dict[str, Any]], bool], state: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not condition(await state()):
-            await asyncio.sleep(0.05)
-
-
-def served(folder: Path, device: str) -> dict[int, int]:
-    """What the simulator's log says of a counter's first group: the count shown, and when."""
-    lines = (json.loads(line) for line in (folder / "served.jsonl").read_text().splitlines())
-    return {
-        line["words"][0] << 16 | line["words"][1]: line["t"]
-        for line in lines
-        if line["device"] == device and line["address"] == 0
-    }
 
 
 @pytest.mark.P1
