@@ -74,6 +74,7 @@ servers:
 	pkg-config --exists libmodbus 2>/dev/null || missing="$$missing pkg-config libmodbus-dev"; \
 	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
 	command -v socat >/dev/null || missing="$$missing socat"; \
+	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v mke2fs >/dev/null || [ -x /sbin/mke2fs ] || missing="$$missing e2fsprogs"; \

@@ -13,7 +13,7 @@ from aiohttp import web
 from drivers.selectlive.device import STALE_S, SelectLive
 from drivers.selectlive.feed import BoxFeed, CloudFeed, Feed
 from gateway.core.errors import ConfigError, DeviceError
-from gateway.core.model import Raw, Reading, readings_of
+from gateway.core.model import DATED, Raw, Reading, readings_of
 from tests.drivers.answers import DEVICE_DATA, WHY_SKIPPED
 from tests.drivers.manual_clock import ManualClock
 
@@ -91,6 +91,7 @@ async def test_values_come_in_their_true_units_under_the_device_s_own_time() -> 
     assert taken is not None
     found = {reading.key: (reading.value, reading.unit) for reading in readings_of(*taken)}
     assert taken[1].ts == MEASURED_S * 1000
+    assert taken[1].flags == DATED
     assert found["battery_power"] == (707.51953125, "W")
     assert found["battery_charge_energy_total"] == (6813.32080078125, "kWh")
     assert found["battery_soc"] == (99.0859375, "%")

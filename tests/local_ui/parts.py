@@ -11,6 +11,7 @@ from gateway.core.model import Quality, Reading
 from gateway.core.status import (
     BufferState,
     BusState,
+    ClockState,
     Contact,
     DeviceState,
     EnergyRow,
@@ -47,6 +48,7 @@ class FakeSite:
         self.devices = {one.name: one for one in devices}
         self.sync = SyncState("https://hub.example", connected=True)
         self.broken = False
+        self.clock = ClockState(known=True, source="kernel")
         self._changes: list[asyncio.Queue[DeviceState]] = []
 
     def change(self, changed: DeviceState) -> None:
@@ -56,7 +58,14 @@ class FakeSite:
 
     def state(self) -> SiteState:
         return SiteState(
-            "Mill", "0.0", NOW, tuple(self.devices.values()), BufferState(1500, 2_500_000), self.sync, (BUS,)
+            "Mill",
+            "0.0",
+            NOW,
+            tuple(self.devices.values()),
+            BufferState(1500, 2_500_000),
+            self.sync,
+            (BUS,),
+            self.clock,
         )
 
     async def changes(self) -> AsyncIterator[SiteState]:

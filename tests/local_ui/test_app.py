@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.credential import digest
+from gateway.core.status import ClockState
 from local_ui.app import build_app
 from tests.local_ui.parts import FakeSite, device
 from tests.values import password
@@ -153,7 +154,9 @@ async def test_the_buses_page_shows_each_unit_and_the_doctors_advice() -> None:
 
 
 async def test_metrics_can_be_scraped() -> None:
-    async with page(FakeSite(device())) as client:
+    site = FakeSite(device())
+    site.clock = ClockState(known=False, source="estimate", offset_ms=-2500, steps=3)
+    async with page(site) as client:
         answer = await client.get("/metrics")
         lines = (await answer.text()).splitlines()
     assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
@@ -164,6 +167,9 @@ async def test_metrics_can_be_scraped() -> None:
         'holdfast_unit_exceptions_total{bus="cabinet",code="2",device="Meter <3>",unit="3"} 5.0',
         f"holdfast_unit_late_replies_total{{{unit}}} 2.0",
         "holdfast_records_total 1500.0",
+        "holdfast_clock_known 0.0",
+        "holdfast_clock_offset_seconds -2.5",
+        "holdfast_clock_steps_total 3.0",
     ):
         assert line in lines
 

@@ -4,9 +4,9 @@ import msgspec
 import pytest
 
 from gateway.core.model import Quality, Reading
-from gateway.core.status import BufferState, DeviceState, SiteState, SyncState
+from gateway.core.status import BufferState, ClockState, DeviceState, SiteState, SyncState
 from gateway.core.wording import bytes_text, main_readings
-from local_ui.present import buffer_text, device_view, site_view, sync_text
+from local_ui.present import buffer_text, clock_text, device_view, site_view, sync_text
 from tests.local_ui.parts import NOW, FakeSite, device
 
 UNREACHED = "https://hub.example"
@@ -77,6 +77,12 @@ def test_of_a_device_without_quantities_the_first_eight_are_shown_large() -> Non
     view = device_view(device_with(*readings))
     assert [point["key"] for point in view["main"]] == [f"relay{n}" for n in range(8)]
     assert len(view["points"]) == 12
+
+
+def test_of_the_time_something_is_said_only_where_it_is_not_simply_right() -> None:
+    assert clock_text(ClockState(known=True, source="kernel")) == ""
+    assert "estimates" in clock_text(ClockState(known=False, source="estimate"))
+    assert clock_text(ClockState(known=True, source="set", steps=1)) == "The clock was set 1 time while running"
 
 
 def test_a_device_that_was_never_read_has_no_points_and_no_time() -> None:

@@ -22,6 +22,14 @@ def test_a_number_has_the_decimals_of_its_unit_and_a_missing_one_is_a_dash(
     assert wording.number_text(value, unit) == text
 
 
+@pytest.mark.parametrize(
+    ("ms", "text"),
+    [(20, "0.020 s"), (-59_999, "59.999 s"), (61_000, "1 min 1 s"), (3_600_000, "1 h 0 min"), (90_000_000, "1 d 1 h")],
+)
+def test_a_stretch_of_time_is_told_in_its_two_largest_units(ms: int, text: str) -> None:
+    assert wording.span_text(ms) == text
+
+
 def test_keys_become_words() -> None:
     assert wording.label("pv1_voltage") == "PV1 voltage"
     assert wording.label("grid_l2_current") == "Grid L2 current"
