@@ -17,14 +17,15 @@ from gateway.bell import Bell
 from gateway.core import codec
 from gateway.core.clock import RawClock, plausible
 from gateway.core.database import Database
-from gateway.core.errors import CodecError
+from gateway.core.errors import CodecError, StorageError
 from gateway.core.model import BACKFILLED, DATED, UNCERTAIN, Event, Record
 
 FRAMES_AT_ONCE = 200
 
-BOOT = "SELECT kernel_id, estimate, kernel, offset, source, id FROM boot WHERE kernel_id = ?"
+BOOT = "SELECT kernel_id, estimate, kernel, offset, source, id FROM boot WHERE kernel_id = ? ORDER BY id"
 KNOWN_BOOTS = "SELECT kernel_id, estimate, kernel, offset, source, id FROM boot WHERE offset IS NOT NULL"
-APPEND = "INSERT INTO boot (kernel_id, estimate, kernel) VALUES (?, ?, ?)"
+ID = "SELECT id FROM boot WHERE kernel_id = ? AND estimate = ?"
+APPEND = "INSERT INTO boot (kernel_id, estimate, kernel, offset, source) VALUES (?, ?, ?, ?, ?)"
 LAST_FRAME = "SELECT bytes FROM frame ORDER BY lo DESC LIMIT 1"
 LAST_BLOCKS = "SELECT bytes FROM block WHERE segment = (SELECT max(lo) FROM segment)"
 LAST_EVENT = "SELECT ts FROM event ORDER BY seq DESC LIMIT 1"
@@ -37,7 +38,8 @@ GIVE_UP = (
     "UPDATE event SET boot = NULL WHERE boot = ?",
     "DELETE FROM boot WHERE id = ?",
 )
-SET_OFFSET = "UPDATE boot SET offset = ?, source = ? WHERE id = ?"
+SET_OFFSET = "UPDATE boot SET offset = ?, source = ? WHERE kernel_id = ? AND offset IS NULL"
+ESTIMATES = "SELECT id, estimate FROM boot WHERE kernel_id = ?"
 # What the gateway noted by its own clock: by how much, since when, until when.
 SHIFT_NOTES = (
     "UPDATE OR REPLACE contact SET ts = ts + ? WHERE ts BETWEEN ? AND ?",
@@ -102,18 +104,30 @@ class Boots:
         self.newest_ms = 0  # the last stamp that was on the disk at `begin`
 
     async def begin(self, raw: RawClock) -> Boot:
-        """What is kept of this boot, made now where nothing is. Raises StorageError."""
-        self.newest_ms = await self._newest_ms()
+        """This start of the machine: as the file has it or, where it has not or cannot be read, as the machine says."""
+        kept: list[Boot] = []
+        with contextlib.suppress(StorageError):
+            self.newest_ms = await self._newest_ms()
+            kept = await self._boots(BOOT, (raw.boot_id,))
+        self._boot = kept[0] if kept else first_seen(raw, self.newest_ms)
+        with contextlib.suppress(StorageError):
+            await self.attach()
+        return self._boot
+
+    async def attach(self) -> None:
+        """Have this boot in the file, which may be another than before. Raises StorageError."""
+        if self._boot is None:
+            return
+        boot = self._boot
         async with self._database.transaction() as db:
-            for lost in await db.execute_fetchall(LOST, (raw.boot_id,)):
+            for lost in await db.execute_fetchall(LOST, (boot.kernel_id,)):
                 for statement in GIVE_UP:
                     await db.execute(statement, (lost[0],))
-            if not await db.execute_fetchall(BOOT, (raw.boot_id,)):
-                seen = first_seen(raw, self.newest_ms)
-                await db.execute(APPEND, (seen.kernel_id, seen.estimate, seen.kernel))
-        (self._boot,) = await self._boots(BOOT, (raw.boot_id,))
-        self.left = bool(await self._database.fetch(LEFT))
-        return self._boot
+            if not await db.execute_fetchall(ID, (boot.kernel_id, boot.estimate)):
+                await db.execute(APPEND, (boot.kernel_id, boot.estimate, boot.kernel, boot.offset, boot.source))
+        ((row,),) = await self._database.fetch(ID, (boot.kernel_id, boot.estimate))
+        self._boot = msgspec.structs.replace(self._boot, id=row)
+        self.left = self.left or bool(await self._database.fetch(LEFT))
 
     async def _newest_ms(self) -> int:
         """The newest stamp by the gateway's own clock; 0 for none."""
@@ -149,7 +163,8 @@ class Boots:
 
     def known(self, boot: Boot, until_ms: int) -> None:
         """The time is known: `boot` has its offset, `until_ms` was the last estimate. `step` does the rest."""
-        self._boot, self._noted_until, self.left = boot, until_ms, True
+        self._boot = msgspec.structs.replace(boot, id=self.id or 0)
+        self._noted_until, self.left = until_ms, True
 
     def settled(self, records: Iterable[Record]) -> list[Record]:
         """`records` with their times corrected, where that can be done by now."""
@@ -188,8 +203,9 @@ class Boots:
         assert self._boot is not None
         boot = self._boot
         async with self._database.transaction() as db:
-            await db.execute(SET_OFFSET, (boot.offset, boot.source, boot.id))
-            await db.execute(CORRECT_EVENTS, (boot.correction, boot.id))
+            await db.execute(SET_OFFSET, (boot.offset, boot.source, boot.kernel_id))
+            for row, estimate in await db.execute_fetchall(ESTIMATES, (boot.kernel_id,)):
+                await db.execute(CORRECT_EVENTS, (boot.estimate + boot.correction - estimate, row))
             for statement in SHIFT_NOTES:
                 await db.execute(statement, (boot.correction, boot.estimate, until_ms))
         self._noted_until = None

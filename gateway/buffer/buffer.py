@@ -91,6 +91,9 @@ class Buffer:
             layout = decode_layout(encoded)
             self.layouts[layout.id] = layout
         await self.overlap.load()
+        await self.boots.attach()
+        if self.boots.left:
+            self.upkeep.soon()  # a correction was cut off
 
     @property
     def head(self) -> int:
@@ -184,7 +187,7 @@ class Buffer:
         self.overlap.took(records)
 
     async def begin_boot(self, raw: RawClock) -> Boot:
-        """What is kept of this start of the machine; from now on times may be estimates. Raises StorageError."""
+        """See `Boots.begin`; from now on times may be estimates."""
         boot = await self.boots.begin(raw)
         if self.boots.left:
             self.upkeep.soon()  # a correction was cut off

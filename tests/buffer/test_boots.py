@@ -26,8 +26,11 @@ def times(records: Iterable[Record]) -> dict[int, int]:
 @asynccontextmanager
 async def running(machine: Machine, folder: Path) -> AsyncIterator[Process]:
     process = await Process.start(machine, folder / "buffer.db")
-    yield process
-    await process.buffer.close()
+    buffer = process.buffer
+    try:
+        yield process
+    finally:
+        await buffer.close()
 
 
 async def test_an_hour_of_readings_since_a_boot_in_1970_gets_its_true_times(tmp_path: Path) -> None:
@@ -205,6 +208,32 @@ async def test_a_correction_that_was_cut_off_goes_on_after_a_restart_and_after_a
             kept = await everything(process.buffer)
             assert times(kept) == true
             assert {record.flags for record in kept} == {0}
+
+
+async def test_a_file_that_was_away_at_the_start_is_corrected_by_the_estimate_of_each_process(tmp_path: Path) -> None:
+    machine = Machine()
+    machine.synchronise()
+    async with running(machine, tmp_path) as process:
+        await process.poll_for(0, 10)
+    machine.boot(off_s=100)
+    async with running(machine, tmp_path) as process:
+        await process.poll_for(10, 10)
+        process.site.event("by the first estimate")
+        true, event_ms = process.true, machine.true_ms
+    (tmp_path / "elsewhere").mkdir()
+    async with running(machine, tmp_path / "elsewhere") as process, running(machine, tmp_path) as back:
+        assert process.buffer.boots._boot.estimate != back.buffer.boots._boot.estimate
+        back.buffer.boots._boot = process.buffer.boots._boot
+        await back.buffer.boots.attach()
+        process.buffer = process.site._buffer = back.buffer
+        await process.poll_for(20, 10)
+        await process.buffer.flushed()
+        machine.synchronise()
+        process.clock.look()
+        await process.settle()
+        kept = await everything(process.buffer)
+        assert times(kept[10:]) == true | process.true
+        assert (await process.buffer.read_events(Span(0, 9), 9))[-2].ts == event_ms
 
 
 async def test_once_known_in_a_boot_it_stays_known(tmp_path: Path) -> None:

@@ -2,10 +2,11 @@
 
 -- One start of the machine. `estimate` + CLOCK_BOOTTIME (ms) was the wall time in use until it was known; `offset` +
 -- CLOCK_BOOTTIME is the wall time, NULL until it is known. kernel: the kernel's wall time less CLOCK_BOOTTIME when the
--- boot was first seen. source: who made the time known, as in ClockState.
+-- boot was first seen. source: who made the time known, as in ClockState. A process that could not read the file at
+-- its start may have another estimate: then there are two rows.
 CREATE TABLE boot (
-    id INTEGER PRIMARY KEY, kernel_id TEXT NOT NULL UNIQUE, estimate INTEGER NOT NULL, offset INTEGER,
-    kernel INTEGER NOT NULL, source TEXT NOT NULL DEFAULT 'estimate'
+    id INTEGER PRIMARY KEY, kernel_id TEXT NOT NULL, estimate INTEGER NOT NULL, kernel INTEGER NOT NULL,
+    offset INTEGER, source TEXT NOT NULL, UNIQUE (kernel_id, estimate)
 );
 
 -- boot: holds records (an event) flagged UNCERTAIN that this boot may still correct; NULL: nothing to correct any more.
