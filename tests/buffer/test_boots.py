@@ -173,6 +173,17 @@ async def test_a_reboot_before_the_time_was_known_leaves_the_best_estimates_flag
         assert (kept[160].ts, kept[160].flags) == (process.true[160], 0)
 
 
+async def test_an_estimate_is_not_made_of_what_a_device_believed_the_time_to_be(tmp_path: Path) -> None:
+    machine = Machine()
+    machine.synchronise()
+    async with running(machine, tmp_path) as process:
+        process.poll(0)
+        process.site.took(METER, msgspec.structs.replace(power(TRUE_MS + 86_400_000, 1), flags=DATED))
+    machine.boot()
+    async with running(machine, tmp_path) as process:
+        assert process.clock.wall_ms() == TRUE_MS
+
+
 async def test_a_restart_of_the_process_goes_on_with_the_same_estimate(tmp_path: Path) -> None:
     machine, true = Machine(), dict[int, int]()
     for first in (0, 10):
