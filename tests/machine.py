@@ -64,7 +64,7 @@ class Process:
         self.clock = timekeeper
         self.live = Live(timekeeper)
         self.live.add("meter", "meter", "profile")
-        self.site = RunningSite("Mill", buffer, self.live, timekeeper, lambda: SyncState(hub=""), timekeeper)
+        self.site = RunningSite("Mill", buffer, self.live, timekeeper, lambda: SyncState(hub=""), timekeeper=timekeeper)
         timekeeper.listener = self.site
         self.true: dict[int, int] = {}  # when each count was really measured
 
@@ -81,14 +81,14 @@ class Process:
         self.site.took(METER, record)
 
     async def poll_for(self, first: int, count: int, *, every_s: float = 1) -> None:
-        """Every `every_s`, with a commit now and then, and upkeep."""
+        """Every `every_s`, with a commit now and then; a piece is sealed now and then."""
         for number in range(first, first + count):
             self.machine.go_on(every_s)
             self.poll(number)
             if number % 100 == 99:
                 await self.buffer.flushed()
             if number % 1000 == 999:
-                await self.buffer.upkeep.round()
+                await self.buffer.sealing.seal()
 
     async def settle(self) -> None:
         """What `Buffer.run` does, once."""

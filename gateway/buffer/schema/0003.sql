@@ -5,8 +5,8 @@
 -- boot was first seen. source: who made the time known, as in ClockState. A process that could not read the file at
 -- its start may have another estimate: then there are two rows.
 CREATE TABLE boot (
-    id INTEGER PRIMARY KEY, kernel_id TEXT NOT NULL, estimate INTEGER NOT NULL, kernel INTEGER NOT NULL,
-    offset INTEGER, source TEXT NOT NULL, UNIQUE (kernel_id, estimate)
+    id INTEGER PRIMARY KEY, kernel_id TEXT NOT NULL, estimate INTEGER NOT NULL, kernel INTEGER NOT NULL DEFAULT 0,
+    offset INTEGER, source TEXT NOT NULL DEFAULT 'estimate', UNIQUE (kernel_id, estimate)
 );
 
 -- boot: holds records (an event) flagged UNCERTAIN that this boot may still correct; NULL: nothing to correct any more.
