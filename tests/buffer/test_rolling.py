@@ -245,6 +245,44 @@ async def test_a_disk_that_fails_while_rolling_up_is_tried_again_later(tmp_path:
     await buffer.close()
 
 
+async def test_a_history_that_the_disk_does_not_give_is_a_storage_error(tmp_path: Path) -> None:
+    buffer = await opened(tmp_path)
+    await take(buffer, [watts(0)])
+    await buffer.close()
+    (tmp_path / "buffer.db").unlink()
+    with pytest.raises(StorageError, match=r"buffer\.db"):
+        await of(buffer, "power", "1m")
+
+
+@example
+async def test_an_hour_is_written_when_it_is_over_and_shown_before(buffer: Buffer) -> None:
+    for minute in range(0, 59, 10):
+        await take(buffer, [watts(minute * MINUTE_MS, float(minute))])
+        await seal(buffer)
+        await roll(buffer)
+    assert (await stored(buffer))[1] == []
+    assert await of(buffer, "power", "1h") == [(0, 25.0, 0.0, 50.0)]
+    await take(buffer, [watts(HOUR_MS)])
+    await seal(buffer)
+    await roll(buffer)
+    assert len((await stored(buffer))[1]) == 1
+    assert await of(buffer, "power", "1h") == [(0, 25.0, 0.0, 50.0)]
+
+
+@example
+async def test_an_hour_whose_minutes_were_deleted_is_not_made_of_less(buffer: Buffer) -> None:
+    await take(buffer, [watts(minute * MINUTE_MS, 2.0) for minute in (*range(60), 120)])
+    await seal(buffer)
+    await roll(buffer)
+    async with buffer._database.transaction() as db:
+        for table in ("rollup_1m", "block"):
+            await db.execute(f"DELETE FROM {table}")
+    await take(buffer, [watts(1000, 50.0)])
+    await seal(buffer)
+    await roll(buffer)
+    assert await of(buffer, "power", "1h") == [(0, 2.0, 2.0, 2.0)]
+
+
 @example
 async def test_times_that_may_yet_be_corrected_are_shown_but_not_rolled_up(buffer: Buffer) -> None:
     await take(buffer, [watts(0)])

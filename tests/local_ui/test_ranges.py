@@ -23,12 +23,9 @@ def ms(text: str) -> int:
         ({"minutes": "60"}, (NOW - 3_600_000, NOW + 1)),
         ({"from": "1789000000000"}, (1_789_000_000_000, NOW + 1)),
         ({"from": "2026-03-01", "to": "2026-04-01"}, (ms("2026-03-01T00:00+01:00"), ms("2026-04-01T00:00+02:00"))),
-        (
-            {"from": "20260301T000000Z", "to": "2026-03-01T12:30:00+00:00"},
-            (ms("2026-03-01T00:00Z"), ms("2026-03-01T12:30Z")),
-        ),
+        ({"from": "20260301T000000Z", "to": "2026-03-01T12:30"}, (ms("2026-03-01T00:00Z"), ms("2026-03-01T11:30Z"))),
     ],
-)
+)  # fmt: skip
 def test_a_range_is_said_in_minutes_milliseconds_or_as_a_date_of_the_site(
     query: dict[str, str], expected: tuple[int, int]
 ) -> None:
@@ -38,23 +35,13 @@ def test_a_range_is_said_in_minutes_milliseconds_or_as_a_date_of_the_site(
 @pytest.mark.parametrize(
     "query",
     [
-        {"minutes": "0"},
-        {"minutes": "1441"},
-        {"minutes": "soon"},
-        {"from": "yesterday"},
-        {"from": "5"},
-        {"from": ""},
-        {"from": "2026-03-02", "to": "2026-03-01"},
-        {"from": "2026-03-01", "to": "2026-03-01"},
-        {"from": "1999-01-01", "to": "2026-01-01"},
-        {"from": "9999-12-31"},
-        {"from": "9" * 5000},
+        {"minutes": "0"}, {"minutes": "1441"}, {"minutes": "soon"}, {"from": "yesterday"}, {"from": "5"}, {"from": ""},
+        {"from": "2026-03-02", "to": "2026-03-01"}, {"from": "2026-03-01", "to": "2026-03-01"},
+        {"from": "1999-01-01", "to": "2026-01-01"}, {"from": "9999-12-31"}, {"from": "9" * 5000},
         {"from": "1950-01-01"},
-        {"from": "0001-01-01T00:00+14:00"},
-        {"minutes": "\u00b2"},
-        {"from": "\u0661" * 12, "to": "x"},
+        {"from": "0001-01-01T00:00+14:00"}, {"minutes": "\u00b2"}, {"from": "\u0661" * 12, "to": "x"},
     ],
-)
+)  # fmt: skip
 def test_what_is_no_range_is_refused_with_a_sentence(query: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"^(minutes|from|to|from, to): expected "):
         parse_range(query, NOW, BERLIN)
@@ -77,9 +64,8 @@ def test_days_are_those_of_the_site_also_when_its_clocks_change() -> None:
         "2026-03-31T00:00:00+02:00",
     ]
     assert [(after - before) // HOUR_MS for before, after in pairwise(bounds)] == [24, 23, 24]
-    assert all(
-        bound % 60_000 == 0 for bound in periods(ms("1990-01-01T00:00Z"), NOW // 2, "day", ZoneInfo("Asia/Kolkata"))
-    )
+    kolkata = periods(ms("1990-01-01T00:00Z"), ms("1990-01-02T00:00Z"), "day", ZoneInfo("Asia/Kolkata"))
+    assert kolkata[1] == ms("1990-01-02T00:00+05:30")
 
 
 def test_hours_cover_the_range() -> None:
