@@ -48,11 +48,11 @@ def fresh(connection: sqlite3.Connection, wanted: Sequence[Wanted], lo: int, hi:
 
 
 def unpacked(pack: bytes, wanted: Sequence[Wanted]) -> list[Columns]:
-    """The points of each layout; nothing where the pack is corrupt, which the log then says."""
+    """The points of each layout; nothing where the pack is corrupt."""
     try:
         return picking.columns(pack, wanted)
     except CodecError as error:
-        log.warning("a block or frame cannot be read", extra={"why": str(error)})
+        log.debug("a block or frame cannot be read", extra={"why": str(error)})  # with each chart that is drawn
         return [Columns([], [], []) for _ in wanted]
 
 
@@ -141,5 +141,5 @@ class LayoutReader:
         try:
             return form.decode(ts, chunk, self._indexes)
         except CodecError as error:
-            log.warning("a roll-up cannot be read", extra={"layout": self.layout.id.hex(), "ts": ts, "why": str(error)})
+            log.debug("a roll-up cannot be read", extra={"layout": self.layout.id.hex(), "ts": ts, "why": str(error)})
             return []

@@ -1,5 +1,6 @@
 """Rolling up: what was sealed goes into the minutes, and minutes that have changed into their hours."""
 
+import logging
 import sqlite3
 from itertools import groupby
 from typing import NamedTuple
@@ -28,6 +29,7 @@ STALE = """SELECT layout, hour FROM stale_hour WHERE hour < (SELECT max(hour) FR
     ORDER BY layout, hour LIMIT ?"""
 NO_LONGER_STALE = "DELETE FROM stale_hour WHERE layout = ? AND hour = ?"
 
+log = logging.getLogger(__name__)
 ChunkRow = tuple[bytes, int, bytes]
 
 
@@ -88,6 +90,8 @@ class Rolling:
     def _rolled_up(self, connection: sqlite3.Connection, layout: Layout, pack: bytes) -> list[ChunkRow]:
         wanted = layout, range(len(layout.points))
         new = in_order(unpacked(pack, [wanted]))
+        if not new.times:
+            log.error("a block cannot be read and is missing in charts", extra={"device": layout.device})
         reader = LayoutReader(connection, wanted, new)
         begins = sorted({ts // CHUNK_MS * CHUNK_MS for ts in new.times})
         return [(layout.id, ts, reader.chunk(ts)) for ts in begins]

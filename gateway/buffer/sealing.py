@@ -34,6 +34,7 @@ class Frame(NamedTuple):
     hi: int
     boot: int | None
     pack: bytes
+    begin: int  # when the five minutes begin in which it was taken
 
 
 class Sealed(NamedTuple):
@@ -50,6 +51,7 @@ class Sealing:
     def __init__(self, database: Database, layouts: codec.LayoutSource) -> None:
         self._database = database
         self._layouts = layouts
+        self._unreadable = 0  # frames; each is said once
 
     async def step(self) -> bool:
         """Seal the oldest frames up to a whole five minutes of the clock, if it is worth it; whether it was."""
@@ -71,27 +73,37 @@ class Sealing:
         return sealed.frames
 
     def _sealed(self, connection: sqlite3.Connection, *, everything: bool) -> Sealed:
-        frames, full = _oldest(connection)
+        frames, full = self._oldest(connection)
         count = len(frames) if everything else worth(frames, full=full)
         return _sealed(frames[:count], self._layouts) if count else Sealed(0, [], [])
 
+    def _oldest(self, connection: sqlite3.Connection) -> tuple[list[Frame], bool]:
+        """The oldest frames that may be one segment, all of the same boot: it is corrected as a whole.
 
-def _oldest(connection: sqlite3.Connection) -> tuple[list[Frame], bool]:
-    """The oldest frames that may be one segment, all of the same boot: it is corrected as a whole.
-
-    And whether there are more behind them.
-    """
-    frames: list[Frame] = []
-    size = 0
-    for row in connection.execute(OLDEST_FRAMES):
-        frame = Frame(*row)
-        size += _size(frame)
-        if frames:
-            records = frame.hi - frames[0].lo
-            if frame.boot != frames[0].boot or records > RECORDS_MAX or size > BYTES_MAX or len(frames) == FRAMES_MAX:
-                return frames, True
-        frames.append(frame)
-    return frames, False
+        And whether there are more behind them. What cannot be read stays where it is: another release may know it.
+        """
+        frames: list[Frame] = []
+        size = unreadable = 0
+        for lo, hi, boot, pack in connection.execute(OLDEST_FRAMES):
+            try:
+                frame = Frame(lo, hi, boot, pack, _begin(pack))
+                size += packing.unpacked_size(pack)
+            except CodecError as error:
+                if frames:
+                    return frames, True
+                unreadable += 1
+                if unreadable > self._unreadable:
+                    self._unreadable = unreadable
+                    log.error(
+                        "a frame cannot be read and stays unsealed", extra={"lo": lo, "hi": hi, "why": str(error)}
+                    )
+                continue
+            if frames:
+                records = hi - frames[0].lo
+                if boot != frames[0].boot or records > RECORDS_MAX or size > BYTES_MAX or len(frames) == FRAMES_MAX:
+                    return frames, True
+            frames.append(frame)
+        return frames, False
 
 
 def worth(frames: Sequence[Frame], *, full: bool) -> int:
@@ -100,44 +112,25 @@ def worth(frames: Sequence[Frame], *, full: bool) -> int:
     Up to where five minutes of the clock begin, so that a roll-up is written once. `full`: there
     will never be more of them that go together.
     """
-    newest, cut = None, 0
+    if not frames:
+        return 0
+    newest, cut = frames[0].begin, 0
     for index, frame in enumerate(frames):
-        begin = _begin(frame)
-        if begin is None:
-            continue
-        if newest is not None and begin > newest:
-            cut = index
-        newest = begin if newest is None else max(newest, begin)
+        if frame.begin > newest:
+            newest, cut = frame.begin, index
     if cut and (cut >= FRAMES_WORTH or frames[cut - 1].hi - frames[0].lo >= RECORDS_WORTH):
         return cut
     return len(frames) if full else 0
 
 
-def _size(frame: Frame) -> int:
-    try:
-        return packing.unpacked_size(frame.pack)
-    except CodecError:
-        return 0
-
-
-def _begin(frame: Frame) -> int | None:
+def _begin(pack: bytes) -> int:
     """When the five minutes begin in which it was taken; late records, and wrong times, are the fewer."""
-    try:
-        times = codec.times(frame.pack)
-    except CodecError:
-        return None
-    return median_low(times) // CHUNK_MS * CHUNK_MS if times else None
+    return median_low(codec.times(pack) or [0]) // CHUNK_MS * CHUNK_MS
 
 
 def _sealed(frames: Sequence[Frame], layouts: codec.LayoutSource) -> Sealed:
     """Mostly one segment; several where one frame is larger than a segment may be, as after a time without a disk."""
-    records: list[Record] = []
-    for frame in frames:
-        try:
-            records += codec.decode(frame.pack)
-        except CodecError as error:
-            extra = {"lo": frame.lo, "hi": frame.hi, "why": str(error)}
-            log.error("a frame cannot be read; its records are lost", extra=extra)
+    records = [record for frame in frames for record in codec.decode(frame.pack)]
     size = sum(len(record.row) for record in records)
     parts = 1 + max((len(records) - 1) // RECORDS_MAX, size // BYTES_MAX)
     each = max(1, -(-len(records) // parts))
