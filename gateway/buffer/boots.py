@@ -5,22 +5,19 @@ moves them all by the same amount and takes that id off; a crash in between lose
 by how much. What a boot leaves behind that never knew the time stays as it is, flagged.
 """
 
-import asyncio
 import contextlib
-import logging
 from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
 
 from gateway.bell import Bell
+from gateway.buffer.correcting import correct_frames, correct_segment, corrected
 from gateway.core import codec
 from gateway.core.clock import RawClock, plausible
 from gateway.core.database import Database
 from gateway.core.errors import CodecError, StorageError
-from gateway.core.model import BACKFILLED, DATED, UNCERTAIN, Event, Record
-
-FRAMES_AT_ONCE = 200
+from gateway.core.model import BACKFILLED, DATED, Event, Record
 
 BOOT = "SELECT kernel_id, estimate, kernel, offset, source, id FROM boot WHERE kernel_id = ? ORDER BY id"
 KNOWN_BOOTS = "SELECT kernel_id, estimate, kernel, offset, source, id FROM boot WHERE offset IS NOT NULL"
@@ -48,19 +45,10 @@ SHIFT_NOTES = (
     "UPDATE doubtful SET received = received + ? WHERE received BETWEEN ? AND ?",
 )
 CORRECT_EVENTS = "UPDATE event SET ts = ts + ?, boot = NULL WHERE boot = ?"
-SEGMENT = "SELECT lo FROM segment WHERE boot = ? ORDER BY lo LIMIT 1"
-BLOCKS = "SELECT rowid, bytes FROM block WHERE segment = ?"
-CORRECT_BLOCK = "UPDATE block SET ts_min = ?, ts_max = ?, bytes = ? WHERE rowid = ?"
-CORRECT_SEGMENT = "UPDATE segment SET boot = NULL WHERE lo = ?"
-FRAMES = "SELECT lo, bytes FROM frame WHERE boot = ? ORDER BY lo LIMIT ?"
-CORRECT_FRAME = "UPDATE frame SET bytes = ? WHERE lo = ?"
-LEAVE_FRAME = "UPDATE frame SET boot = NULL WHERE lo = ?"
 FORGET = "DELETE FROM boot WHERE offset IS NOT NULL AND id <> ?"
 
 Source = Literal["estimate", "kernel", "hub", "set"]
 """Who says what time it is; `set`: somebody who set the kernel's clock."""
-
-log = logging.getLogger(__name__)
 
 
 class Boot(msgspec.Struct, frozen=True):
@@ -170,7 +158,7 @@ class Boots:
         """`records` with their times corrected, where that can be done by now."""
         if self._boot is None or self.estimating:
             return list(records)
-        return _corrected(records, self._boot.correction)
+        return corrected(records, self._boot.correction)
 
     def settled_events(self, events: Iterable[tuple[Event, bool]]) -> list[tuple[Event, int | None]]:
         """From events and whether their times are estimates: events, and the boot that is going to correct them."""
@@ -190,7 +178,8 @@ class Boots:
             await self._keep_offset(self._noted_until)
             return True
         for boot in await self._boots(KNOWN_BOOTS):
-            if await self._correct_segment(boot) or await self._correct_frames(boot):
+            piece = self._database, self._layouts, boot.id, boot.correction
+            if await correct_segment(*piece) or await correct_frames(*piece):
                 return True
         async with self._database.transaction() as db:
             await db.execute(FORGET, (self.id,))
@@ -209,44 +198,3 @@ class Boots:
             for statement in SHIFT_NOTES:
                 await db.execute(statement, (boot.correction, boot.estimate, until_ms))
         self._noted_until = None
-
-    async def _correct_segment(self, boot: Boot) -> bool:
-        segments = await self._database.fetch(SEGMENT, (boot.id,))
-        for (lo,) in segments:
-            blocks = [tuple(row) for row in await self._database.fetch(BLOCKS, (lo,))]
-            moved = await asyncio.to_thread(_moved, blocks, boot.correction, self._layouts)
-            async with self._database.transaction() as db:
-                await db.executemany(CORRECT_BLOCK, moved)
-                await db.execute(CORRECT_SEGMENT, (lo,))
-        return bool(segments)
-
-    async def _correct_frames(self, boot: Boot) -> bool:
-        frames = [tuple(row) for row in await self._database.fetch(FRAMES, (boot.id, FRAMES_AT_ONCE))]
-        moved = await asyncio.to_thread(_moved, frames, boot.correction, self._layouts)
-        async with self._database.transaction() as db:
-            await db.executemany(CORRECT_FRAME, [(pack, lo) for _, _, pack, lo in moved])
-            await db.executemany(LEAVE_FRAME, [(lo,) for lo, _ in frames])
-        return bool(frames)
-
-
-def _corrected(records: Iterable[Record], by_ms: int) -> list[Record]:
-    return [
-        msgspec.structs.replace(r, ts=r.ts + by_ms, flags=r.flags & ~UNCERTAIN) if r.flags & UNCERTAIN else r
-        for r in records
-    ]
-
-
-def _moved(
-    packs: list[tuple[int, bytes]], by_ms: int, layouts: codec.LayoutSource
-) -> list[tuple[int, int, bytes, int]]:
-    """From keys and packs: first and last time, pack and key, corrected. What is damaged is left out."""
-    rows = []
-    for key, pack in packs:
-        try:
-            records = _corrected(codec.decode(pack), by_ms)
-        except CodecError as error:
-            log.warning("times not corrected", extra={"why": str(error)})
-            continue
-        times = [record.ts for record in records]
-        rows.append((min(times), max(times), codec.encode(records, layouts), key))
-    return rows
