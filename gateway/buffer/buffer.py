@@ -14,15 +14,18 @@ from gateway.bell import Bell
 from gateway.buffer import charts, reading
 from gateway.buffer.boots import Boot, Boots
 from gateway.buffer.energy import energy
+from gateway.buffer.keeping import Keeping
 from gateway.buffer.notebook import Notebook
 from gateway.buffer.overlap import Overlap
+from gateway.buffer.pace import Pace
 from gateway.buffer.pulled import Pulled
 from gateway.buffer.pushed import PushedStore
+from gateway.buffer.retention import Limits
 from gateway.buffer.rolling import Rolling
 from gateway.buffer.sealing import Sealing
 from gateway.buffer.upkeep import Upkeep
 from gateway.core import codec
-from gateway.core.clock import RawClock
+from gateway.core.clock import Clock, RawClock, SystemClock
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
 from gateway.core.model import UNCERTAIN, Event, Layout, Record, decode_layout
@@ -48,7 +51,7 @@ StoredSpans = Sequence[tuple[int, int | None]]
 class Buffer:
     """One open buffer file. Make it with `open`, end it with `close`."""
 
-    def __init__(self, database: Database, commit_s: float) -> None:
+    def __init__(self, database: Database, commit_s: float, limits: Limits, clock: Clock) -> None:
         self.epoch = ""
         self.error = ""
         self.dropped = 0  # records that came while the disk took nothing and the memory was full
@@ -62,10 +65,11 @@ class Buffer:
         self.overlap = Overlap(database)
         self.sealing = Sealing(database, self.layouts)
         self.rolling = Rolling(database, self.layouts)
-        steps = [self.boots.step, self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours]
-        self.upkeep = Upkeep(steps)
+        self.pace = Pace(database, commit_s)
+        self.keeping = Keeping(database, self.layouts, limits, clock, self.put_event)
+        growing = (self.boots.step, self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours)
+        self.upkeep = Upkeep([self.keeping.rescue, *map(self.keeping.with_room, growing), self.keeping.step])
         self._database = database
-        self._commit_s = commit_s
         self._put = asyncio.Event()
         self._committing = asyncio.Lock()
         self._records: list[Record] = []
@@ -74,9 +78,12 @@ class Buffer:
         self._spans: dict[str, StoredSpans] = {}
 
     @classmethod
-    async def open(cls, path: Path, *, commit_s: float = 1) -> "Buffer":
+    async def open(
+        cls, path: Path, *, commit_s: float = 1, limits: Limits | None = None, clock: Clock | None = None
+    ) -> "Buffer":
         """Open or make the buffer file. Raises StorageError where that cannot be."""
-        buffer = cls(await Database.open(path, "gateway.buffer", page_size=1024), commit_s)
+        database = await Database.open(path, "gateway.buffer", page_size=1024)
+        buffer = cls(database, commit_s, limits or Limits(), clock or SystemClock())
         await buffer._load()
         return buffer
 
@@ -94,6 +101,8 @@ class Buffer:
         await self.boots.attach()
         if self.boots.left:
             self.upkeep.soon()  # a correction was cut off
+        await self.keeping.begin()
+        await self.pace.load()
 
     @property
     def head(self) -> int:
@@ -125,7 +134,8 @@ class Buffer:
         await asyncio.shield(asyncio.ensure_future(self._commit()))
 
     async def run(self) -> None:
-        """Commit what is put, once in `commit_s`; keep the file small and quick. Run until cancelled."""
+        """Commit what is put, at its pace; keep the file small and quick. Run until cancelled."""
+        self.keeping.make_reserve()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run_commits(), name="buffer commits")
             tasks.create_task(self.upkeep.run(), name="buffer upkeep")
@@ -139,7 +149,7 @@ class Buffer:
                 await self.flushed()
             except StorageError:
                 self._put.set()  # it stays in memory; the next round tries again
-            await asyncio.sleep(0.9 * self._commit_s - GATHER_S)  # a little short: the next burst must find it waiting
+            await self.pace.pause(GATHER_S)
 
     async def _commit(self) -> None:
         async with self._committing:
@@ -152,9 +162,13 @@ class Buffer:
             except BaseException as error:
                 self._records, self._events = records + self._records, events + self._events
                 self._new_layouts, self._spans = layouts + self._new_layouts, spans | self._spans
+                if not self.error:
+                    self.upkeep.soon()  # a full disk: what can go must go now
                 self.error = str(error)
                 raise
             self.error = ""
+            if self.keeping.is_crowded():
+                self.upkeep.soon()
             self.committed.ring(self.head + len(records))
             self.events_committed.ring(self.events_committed.reached + len(events))
 
@@ -245,7 +259,13 @@ class Buffer:
         return await self._database.look(lambda c: energy(c, counters, bounds_ms))
 
     def state(self) -> BufferState:
-        return BufferState(self.head, self._database.bytes_on_disk(), self.error)
+        keeping = self.keeping
+        return BufferState(
+            self.head, self._database.bytes_on_disk(), self.error or keeping.error,
+            pending=len(self._records), dropped=self.dropped, budget=keeping.limits.budget,
+            oldest=keeping.oldest, thinned_hours=keeping.thinned_hours,
+            commit_s=self.pace.commit_s, configured_s=self.pace.configured_s,
+        )  # fmt: skip
 
     async def close(self) -> None:
         """Commit what is queued, as far as the disk takes it, and close the file."""

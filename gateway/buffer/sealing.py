@@ -140,12 +140,12 @@ def _sealed(frames: Sequence[Frame], layouts: codec.LayoutSource) -> Sealed:
         part = records[start : start + each]
         hi = records[start + each].seq if start + each < len(records) else end
         sealed.segments.append((lo, hi, boot))
-        sealed.blocks.extend(_blocks(lo, part, layouts))
+        sealed.blocks.extend(block_rows(lo, part, layouts))
         lo = hi
     return sealed
 
 
-def _blocks(segment: int, records: Sequence[Record], layouts: codec.LayoutSource) -> list[BlockRow]:
+def block_rows(segment: int, records: Sequence[Record], layouts: codec.LayoutSource) -> list[BlockRow]:
     """A block a layout; a block a day where a device brought its log: a chart reads whole blocks."""
     groups: dict[tuple[bytes, int], list[Record]] = {}
     for record in records:

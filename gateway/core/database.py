@@ -113,6 +113,14 @@ class Database:
             if self._writer.in_transaction:
                 await self._writer.execute("ROLLBACK")
 
+    async def alone(self, statement: str) -> None:
+        """One statement of the writer that cannot stand in a transaction: VACUUM, a checkpoint. Raises StorageError."""
+        async with self._writing:
+            try:
+                await self._writer.execute_fetchall(statement)
+            except sqlite3.Error as error:
+                raise StorageError(f"{self.path}: {error}", hint="check that the disk is not full") from error
+
     async def fetch(self, query: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a reading query, from what is committed. Raises StorageError."""
         try:
@@ -143,8 +151,11 @@ class Database:
 
     def bytes_on_disk(self) -> int:
         """The size of the file and its log."""
-        files = (self.path, self.path.with_name(self.path.name + "-wal"))
-        return sum(file.stat().st_size for file in files if file.exists())
+        return self.path.stat().st_size + self.log_bytes()
+
+    def log_bytes(self) -> int:
+        log = self.path.with_name(self.path.name + "-wal")
+        return log.stat().st_size if log.exists() else 0
 
 
 def _statements(script: str) -> list[str]:

@@ -83,8 +83,19 @@ class BufferState(msgspec.Struct, frozen=True):
     oldest: int = 0  # ts of the oldest record that is still whole; 0: none
     thinned_hours: int = 0  # hours of a device that have lost resolution
     commit_s: float = 1  # seconds between commits: what a power cut may cost
+    configured_s: float = 1  # the same, as the configuration says; somebody may have changed it on the page
     written_per_day: int = 0  # bytes that reach the disk, all programs together; 0: not known
     card_years: float = 0  # how long a card of the configured endurance lasts at that; 0: not known
+
+
+class ThinnedRange(msgspec.Struct, frozen=True):
+    """A stretch of time whose records have lost resolution; from `since` up to `until`."""
+
+    since: int
+    until: int
+    level_ms: int  # one record of a poll group is left in so many milliseconds
+    removed: int
+    kept: int
 
 
 class ClockState(msgspec.Struct, frozen=True):

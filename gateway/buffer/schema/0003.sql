@@ -39,3 +39,6 @@ CREATE TABLE thinned (
 
 -- Hours whose minutes have changed since `rollup_1h` was made of them.
 CREATE TABLE stale_hour (layout BLOB NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (layout, hour)) WITHOUT ROWID;
+
+-- How many records a thinned segment still has; NULL while it is whole: hi - lo.
+ALTER TABLE segment ADD COLUMN kept INTEGER;
