@@ -18,6 +18,7 @@ from drivers.modbus.load import parse_profile
 from drivers.modbus.profile import Profile
 from gateway import linkwatch
 from gateway.buffer.buffer import Buffer
+from gateway.buffer.retention import Limits
 from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
 from gateway.checkbus import check_bus
 from gateway.config import Config, MqttConfig
@@ -32,6 +33,7 @@ from gateway.loadconfig import load_config, read_text
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
 from gateway.timekeeping import Timekeeper
+from gateway.wear import Wear
 from local_ui import guard
 from local_ui.app import build_app
 from sync import wire
@@ -80,14 +82,15 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
     """
     config, machine, stop = plan.config, SystemClock(), _stop_asked()
     async with contextlib.AsyncExitStack() as stack:
-        buffer = await Buffer.open(plan.folder / config.buffer.path, commit_s=config.buffer.commit_interval_s)
+        path, limits = plan.folder / config.buffer.path, _limits(config)
+        buffer = await Buffer.open(path, commit_s=config.buffer.commit_interval_s, limits=limits)
         stack.push_async_callback(buffer.close)
-        clock = Timekeeper(machine, await buffer.begin_boot(machine))
+        clock = buffer.keeping.clock = Timekeeper(machine, await buffer.begin_boot(machine))
         engine = await _engine(config, buffer, clock, stack)
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
-        zone = ZoneInfo(config.site.timezone)
-        site = RunningSite(config.site.name, buffer, live, clock, sync_state, zone, clock)
+        zone, wear = ZoneInfo(config.site.timezone), Wear(path, config.buffer.card_tbw, clock)
+        site = RunningSite(config.site.name, buffer, live, clock, sync_state, zone, clock, wear)
         clock.listener = site
         roles = {
             device.name: device.role or plan.profiles[device.profile].role
@@ -114,6 +117,14 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         if config.mqtt is not None:
             jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)
         await _run_until(stop, jobs)
+
+
+def _limits(config: Config) -> Limits:
+    return Limits(
+        budget=round(config.buffer.budget_mb * 1e6),
+        keep_ms=round(config.buffer.keep_days * 86_400_000),
+        hub=config.hub is not None,
+    )
 
 
 def _wake(buses: Iterable[Bus]) -> None:

@@ -18,6 +18,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import DeviceError
 from gateway.core.model import Event, Layout, Record, Role
 from gateway.core.status import (
+    BufferState,
     ClockState,
     Contact,
     DeviceState,
@@ -26,10 +27,12 @@ from gateway.core.status import (
     Resolution,
     SiteState,
     SyncState,
+    ThinnedRange,
 )
 from gateway.core.wording import span_text
 from gateway.live import Live
 from gateway.timekeeping import Timekeeper
+from gateway.wear import Wear
 
 WATCH_S = 5.0  # a burst of changes is one write of the connection log
 REPEAT_S = 5  # buffer and sync change without a device, too
@@ -62,7 +65,7 @@ class RunningSite:
 
     def __init__(
         self, name: str, buffer: Buffer, live: Live, clock: Clock, sync_state: Callable[[], SyncState],
-        zone: tzinfo = UTC, timekeeper: Timekeeper | None = None,
+        zone: tzinfo = UTC, timekeeper: Timekeeper | None = None, wear: Wear | None = None,
     ) -> None:  # fmt: skip
         """Without a `timekeeper`, what `clock` says is right."""
         self._name = name
@@ -72,6 +75,7 @@ class RunningSite:
         self._clock = clock
         self._sync_state = sync_state
         self._timekeeper = timekeeper
+        self._wear = wear
         self._buses: list[BusWatch] = []
         self._polled: dict[str, tuple[Polled, BusWatch]] = {}
         self._contact_log = ContactLog(buffer.notebook, clock)
@@ -185,11 +189,27 @@ class RunningSite:
         return SiteState(
             site=self._name, version=__version__, now=self._clock.wall_ms(),
             devices=tuple(map(self._with_reasons, self._live.devices(version))),
-            buffer=self._buffer.state(), sync=self._sync_state(), clock=self._clock_state(),
+            buffer=self._buffer_state(), sync=self._sync_state(), clock=self._clock_state(),
         )  # fmt: skip
 
     def _clock_state(self) -> ClockState:
         return ClockState(True, "set") if self._timekeeper is None else self._timekeeper.state()
+
+    def _buffer_state(self) -> BufferState:
+        state = self._buffer.state()
+        if self._wear is None:
+            return state
+        per_day = self._wear.bytes_per_day()
+        return msgspec.structs.replace(state, written_per_day=per_day, card_years=self._wear.years(per_day))
+
+    async def thinned(self) -> list[ThinnedRange]:
+        """See `local_ui.site.Site`."""
+        return await self._buffer.keeping.thinned()
+
+    async def set_pace(self, commit_s: float | None) -> None:
+        """See `local_ui.site.Site`."""
+        await self._buffer.pace.choose(commit_s)
+        self.event("commit_interval_changed", detail=f"a commit every {self._buffer.pace.commit_s:g} s")
 
     def _with_reasons(self, state: DeviceState) -> DeviceState:
         polled = self._polled.get(state.name)

@@ -2,12 +2,14 @@
 
 from importlib import resources
 from pathlib import Path
+from typing import Annotated
 
 import jinja2
 import msgspec
 from aiohttp import web
 
-from local_ui import history
+from gateway.core.errors import StorageError
+from local_ui import guard, history
 from local_ui.busview import buses_view, contacts_view
 from local_ui.guard import headers, sign_in
 from local_ui.metrics import CONTENT_TYPE, metrics_text
@@ -15,10 +17,17 @@ from local_ui.present import site_view
 from local_ui.push import ROUTE as PUSH_ROUTE
 from local_ui.push import OpenPaths, Push, PushDoor
 from local_ui.site import Site
+from local_ui.storageview import storage_view
 from local_ui.stream import STREAMS, Streams, end_streams, get_stream
 
 SITE = web.AppKey("site", Site)
 PAGES = web.AppKey("pages", jinja2.Environment)
+
+
+class PaceWanted(msgspec.Struct, forbid_unknown_fields=True):
+    """What POST /api/v1/storage/pace takes."""
+
+    commit_s: Annotated[float, msgspec.Meta(ge=0.2, le=600)] | None
 
 
 def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None = None) -> web.Application:
@@ -34,6 +43,8 @@ def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None 
             web.get("/buses", get_buses),
             web.get("/part/buses", get_buses_part),
             web.get("/contacts", get_contacts_page),
+            web.get("/storage", get_storage),
+            web.get("/part/storage", get_storage_part),
             web.get("/metrics", get_metrics),
             web.get("/healthz", get_healthz),
             web.get("/api/v1/state", get_state),
@@ -42,6 +53,7 @@ def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None 
             web.get("/api/v1/history", get_history),
             web.get("/api/v1/energy", get_energy),
             web.get("/api/v1/contacts", get_contacts),
+            web.post("/api/v1/storage/pace", post_pace),
             web.static("/static", static),
         ]
     )
@@ -69,6 +81,26 @@ async def get_buses_part(request: web.Request) -> web.Response:
 
 def _buses(request: web.Request, template: str) -> web.Response:
     view = buses_view(request.app[SITE].state())
+    return web.Response(text=request.app[PAGES].get_template(template).render(view=view), content_type="text/html")
+
+
+async def get_storage(request: web.Request) -> web.Response:
+    """GET /storage -> the buffer: its size, what was thinned, what is written."""
+    return await _storage(request, "storage.html")
+
+
+async def get_storage_part(request: web.Request) -> web.Response:
+    """GET /part/storage -> the part of that page that changes."""
+    return await _storage(request, "_storage.html")
+
+
+async def _storage(request: web.Request, template: str) -> web.Response:
+    site = request.app[SITE]
+    try:
+        thinned = await site.thinned()
+    except StorageError:
+        thinned = []  # why the disk does not give it stands in the state
+    view = storage_view(site.state(), thinned)
     return web.Response(text=request.app[PAGES].get_template(template).render(view=view), content_type="text/html")
 
 
@@ -130,6 +162,21 @@ async def get_contacts(request: web.Request) -> web.Response:
     except KeyError:
         return _error(404, "there is no such device on a bus")
     return _json({"device": device, "contacts": contacts})
+
+
+async def post_pace(request: web.Request) -> web.Response:
+    """POST /api/v1/storage/pace {"commit_s": S or null} -> {"commit_s": S}; null: as the configuration says."""
+    try:
+        guard.check_own(request)
+        wanted = msgspec.json.decode(await request.read(), type=PaceWanted).commit_s
+        await request.app[SITE].set_pace(wanted)
+    except PermissionError as error:
+        return _error(403, str(error))
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        return _error(400, f'expected {{"commit_s": 0.2 to 600, or null}}: {error}')
+    except StorageError as error:
+        return _error(503, str(error))
+    return _json({"commit_s": request.app[SITE].state().buffer.commit_s})
 
 
 def _json(value: object) -> web.Response:

@@ -4,6 +4,7 @@ The hub is handed these too, by `gateway/app.py`.
 """
 
 from collections.abc import Container
+from urllib.parse import urlsplit
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -27,6 +28,18 @@ async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     if not response.prepared:
         response.headers.update(HEADERS)
     return response
+
+
+def check_own(request: web.Request) -> None:
+    """Raises PermissionError for what a page of another site can make a browser send.
+
+    Only a page of our own may send JSON; and where the browser says which page it was, it must be ours.
+    """
+    if request.content_type != "application/json":
+        raise PermissionError("expected Content-Type: application/json")
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
+        raise PermissionError("another site's page asked for this")
 
 
 def sign_in(password_sha256: str | None, open_paths: Container[str]) -> Middleware:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.core.status import BusState, DeviceState, SiteState
+from gateway.core.status import BufferState, BusState, DeviceState, SiteState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNIT = ["bus", "unit", "device"]
@@ -33,9 +33,27 @@ class _Snapshot(Collector):
         yield CounterMetricFamily("holdfast_clock_steps", "How often the clock was set while known", clock.steps)
         yield CounterMetricFamily("holdfast_records", "Records that the buffer has taken", buffer.head)
         yield GaugeMetricFamily("holdfast_buffer_bytes", "Size of the buffer's file and log", buffer.bytes)
+        yield from _of_storage(buffer)
         yield GaugeMetricFamily("holdfast_buffer_healthy", "1 where the disk takes everything", not buffer.error)
         yield GaugeMetricFamily("holdfast_backlog_records", "Records that the hub has not acknowledged", sync.backlog)
         yield GaugeMetricFamily("holdfast_hub_connected", "1 where the last push was taken", sync.connected)
+
+
+def _of_storage(buffer: BufferState) -> Iterator[Metric]:
+    yield GaugeMetricFamily("holdfast_buffer_budget_bytes", "Bytes that the buffer may have", buffer.budget)
+    yield GaugeMetricFamily("holdfast_buffer_pending_records", "Records in memory, not yet on disk", buffer.pending)
+    yield CounterMetricFamily("holdfast_buffer_dropped_records", "Records lost: disk and memory full", buffer.dropped)
+    yield GaugeMetricFamily(
+        "holdfast_thinned_hours", "Hours of a poll group that lost resolution", buffer.thinned_hours
+    )
+    if buffer.oldest:
+        oldest_s = buffer.oldest / 1000
+        yield GaugeMetricFamily("holdfast_buffer_oldest_timestamp_seconds", "Of the oldest whole record", oldest_s)
+    if buffer.written_per_day:
+        per_day = buffer.written_per_day
+        yield GaugeMetricFamily(
+            "holdfast_disk_written_bytes_per_day", "By all programs, at the last day's rate", per_day
+        )
 
 
 def _of_devices(devices: tuple[DeviceState, ...], now_ms: int) -> Iterator[Metric]:

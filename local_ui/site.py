@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import tzinfo
 from typing import Protocol
 
-from gateway.core.status import Contact, EnergyRow, History, Resolution, SiteState
+from gateway.core.status import Contact, EnergyRow, History, Resolution, SiteState, ThinnedRange
 
 
 class Site(Protocol):
@@ -45,4 +45,12 @@ class Site(Protocol):
 
     async def contacts(self, device: str) -> list[Contact]:
         """The newest lines of a device's connection log, newest first. Raises KeyError for an unknown device."""
+        ...
+
+    async def thinned(self) -> list[ThinnedRange]:
+        """The time that has lost resolution, oldest first. Raises StorageError."""
+        ...
+
+    async def set_pace(self, commit_s: float | None) -> None:
+        """Commit every so many seconds from now on; None: as the configuration says. Raises StorageError."""
         ...

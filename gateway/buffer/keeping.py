@@ -64,12 +64,12 @@ class Keeping:
         put_event: Callable[[Event], None],
     ) -> None:
         self.limits = limits
+        self.clock = clock  # stamps events; the gateway sets its own once it has one
         self.error = ""  # why the file cannot be kept as small as it should be
         self.oldest = 0  # ts of the oldest record that is whole; 0: none
         self.thinned_hours = 0
         self._database = database
         self._layouts = layouts
-        self._clock = clock
         self._put_event = put_event
         self._reserve = Reserve(database.path, limits.reserve)
         self._target: int | None = None  # bytes that may be in use; None between two rounds
@@ -146,7 +146,7 @@ class Keeping:
         if gone := retention.enough(retention.deletable(segments, self.limits, urgent=urgent), over, per_record):
             await self._delete([(segment.lo, segment.hi) for segment in gone])
             return True
-        if await self._delete_events(self._clock.wall_ms(), any_of_them=False):
+        if await self._delete_events(self.clock.wall_ms(), any_of_them=False):
             return True
         if await self._drop_minutes():
             return True
@@ -232,7 +232,7 @@ class Keeping:
         bound = retention.limit(sizes, self.limits, sorted(self._grown)[-2])
         self.error = _complaint(sizes, self.limits) if sizes.used > bound else ""
         if self._thinned:
-            self._put_event(Event(self._clock.wall_ms(), "history_thinned", "", ledger.sentence(self._thinned)))
+            self._put_event(Event(self.clock.wall_ms(), "history_thinned", "", ledger.sentence(self._thinned)))
             self._thinned = {}
         await self._look()
         # VACUUM gives blocks new rowids, and a segment that is half rolled up knows where it stands by them.

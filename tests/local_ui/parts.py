@@ -20,6 +20,7 @@ from gateway.core.status import (
     Resolution,
     SiteState,
     SyncState,
+    ThinnedRange,
     UnitState,
 )
 
@@ -49,6 +50,8 @@ class FakeSite:
         self.sync = SyncState("https://hub.example", connected=True)
         self.broken = False
         self.clock = ClockState(known=True, source="kernel")
+        self.buffer = BufferState(1500, 2_500_000)
+        self.ranges: list[ThinnedRange] = []
         self._changes: list[asyncio.Queue[DeviceState]] = []
 
     def change(self, changed: DeviceState) -> None:
@@ -57,16 +60,8 @@ class FakeSite:
             queue.put_nowait(changed)
 
     def state(self) -> SiteState:
-        return SiteState(
-            "Mill",
-            "0.0",
-            NOW,
-            tuple(self.devices.values()),
-            BufferState(1500, 2_500_000),
-            self.sync,
-            (BUS,),
-            self.clock,
-        )
+        devices = tuple(self.devices.values())
+        return SiteState("Mill", "0.0", NOW, devices, self.buffer, self.sync, (BUS,), self.clock)
 
     async def changes(self) -> AsyncIterator[SiteState]:
         queue: asyncio.Queue[DeviceState] = asyncio.Queue()
@@ -97,3 +92,10 @@ class FakeSite:
         if device not in self.devices:
             raise KeyError(device)
         return [Contact(NOW, device, "offline", "no answer", 31.0)]
+
+    async def thinned(self) -> list[ThinnedRange]:
+        return self.ranges
+
+    async def set_pace(self, commit_s: float | None) -> None:
+        chosen = self.buffer.configured_s if commit_s is None else commit_s
+        self.buffer = msgspec.structs.replace(self.buffer, commit_s=chosen)
