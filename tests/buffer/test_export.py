@@ -4,12 +4,10 @@ import asyncio
 import csv
 import io
 import json
-import math
 import sqlite3
 import struct
 import sys
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 
 from hypothesis import given
@@ -187,64 +185,14 @@ async def test_a_reader_that_goes_away_ends_it_quietly(tmp_path: Path) -> None:
     await process.wait()
 
 
-@given(st.floats(width=32, allow_nan=False))
+def same_float32(text: str, value: float) -> bool:
+    try:
+        return struct.pack(">f", float(text)) == struct.pack(">f", value)
+    except OverflowError:
+        return False
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
 def test_a_float32_is_written_with_as_few_digits_as_tell_it_from_its_neighbours(value: float) -> None:
-    number = shortest(value)
-    assert struct.pack(">f", number) == struct.pack(">f", value)
-    assert not math.isfinite(value) or len(f"{number:.9g}") <= len(f"{value:.17g}")
-
-
-def test_a_float32_is_written_as_its_device_shows_it() -> None:
-    for text in ("230.1", "0.1", "-49.98", "16777216.0", "3.4028235e+38"):
-        assert repr(shortest(struct.unpack(">f", struct.pack(">f", float(text)))[0])) == text
-
-
-async def test_minutes_and_hours_say_mean_and_range_of_gauges_and_both_ends_of_counters(tmp_path: Path) -> None:
-    points = (
-        Point("power", "f32", unit="W"), Point("energy", "u32", unit="kWh", kind="counter", scale="0.1"),
-        Point("state", "u16", kind="enum", names={"2": "fault"}), Point("note", "text:8", kind="text"),
-    )  # fmt: skip
-    layout = Layout("meter", "live", points)
-    async with opened(tmp_path / "buffer.db") as buffer:
-        buffer.put(layout, [Record(layout.id, NOON - 2 * 86_400_000, layout.rows.pack([None, 900, None, "on"]))])
-        for second in range(0, 7200, 10):
-            row = layout.rows.pack([230.1 if second % 60 else 230.2, 1000 + second, 2, "on"])
-            buffer.put(layout, [Record(layout.id, NOON + 1000 * second, row)])
-            if second % 1000 == 0:  # sealed and rolled up; what comes after the last is not
-                await buffer.flushed()
-                await buffer.sealing.seal()
-                await buffer.upkeep.round()
-    site = site_yaml(tmp_path)
-    minutes = await rows("--config", site, "--resolution", "1m", "--from", "2026-11-20T12:01")
-    assert len(minutes) == 119 * 3
-    before = await rows("--config", site, "--resolution", "1m", "--to", "2026-11-19")
-    assert [(row["time"][:16], row["value"]) for row in before] == [("2026-11-18T12:00", "90.0")]
-    assert [list(row.values()) for row in minutes[:3]] == [
-        ["2026-11-20T12:01:00.000+01:00", "meter", "power", minutes[0]["value"], "W", "230.1", "230.2", "6", ""],
-        ["2026-11-20T12:01:00.000+01:00", "meter", "energy", "111.0", "kWh", "106.0", "111.0", "6", ""],
-        ["2026-11-20T12:01:00.000+01:00", "meter", "state", "2", "", "", "", "6", "fault"],
-    ]
-    assert math.isclose(float(minutes[0]["value"]), (230.2 + 5 * 230.1) / 6, rel_tol=1e-6)
-    hours = await rows("--config", site, "--resolution", "1h", "--point", "energy", "--utc", "--from", "2026-11-20")
-    assert [(row["time"][:16], row["low"], row["high"], row["readings"]) for row in hours] == [
-        ("2026-11-20T11:00", "100.0", "459.0", "360"), ("2026-11-20T12:00", "460.0", "819.0", "360"),
-    ]  # fmt: skip
-    wide = await rows("--config", site, "--resolution", "1h", "--wide", "--point", "energy", "--point", "state")
-    assert [row["energy [kWh]"] for row in wide[:1]] == ["90.0"]
-    assert [(row["energy [kWh]"], row["state"]) for row in wide[1:]] == [("459.0", "2"), ("819.0", "2")]
-    _, out, _ = await holdfast(
-        "export", "--config", site, "--resolution", "1h", "--format", "ndjson", "--point", "energy"
-    )
-    assert json.loads(out.splitlines()[1]) == {
-        "time": "2026-11-20T12:00:00.000+01:00", "ts": NOON, "device": "meter", "point": "energy", "value": 459.0,
-        "unit": "kWh", "low": 100.0, "high": 459.0, "readings": 360,
-    }  # fmt: skip
-
-
-async def test_roll_ups_of_an_older_releases_file_are_not_made_up(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "old.db")) as db:
-        db.executescript(resources.files("gateway.buffer").joinpath("schema/0001.sql").read_text())
-        db.executescript("INSERT INTO meta VALUES ('epoch', 'e'), ('head', '7');")
-    code, out, err = await holdfast("export", "--file", tmp_path / "old.db", "--resolution", "1m")
-    assert (code, out) == (1, "")
-    assert "has no roll-ups" in err
+    enough = next(digits for digits in range(7, 10) if same_float32(f"{value:.{digits}g}", value))
+    assert shortest(value) == float(f"{value:.{enough}g}")
