@@ -18,6 +18,7 @@ from bench.measurements import BY_ID, Measurements, values_of
 from bench.progress import step
 from bench.work import DEVICES, READINGS_PER_TICK
 from gateway.buffer.buffer import Buffer
+from gateway.buffer.retention import Limits
 from gateway.core.model import Record
 
 WARM_TICKS = 2700  # until the write-ahead log has been gone round once
@@ -25,6 +26,7 @@ TICKS = 4800
 ROW_TICKS = 150  # a row for each reading writes so much that these are enough
 UPKEEP_TICKS = 300
 ACKNOWLEDGED_TICKS = 5
+KEEP_MS = 1_200_000  # old enough to be deleted within the run
 SLOW_S = 10
 ROW_SCHEMA = (
     "PRAGMA journal_mode = WAL",
@@ -53,7 +55,7 @@ class BufferStore:
 
     @classmethod
     async def open(cls, folder: Path) -> "BufferStore":
-        return cls(await Buffer.open(folder / "buffer.db"))
+        return cls(await Buffer.open(folder / "buffer.db", limits=Limits(keep_ms=KEEP_MS, hub=True)))
 
     async def commit(self, records: list[Record]) -> None:
         for record in records:
