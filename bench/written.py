@@ -21,8 +21,8 @@ from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import Limits
 from gateway.core.model import Record
 
-WARM_TICKS = 2700  # until the write-ahead log has been gone round once
-TICKS = 4800
+WARM_TICKS = 4200  # until the write-ahead log has been gone round once
+TICKS = 7200
 ROW_TICKS = 150  # a row for each reading writes so much that these are enough
 UPKEEP_TICKS = 300
 ACKNOWLEDGED_TICKS = 5

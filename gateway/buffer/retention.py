@@ -15,11 +15,11 @@ RECORDS_AT_ONCE = 20_000  # are rewritten in one transaction
 FEW_RECORDS = 1_000  # a thin segment with fewer takes its younger neighbour in
 RUNS = 32  # so many pieces, about, the records are thinned in: small ones would cost a row and an event each
 SLACK = 200  # once over the limit, this part of it is freed beyond what is needed
-LOG_PAGES_LEAST, LOG_PAGES_MOST = 250, 4000  # at which the log goes into the file; a longer one writes less
+LOG_PAGES_LEAST, LOG_PAGES_MOST = 250, 16_000  # at which the log goes into the file: decision 4
 LOG_PAGE_BYTES = 1024 + 24
 TRANSACTION_BYTES = 128 * 1024  # by so much the log may go beyond
 COMPACT_LEAST = 512 * 1024  # smaller files are left as they are
-RESERVE_SHARE, RESERVE_MOST = 100, 8 * 1024 * 1024
+RESERVE_SHARE, RESERVE_MOST = 100, 24 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
