@@ -85,7 +85,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         path, limits = plan.folder / config.buffer.path, _limits(config)
         buffer = await Buffer.open(path, commit_s=config.buffer.commit_interval_s, limits=limits)
         stack.push_async_callback(buffer.close)
-        clock = buffer.keeping.clock = Timekeeper(machine, await buffer.begin_boot(machine))
+        clock = buffer.clock = buffer.keeping.clock = Timekeeper(machine, await buffer.begin_boot(machine))
         engine = await _engine(config, buffer, clock, stack)
         live = Live(clock)
         sync_state = engine.state if engine else lambda: SyncState(hub="")
@@ -98,7 +98,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
             for device in bus.devices
             if device.profile in plan.profiles
         }
-        identities = Identities(await buffer.notebook.serials(), roles, buffer.notebook, clock, site.event)
+        identities = Identities(roles, buffer.notebook, clock, site.event)
         around = Surroundings(plan.profiles, site, buffer, identities, clock, config.site.timezone, plan.folder, stack)
         buses = [build_bus(bus, around) for bus in config.buses]
         for bus in buses:

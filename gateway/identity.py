@@ -14,20 +14,20 @@ Tell = Callable[[str, str, str], None]
 
 
 class Serials(Protocol):
-    """Keeps which device answered with which serial number."""
+    """Keeps which device answered with which serial number. Both raise StorageError."""
 
+    async def serials(self) -> dict[str, str]: ...
     async def keep_serial(self, device: str, serial: str, ts: int) -> None: ...
 
 
 class Identities:
     """What is known of the site's devices; a device tells its serial number when it begins to answer."""
 
-    def __init__(
-        self, known: Mapping[str, str], configured: Mapping[str, Role], store: Serials, clock: Clock, tell: Tell
-    ) -> None:
-        """`known` is what was kept; of devices that are no longer `configured` nothing is expected."""
+    def __init__(self, configured: Mapping[str, Role], store: Serials, clock: Clock, tell: Tell) -> None:
+        """Of devices that are kept and no longer `configured` nothing is expected."""
         self._roles = configured
-        self._serials = {device: serial for device, serial in known.items() if device in configured}
+        self._serials: dict[str, str] = {}
+        self._recalled = False
         self._store = store
         self._clock = clock
         self._tell = tell
@@ -42,6 +42,7 @@ class Identities:
         A serial number that is another device's: that one's, because the two were swapped. A new
         number in the place of a known one: the device was replaced, and its history goes on.
         """
+        await self._recall()
         self._answers[configured] = serial
         doubted = self._doubted.pop(configured, "") == serial
         if serial not in self._shared:
@@ -64,6 +65,18 @@ class Identities:
         except StorageError as error:
             log.warning("serial number not kept", extra={"device": configured, "why": str(error)})
         return configured
+
+    async def _recall(self) -> None:
+        """What was kept, as soon as the disk gives it: it is right where something else was learnt meanwhile."""
+        if self._recalled:
+            return
+        try:
+            kept = await self._store.serials()
+        except StorageError as error:
+            log.warning("serial numbers not known yet", extra={"why": str(error)})
+            return
+        self._recalled = True
+        self._serials |= {device: serial for device, serial in kept.items() if device in self._roles}
 
     def role_of(self, owner: str) -> Role:
         """What the device is to the site, wherever it answers."""

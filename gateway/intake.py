@@ -107,6 +107,7 @@ class Intake:
         self._pending: set[bytes] = set()  # digests of what was put and is not marked yet
         self._taking = asyncio.Lock()
         self._dropped = 0
+        self._recalled = False
         self._said: set[str] = set()  # devices whose doubtful times were told of today
 
     def add(self, device: PushDevice) -> None:
@@ -120,10 +121,15 @@ class Intake:
         self._live.add(device.name, device.role, device.profile)
 
     async def recall(self) -> None:
-        """Show what was set aside before the start. Raises StorageError."""
-        for device, count in (await self._buffer.pushed.doubtful_counts()).items():
+        """Show what was set aside before the start, once the disk gives it."""
+        try:
+            counts = await self._buffer.pushed.doubtful_counts()
+        except StorageError:
+            return  # `run` asks again
+        self._recalled = True
+        for device, count in counts.items():
             if device in self._senders:
-                self._doubted(self._senders[device], count)
+                self._doubted(self._senders[device], self._senders[device].doubtful + count)
 
     def knows(self, device: str) -> bool:
         return device in self._senders
@@ -269,6 +275,8 @@ class Intake:
         forget_s = self._clock.monotonic_s()
         while True:
             self.look()
+            if not self._recalled:
+                await self.recall()
             if self._clock.monotonic_s() >= forget_s:
                 forget_s += FORGET_S
                 await self._forget()

@@ -1,5 +1,6 @@
 """The site's page and its JSON API, on aiohttp; all routes stand in one list."""
 
+from collections.abc import Awaitable, Callable
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ from local_ui import guard, history
 from local_ui.busview import buses_view, contacts_view
 from local_ui.guard import headers, sign_in
 from local_ui.metrics import CONTENT_TYPE, metrics_text
-from local_ui.present import site_view
+from local_ui.present import problems, site_view
 from local_ui.push import ROUTE as PUSH_ROUTE
 from local_ui.push import OpenPaths, Push, PushDoor
 from local_ui.site import Site
@@ -32,7 +33,7 @@ class PaceWanted(msgspec.Struct, forbid_unknown_fields=True):
 
 def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None = None) -> web.Application:
     """The page of `site`; with `password_sha256` set, all but /healthz and what devices push asks for that password."""
-    app = web.Application(middlewares=[headers, sign_in(password_sha256, OpenPaths())])
+    app = web.Application(middlewares=[headers, sign_in(password_sha256, OpenPaths()), say_storage_errors])
     app[SITE] = site
     app[STREAMS] = Streams()
     app[PAGES] = jinja2.Environment(loader=jinja2.PackageLoader("local_ui"), autoescape=True)
@@ -61,6 +62,17 @@ def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None 
         app.add_routes([web.post(PUSH_ROUTE, Push(push).post)])
     app.on_shutdown.append(end_streams)
     return app
+
+
+@web.middleware
+async def say_storage_errors(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """While the disk gives nothing, what needs it says so; all the rest of the page goes on."""
+    try:
+        return await handler(request)
+    except StorageError as error:
+        return _error(503, f"{error}; {error.hint}" if error.hint else str(error))
 
 
 async def get_home(request: web.Request) -> web.Response:
@@ -122,8 +134,8 @@ async def get_metrics(request: web.Request) -> web.Response:
 
 
 async def get_healthz(request: web.Request) -> web.Response:
-    """GET /healthz -> {"ok": true}: the process is alive."""
-    return web.json_response({"ok": True})
+    """GET /healthz -> {"ok": true, "problems": [sentence...]}: the process is alive, and what ails it."""
+    return web.json_response({"ok": True, "problems": problems(request.app[SITE].state())})
 
 
 async def get_state(request: web.Request) -> web.Response:

@@ -16,7 +16,7 @@ def site_view(state: SiteState) -> dict[str, Any]:
         "version": state.version,
         "now": state.now,
         "buffer": buffer_text(state.buffer),
-        "buffer_error": state.buffer.error,
+        "buffer_error": storage_text(state.buffer),
         "clock": clock_text(state.clock),
         "sync": sync_text(state.sync),
         "sync_level": "none" if not state.sync.hub else "good" if state.sync.connected else "bad",
@@ -74,6 +74,25 @@ def clock_text(clock: ClockState) -> str:
     if clock.steps:
         return f"The clock was set {clock.steps} {'times' if clock.steps > 1 else 'time'} while running"
     return ""
+
+
+def storage_text(buffer: BufferState) -> str:
+    """Why nothing is stored just now and what to do, and how many records were lost; empty if all is well."""
+    lost = f"{number_text(buffer.dropped, '')} records were lost since the start" if buffer.dropped else ""
+    if not buffer.error:
+        return lost
+    waiting = f"Nothing can be stored; {number_text(buffer.pending, '')} records wait in memory"
+    return f"{waiting}{', ' if lost else ''}{lost}. {buffer.error}"
+
+
+def problems(state: SiteState) -> list[str]:
+    """What is wrong, in words that a stranger may read: no paths, no names."""
+    found = []
+    if state.buffer.error:
+        found.append(f"readings cannot be stored; {state.buffer.pending} records wait in memory")
+    if state.buffer.dropped:
+        found.append(f"{state.buffer.dropped} records were lost since the start")
+    return found
 
 
 def sync_text(sync: SyncState) -> str:

@@ -131,11 +131,14 @@ class Keeping:
 
     async def _sizes(self) -> Sizes:
         ((file, used),) = await self._database.fetch(SIZES)
-        on_disk, log_bytes = self._database.path.stat().st_size, self._database.log_bytes()
-        return Sizes(file, used, log_bytes, on_disk, self._disk_free())
+        log_bytes = self._database.log_bytes()
+        return Sizes(file, used, log_bytes, self._database.bytes_on_disk() - log_bytes, self._disk_free())
 
     def _disk_free(self) -> int:
-        disk = os.statvfs(self._database.path.parent)
+        try:
+            disk = os.statvfs(self._database.path.parent)
+        except OSError:  # a disk that is away has no room
+            return 0
         return disk.f_bavail * disk.f_frsize
 
     async def _free(self, sizes: Sizes, over: int) -> bool:

@@ -31,7 +31,8 @@ async def packs(
     segments = await database.fetch(SEGMENT_AT, at)
     if segments and (not first or segments[0][0] <= first[0][0]):
         lo, hi = segments[0]
-        return Span(wanted.lo, min(hi, wanted.hi)), [block for (block,) in await database.fetch(BLOCKS, (lo,))]
+        blocks = [block for (block,) in await database.fetch(BLOCKS, (lo,)) if codec.is_sound(block)]
+        return Span(wanted.lo, min(hi, wanted.hi)), blocks
     if not first:
         return Span(wanted.hi, wanted.hi), []
     frames = await database.fetch(FRAMES_AT, (*at, FRAMES_AT_ONCE))
@@ -48,6 +49,6 @@ def _merged(
     for _, hi, pack in frames:
         if records and len(records) >= records_max:
             break
-        records += [record for record in codec.decode(pack) if wanted.lo <= record.seq < wanted.hi]
+        records += [record for record in codec.readable(pack) if wanted.lo <= record.seq < wanted.hi]
         reached = min(hi, wanted.hi)
     return Span(wanted.lo, reached), [codec.encode(records, layouts)]

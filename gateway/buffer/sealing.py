@@ -75,7 +75,7 @@ class Sealing:
     def _sealed(self, connection: sqlite3.Connection, *, everything: bool) -> Sealed:
         frames, full = self._oldest(connection)
         count = len(frames) if everything else worth(frames, full=full)
-        return _sealed(frames[:count], self._layouts) if count else Sealed(0, [], [])
+        return sealed_from(frames[:count], self._layouts) if count else Sealed(0, [], [])
 
     def _oldest(self, connection: sqlite3.Connection) -> tuple[list[Frame], bool]:
         """The oldest frames that may be one segment, all of the same boot: it is corrected as a whole.
@@ -128,7 +128,7 @@ def _begin(pack: bytes) -> int:
     return median_low(codec.times(pack) or [0]) // CHUNK_MS * CHUNK_MS
 
 
-def _sealed(frames: Sequence[Frame], layouts: codec.LayoutSource) -> Sealed:
+def sealed_from(frames: Sequence[Frame], layouts: codec.LayoutSource) -> Sealed:
     """Mostly one segment; several where one frame is larger than a segment may be, as after a time without a disk."""
     records = [record for frame in frames for record in codec.decode(frame.pack)]
     size = sum(len(record.row) for record in records)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.core.errors import StorageError
+from gateway.core.errors import CodecError, StorageError
 
 EVERY_S = 300
 
@@ -41,5 +41,9 @@ class Upkeep:
             try:
                 while await step():
                     pass
-            except StorageError as error:
+            except (
+                CodecError,
+                LookupError,
+                StorageError,
+            ) as error:  # LookupError: a spoilt row speaks of what is not there
                 log.warning("upkeep failed", extra={"step": step.__qualname__, "why": str(error)})

@@ -15,6 +15,7 @@ docs/decisions/0003-block-codec.md has the figures of what else was tried.
                 seqs and times as second differences, flags (1 byte each), planes
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -29,11 +30,14 @@ VERSION = 2
 RECORDS_MAX = 1_000_000
 WIDTHS = {1, 2, 4, 8}
 
+log = logging.getLogger(__name__)
+
 
 class LayoutSource(Protocol):
     """Where layouts are known by their id; a dict will do."""
 
     def __getitem__(self, layout_id: bytes, /) -> Layout: ...
+    def __contains__(self, layout_id: object, /) -> bool: ...
 
 
 def encode(records: Iterable[Record], layouts: LayoutSource) -> bytes:
@@ -65,6 +69,23 @@ def decode(pack: bytes) -> list[Record]:
         raise CodecError("bytes after the end of the pack")
     records.sort(key=attrgetter("seq"))
     return records
+
+
+def readable(pack: bytes) -> list[Record]:
+    """As `decode`; nothing where a disk has spoilt the pack, which the log then says."""
+    try:
+        return decode(pack)
+    except CodecError as error:
+        log.warning("a pack cannot be read", extra={"bytes": len(pack), "why": str(error)})
+        return []
+
+
+def is_sound(pack: bytes) -> bool:
+    """Whether its checksum is right, as a disk may have spoilt it; much quicker than `decode`."""
+    try:
+        return bool(packing.unpack(pack))
+    except CodecError:
+        return False
 
 
 def times(pack: bytes) -> list[int]:

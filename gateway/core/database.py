@@ -1,20 +1,25 @@
-"""A SQLite file: settings that measured best, migrations, transactions, errors in our words.
+"""A SQLite file: settings that measured best, transactions, errors in our words; opened now, later or again.
 
-Both stores stand on it, the edge's buffer and the hub's; it is the one piece of the core that does I/O.
+Both stores stand on it, the edge's buffer and the hub's; with its neighbours `migrating`, `filelock`
+and `diskwords` it is the piece of the core that does I/O.
 """
 
 import asyncio
 import contextlib
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib import resources
 from pathlib import Path
 from typing import TypeVar
 
 import aiosqlite
 
-from gateway.core.errors import StorageError
+from gateway.core.diskwords import is_read_only, primary_code, storage_error
+from gateway.core.errors import DamagedFileError, StorageError
+from gateway.core.filelock import FileLock
+from gateway.core.migrating import migrate
+from gateway.core.pagecache import PageCache
 
 # Each was measured: docs/decisions/0004-buffer-file.md. FULL: a commit is on the disk when it returns.
 # secure_delete is on in Debian's build and writes every deleted page once more.
@@ -28,60 +33,117 @@ PRAGMAS = (
     "PRAGMA busy_timeout = 5000",
     "PRAGMA foreign_keys = ON",
 )
+# What was committed before is moved to where only this process has written: pagecache.py.
+LOG_INTO_FILE = "PRAGMA wal_checkpoint(TRUNCATE)"
+SUSPECT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
 class Database:
     """A writer and a reader on one file: a reader on the writer's connection would see what may yet be undone."""
 
-    def __init__(self, path: Path, writer: aiosqlite.Connection, reader: aiosqlite.Connection) -> None:
+    def __init__(self, path: Path, package: str, *, page_size: int) -> None:
+        """Not open yet; its schema is `package`'s `schema/*.sql`."""
         self.path = path
-        self._writer = writer
-        self._reader = reader
+        self.damage = ""  # why the file must be set aside, once that was met
+        self.unread = 0  # how often the disk gave an error for what should be read
+        self.suspect = False  # the last transaction failed in a way that opening the file again may heal
+        self._package = package
+        self._page_size = page_size
+        self._lock = FileLock(path)
+        self._cache = PageCache(path)
+        self._on_disk: int | None = None
+        self._address = ""  # for readers
+        self._writer: aiosqlite.Connection | None = None
+        self._reader: aiosqlite.Connection | None = None
+        self._why = StorageError(f"{path}: not opened yet")
         self._writing = asyncio.Lock()  # the writer has one transaction at a time
 
     @classmethod
     async def open(cls, path: Path, package: str, *, page_size: int) -> "Database":
-        """Open or make the file and bring it to the newest of `package`'s `schema/*.sql`.
-
-        Raises StorageError where that cannot be.
-        """
+        """Make it and open it. Raises StorageError where that cannot be."""
+        database = cls(path, package, page_size=page_size)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            async with AsyncExitStack() as opened:
-                writer = await opened.enter_async_context(aiosqlite.connect(path, isolation_level=None))
-                reader = await opened.enter_async_context(aiosqlite.connect(path, isolation_level=None))
-                for pragma in PRAGMAS:
-                    await writer.execute(pragma.format(page_size=page_size))
-                database = cls(path, writer, reader)
-                await database._migrate(package)
-                await reader.execute("PRAGMA busy_timeout = 5000")
-                await reader.execute("PRAGMA query_only = ON")
-                opened.pop_all()  # all is well: `close` ends them
-                return database
-        except (OSError, sqlite3.Error) as error:
-            raise StorageError(
-                f"{path}: {error}", hint="check that the disk is there, writable and not full"
-            ) from error
+            await database.connect()
+        except StorageError:
+            await database.close()
+            raise
+        return database
 
-    async def _migrate(self, package: str) -> None:
-        rows = list(await self._writer.execute_fetchall("PRAGMA user_version"))
-        version = int(rows[0][0])
-        migrations = sorted(
-            (entry for entry in resources.files(package).joinpath("schema").iterdir() if entry.name.endswith(".sql")),
-            key=lambda entry: entry.name,
-        )
-        if version > len(migrations):
-            raise StorageError(
-                f"{self.path}: written by a newer release (schema {version}, this one knows {len(migrations)})",
-                hint="install that release, or start with another file",
-            )
-        for number, migration in enumerate(migrations[version:], start=version + 1):
-            async with self.transaction() as db:
-                for statement in _statements(migration.read_text()):
-                    await db.execute(statement)
-                await db.execute(f"PRAGMA user_version = {number:d}")
+    @property
+    def connected(self) -> bool:
+        """Whether it can be written, as far as is known."""
+        return self._writer is not None
+
+    @property
+    def readable(self) -> bool:
+        return self._reader is not None
+
+    async def connect(self) -> None:
+        """Open the file anew, or make it, and bring it to the newest schema; whatever was open is closed.
+
+        Raises StorageError: then it can still be read, where the file system is only read-only.
+        """
+        await self.close()
+        async with self._writing:
+            try:
+                await self._connect()
+            except (OSError, sqlite3.Error, StorageError) as error:
+                self._why = error if isinstance(error, StorageError) else self._told(error)
+                if not isinstance(self._why, DamagedFileError):
+                    self._reader = await self._read_only()
+                raise self._why from error
+
+    async def _connect(self) -> None:
+        disk = self._disk()
+        self._lock.take()
+        async with AsyncExitStack() as opened:
+            opened.callback(self._lock.release)
+            opened.callback(self._cache.close)
+            await asyncio.to_thread(self._cache.open)
+            writer = await opened.enter_async_context(aiosqlite.connect(self.path, isolation_level=None))
+            reader = await opened.enter_async_context(aiosqlite.connect(self.path, isolation_level=None))
+            for pragma in PRAGMAS:
+                await writer.execute(pragma.format(page_size=self._page_size))
+            await migrate(writer, self.path, self._package)
+            await writer.execute_fetchall(LOG_INTO_FILE)
+            await writer.execute("BEGIN IMMEDIATE")  # a file that can only be read says so now
+            await writer.execute("ROLLBACK")
+            await reader.execute("PRAGMA busy_timeout = 5000")
+            await reader.execute("PRAGMA query_only = ON")
+            opened.pop_all()  # all is well: `close` ends them
+            self._writer, self._reader, self._on_disk = writer, reader, disk
+            self._address = self._uri("mode=ro")
+            self._cache.open()  # a new file is there only now
+            self._cache.was_written()
+
+    def _uri(self, how: str) -> str:
+        return f"{self.path.absolute().as_uri()}?{how}"
+
+    def _disk(self) -> int:
+        """The device of the file's folder. A disk that is not mounted must not be taken for a new, empty one."""
+        folder = self.path.parent  # where it is not there it is not made
+        disk = folder.stat().st_dev
+        if self._on_disk not in (None, disk) and not self.path.exists() and disk == folder.parent.stat().st_dev:
+            raise StorageError(f"{self.path}: its disk is not mounted", hint="put it back and mount it")
+        return disk
+
+    async def _read_only(self) -> aiosqlite.Connection | None:
+        """A reader of a file that cannot be written; on a read-only disk it cannot change under us either."""
+        with contextlib.suppress(OSError, sqlite3.Error):
+            if self.path.exists() and is_read_only(self.path.parent):
+                has_log = self.path.with_name(self.path.name + "-wal").exists()
+                self._address = self._uri("mode=ro" if has_log else "immutable=1")
+                reader = await aiosqlite.connect(self._address, uri=True, isolation_level=None)
+                try:
+                    await reader.execute_fetchall("SELECT 1 FROM sqlite_master")
+                except sqlite3.Error:
+                    await reader.close()
+                    raise
+                return reader
+        return None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -90,75 +152,118 @@ class Database:
         Raises StorageError.
         """
         async with self._writing:
+            if self._writer is None:
+                raise self._not_open()
             try:
                 await self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer
                 await self._writer.execute("COMMIT")
+                self.suspect = False
+                await self._look_after_checkpoint()
             except BaseException as error:
-                await asyncio.shield(asyncio.ensure_future(self._undo()))
+                await asyncio.shield(asyncio.ensure_future(self._undo(self._writer)))
                 if isinstance(error, sqlite3.Error):
-                    raise StorageError(
-                        f"{self.path}: {error}", hint="check that the disk is writable and not full"
-                    ) from error
+                    self.suspect = primary_code(error) in SUSPECT
+                    await self._drop_cache()
+                    raise self._told(error) from error
                 raise
 
-    async def _undo(self) -> None:
+    async def _look_after_checkpoint(self) -> None:
+        """SQLite repeats a checkpoint that failed, with the next commit: it must not find those pages in the cache."""
+        if self._cache.was_written():
+            try:
+                await asyncio.to_thread(self._cache.check)
+            except OSError as error:
+                log.warning("checkpoint failed", extra={"file": str(self.path), "why": str(error)})
+                await self._drop_cache()
+
+    async def _drop_cache(self) -> None:
+        with contextlib.suppress(OSError):  # a disk that does not even do that is not believed when it is opened again
+            await asyncio.to_thread(self._cache.drop)
+
+    async def _undo(self, writer: aiosqlite.Connection) -> None:
         """End the transaction that is open, if one is.
 
         A statement whose await was cancelled may still be running on the writer's thread: one more
         has to pass before it is known how things stand.
         """
         with contextlib.suppress(sqlite3.Error):  # what failed first is told
-            await self._writer.execute("SELECT 1")
-            if self._writer.in_transaction:
-                await self._writer.execute("ROLLBACK")
+            await writer.execute("SELECT 1")
+            if writer.in_transaction:
+                await writer.execute("ROLLBACK")
 
     async def alone(self, statement: str) -> None:
         """One statement of the writer that cannot stand in a transaction: VACUUM, a checkpoint. Raises StorageError."""
         async with self._writing:
+            if self._writer is None:
+                raise self._not_open()
             try:
                 await self._writer.execute_fetchall(statement)
+                await self._look_after_checkpoint()
             except sqlite3.Error as error:
-                raise StorageError(f"{self.path}: {error}", hint="check that the disk is not full") from error
+                await self._drop_cache()
+                raise self._told(error) from error
 
     async def fetch(self, query: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a reading query, from what is committed. Raises StorageError."""
+        if self._reader is None:
+            raise self._not_open()
         try:
             return list(await self._reader.execute_fetchall(query, parameters))
         except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {error}") from error
+            raise self._told(error) from error
+        except ValueError as error:  # aiosqlite's word for a connection that was closed meanwhile
+            raise self._not_open() from error
+
+    def _not_open(self) -> StorageError:
+        return type(self._why)(f"{self._why}", hint=self._why.hint)
+
+    def _told(self, error: sqlite3.Error | OSError) -> StorageError:
+        """Our error, and what it says about the file."""
+        told = storage_error(self.path, error)
+        if isinstance(told, DamagedFileError):
+            self.damage = self.damage or str(error)
+        self.unread += getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_READ
+        return told
 
     async def look(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """What `question` finds in one snapshot of the file, on a thread and with a connection of its own.
 
         For what takes many queries, or computes long between them. Raises StorageError.
         """
-        return await asyncio.to_thread(self._look, question)
+        if self._reader is None:
+            raise self._not_open()
+        return await asyncio.to_thread(self._look, self._address, question)
 
-    def _look(self, question: Callable[[sqlite3.Connection], T]) -> T:
-        address = f"{self.path.absolute().as_uri()}?mode=ro"
+    def _look(self, address: str, question: Callable[[sqlite3.Connection], T]) -> T:
         try:
             with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
                 connection.execute("PRAGMA busy_timeout = 5000")
                 connection.execute("BEGIN")
                 return question(connection)
         except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {error}") from error
+            raise self._told(error) from error
 
     async def close(self) -> None:
-        await self._reader.close()
-        await self._writer.close()
+        """Close what is open; may be called again."""
+        async with self._writing:
+            reader, writer, self._reader, self._writer = self._reader, self._writer, None, None
+            for connection in (reader, writer):
+                if connection is not None:
+                    with contextlib.suppress(sqlite3.Error):  # a broken disk: what was committed is not at stake
+                        await connection.close()
+            self._cache.close()
+            self._lock.release()
 
     def bytes_on_disk(self) -> int:
-        """The size of the file and its log."""
-        return self.path.stat().st_size + self.log_bytes()
+        """The size of the file and its log; 0 where they cannot be seen."""
+        return _size(self.path) + self.log_bytes()
 
     def log_bytes(self) -> int:
-        log = self.path.with_name(self.path.name + "-wal")
-        return log.stat().st_size if log.exists() else 0
+        return _size(self.path.with_name(self.path.name + "-wal"))
 
 
-def _statements(script: str) -> list[str]:
-    """The statements of a migration; `executescript` would commit behind our back."""
-    lines = (line for line in script.splitlines() if not line.startswith("--"))
-    return [statement.strip() for statement in "\n".join(lines).split(";") if statement.strip()]
+def _size(file: Path) -> int:
+    with contextlib.suppress(OSError):
+        return file.stat().st_size
+    return 0

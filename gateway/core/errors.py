@@ -4,7 +4,9 @@ HoldfastError
 |- ConfigError     stop, exit code 2: a file or a command line is wrong
 |- DeviceError     poll again later: a field device did not answer, or not sensibly
 |- PushError       keep the batch and try again: the hub did not take it
-|- StorageError    stop, the service manager starts us again: the disk did not take it
+|- StorageError    keep it in memory and try again: the disk did not take or give it
+|  |- RefusedFileError   stop, somebody must choose: another process's file, or a newer release's
+|  `- DamagedFileError   set the file aside and begin a new one: SQLite can no longer read it
 `- CodecError      set this piece aside: bytes that are not what they should be
    `- TooLargeError   send it in smaller pieces
 """
@@ -32,6 +34,14 @@ class PushError(HoldfastError):
 
 class StorageError(HoldfastError):
     """A store that does not take or give its data."""
+
+
+class RefusedFileError(StorageError):
+    """A store's file that is sound, and not for this process."""
+
+
+class DamagedFileError(StorageError):
+    """A store's file that is no database, or in which pages are broken."""
 
 
 class CodecError(HoldfastError):

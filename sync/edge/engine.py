@@ -14,7 +14,7 @@ from typing import Protocol
 import msgspec
 
 from gateway.core.clock import Clock
-from gateway.core.errors import PushError
+from gateway.core.errors import PushError, StorageError
 from gateway.core.model import Event, Layout
 from gateway.core.span import Span
 from gateway.core.status import SyncState
@@ -27,6 +27,7 @@ LIVE_RECORDS_MAX = 5_000
 BACKLOG_RECORDS_MAX = 20_000
 EVENTS_MAX = 1_000
 HEARTBEAT_S = 60.0  # so often the hub hears of us, news or not
+STORAGE_PAUSE_S = 2.0  # until a buffer that could not be read is asked again
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +42,15 @@ class Head(Protocol):
 
 
 class Outbox(Protocol):
-    """What the engine needs of the buffer."""
+    """What the engine needs of the buffer. What reads it raises StorageError."""
 
     @property
     def epoch(self) -> str: ...
+    @property
+    def generation(self) -> int:
+        """Grows when the spans that are kept are others than those last heard of: another file, or a repaired one."""
+        ...
+
     @property
     def layouts(self) -> Mapping[bytes, Layout]: ...
     @property
@@ -79,8 +85,10 @@ class Engine:
         self._interval_s = push_interval_s
         self._spans: span_math.Spans = ()
         self._grown_to = 0
+        self._generation = -1
         self._live_hi = 0  # below this everything left is the backlog lane's
         self._live_at = -1e9  # monotonic, of the live lane's last push
+        self._heard_s = -1e9  # monotonic, when the hub acknowledged something last
         self._connected = False
         self._acknowledged_at = 0
         self._error = ""
@@ -97,18 +105,21 @@ class Engine:
         return SyncState(self._transport.name, self._connected, backlog, self._acknowledged_at, self._error)
 
     async def _run_records(self) -> None:
-        self._grown_to = self._outbox.committed.reached
-        self._spans = span_math.restored(await self._outbox.spans("records"), self._grown_to)
         backoff = Backoff(self._random)
         await self._hold(backoff)
         while True:
-            await self._wait_for_work()
             try:
+                await self._restore()
+                await self._wait_for_work()
                 await self._push_records()
             except LayoutsWanted as missing:
                 await self._attempt(backoff, self._push_layouts(missing.wanted))
             except PushError as error:
                 await self._back_off(backoff, error)
+            except StorageError:  # the buffer says so itself; the hub still hears of us
+                if self._clock.monotonic_s() >= self._heard_s + HEARTBEAT_S:
+                    await self._attempt(backoff, self._push("records", Span(0, 0), Records([])))
+                await asyncio.sleep(STORAGE_PAUSE_S)
             else:
                 self._succeeded(backoff)
 
@@ -121,6 +132,16 @@ class Engine:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pauses.failed()):
                         await self._outbox.released()
+
+    async def _restore(self) -> None:
+        """Take up the spans that the buffer has kept, where they are not those that we have."""
+        generation = self._outbox.generation
+        if generation != self._generation:
+            kept = await self._outbox.spans("records")
+            self._grown_to = self._outbox.committed.reached
+            self._spans = span_math.restored(kept, self._grown_to)
+            self._live_hi = 0
+            self._generation = generation
 
     async def _wait_for_work(self) -> None:
         """Until the live lane's turn has come and there is news, or there is backlog to send meanwhile."""
@@ -162,6 +183,8 @@ class Engine:
         elif backlog:
             covered, packs = await self._outbox.read(span_math.oldest(backlog), BACKLOG_RECORDS_MAX)
         await self._push("records", covered, Records(packs))
+        if self._generation != self._outbox.generation:
+            return  # these seqs may stand for other records now
         self._live_hi = max(self._live_hi, covered.hi)
         self._spans = span_math.without(self._spans, covered)
         self._outbox.keep_spans("records", span_math.stored(self._spans, self._grown_to))
@@ -187,11 +210,23 @@ class Engine:
         (kept, _), *_ = await self._outbox.spans("events")
         lo = min(kept, self._outbox.events_committed.reached)  # beyond it in a damaged file: never wait for it to come
         await self._outbox.released()
+
+        lo, known = 0, -1
         while True:
-            head = await self._outbox.events_committed.wait_beyond(lo)
-            events = await self._outbox.read_events(Span(lo, head), EVENTS_MAX)
+            generation = self._outbox.generation
+            try:
+                if generation != known:
+                    (kept, _), *_ = await self._outbox.spans("events")
+                    lo = min(kept, self._outbox.events_committed.reached)  # beyond it in a damaged file: it never comes
+                    known = generation
+                head = await self._outbox.events_committed.wait_beyond(lo)
+                events = await self._outbox.read_events(Span(lo, head), EVENTS_MAX)
+            except StorageError:
+                await asyncio.sleep(STORAGE_PAUSE_S)
+                continue
             hi = events[-1].seq + 1 if events else head
-            if await self._attempt(backoff, self._push("events", Span(lo, hi), Events(events))):
+            pushed = await self._attempt(backoff, self._push("events", Span(lo, hi), Events(events)))
+            if pushed and generation == self._outbox.generation:
                 lo = hi
                 self._outbox.keep_spans("events", [(lo, None)])
 
@@ -215,6 +250,7 @@ class Engine:
             log.info("hub reached", extra={"hub": self._transport.name})
         self._connected, self._error = True, ""
         self._acknowledged_at = self._clock.wall_ms()
+        self._heard_s = self._clock.monotonic_s()
 
     async def _back_off(self, backoff: Backoff, error: PushError) -> None:
         why = f"{error}; {error.hint}" if error.hint else str(error)

@@ -12,7 +12,7 @@ import pytest
 from gateway.buffer import sealing
 from gateway.buffer.buffer import Buffer
 from gateway.core import codec
-from gateway.core.errors import StorageError
+from gateway.core.errors import RefusedFileError, StorageError
 from gateway.core.model import Event, Record
 from gateway.core.span import Span
 from tests.values import METER, meter, power
@@ -104,7 +104,7 @@ async def test_a_segment_is_never_larger_than_one_batch_takes(tmp_path: Path) ->
     for _ in range(3):
         buffer.put(METER, [power(ms) for ms in range(sealing.RECORDS_MAX // 2)])
         await buffer.flushed()
-    assert [await seal(buffer), await seal(buffer), await seal(buffer)] == [2, 1, 0]
+    assert [await seal(buffer), await seal(buffer), await seal(buffer)] == [10, 5, 0], "a commit is a frame for 5,000"
     await buffer.close()
 
 
@@ -174,15 +174,28 @@ async def test_a_failed_commit_keeps_its_records_for_the_next_one(tmp_path: Path
     await buffer.close()
 
 
-async def test_a_file_of_a_newer_release_is_refused_in_words(tmp_path: Path) -> None:
+async def test_a_file_of_a_newer_release_is_used_where_that_one_says_so(tmp_path: Path) -> None:
     buffer = await Buffer.open(tmp_path / "b.db")
-    await buffer._database._writer.execute("PRAGMA user_version = 99")
+    buffer.put(METER, [power(1)])
+    await of_newer_release(buffer, readable_by=3)
+    older = await Buffer.open(tmp_path / "b.db")
+    older.put(METER, [power(2)])
+    await older.flushed()
+    assert [record.ts for record in await everything(older)] == [1, 2]
+    await older.close()
+
+
+async def test_a_file_of_a_newer_release_that_cannot_be_read_is_refused_in_words(tmp_path: Path) -> None:
+    buffer = await Buffer.open(tmp_path / "b.db")
+    await of_newer_release(buffer, readable_by=98)
+    with pytest.raises(RefusedFileError, match="newer release"):
+        await Buffer.open(tmp_path / "b.db")
+
+
+async def of_newer_release(buffer: Buffer, readable_by: int) -> None:
+    await buffer.flushed()
+    async with buffer._database.transaction() as db:
+        await db.execute("ALTER TABLE frame ADD COLUMN invented_later INTEGER")
+        await db.execute("INSERT INTO meta (key, value) VALUES ('readable_by', ?)", (str(readable_by),))
+        await db.execute("PRAGMA user_version = 99")
     await buffer.close()
-    with pytest.raises(StorageError, match="newer release"):
-        await Buffer.open(tmp_path / "b.db")
-
-
-async def test_a_file_that_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
-    (tmp_path / "b.db").write_bytes(b"not a database, but long enough to be looked at" * 50)
-    with pytest.raises(StorageError, match="not a database"):
-        await Buffer.open(tmp_path / "b.db")

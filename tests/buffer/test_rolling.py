@@ -203,6 +203,7 @@ async def test_a_crash_between_transactions_leaves_nothing_undone_and_nothing_tw
     outcomes = []
     for failing in range(12):
         folder = tmp_path / str(failing)
+        folder.mkdir()
         buffer = await opened(folder)
         await take(buffer, [one for s in range(0, 9000, 30) for one in (watts(1000 * s), record("b", 1000 * s, ROW))])
         await seal(buffer)

@@ -1,13 +1,14 @@
 """A transaction ends, however it is left."""
 
 import asyncio
+import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from gateway.core.database import Database
-from gateway.core.errors import StorageError
+from gateway.core.errors import RefusedFileError, StorageError
 
 INSERT = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, '')"
 
@@ -66,3 +67,34 @@ async def test_transactions_wait_for_each_other(tmp_path: Path) -> None:
     with pytest.raises((StorageError, sqlite3.Error)):
         await database.fetch("INSERT INTO meta VALUES ('d', '')")
     await database.close()
+
+
+async def test_a_file_belongs_to_one_at_a_time_and_is_free_when_that_one_ends(tmp_path: Path) -> None:
+    first = await opened(tmp_path)
+    with pytest.raises(RefusedFileError, match=f"in use by another Holdfast, process {os.getpid()}"):
+        await opened(tmp_path)
+    await first.close()
+    await (await opened(tmp_path)).close()
+
+
+async def test_a_folder_that_is_not_there_is_not_made_and_the_file_opened_when_it_is(tmp_path: Path) -> None:
+    database = Database(tmp_path / "usb" / "b.db", "gateway.buffer", page_size=1024)
+    for attempt in (database.connect(), database.fetch("SELECT 1"), database.look(lambda _: None)):
+        with pytest.raises(StorageError, match="its folder is not there"):
+            await attempt
+    with pytest.raises(StorageError, match="its folder is not there"):
+        async with database.transaction():
+            pass
+    (tmp_path / "usb").mkdir()
+    await database.connect()
+    assert await keys(database) == []
+    await database.close()
+
+
+async def test_a_hub_refuses_a_file_of_a_newer_release(tmp_path: Path) -> None:
+    store = await Database.open(tmp_path / "h.db", "sync.hub", page_size=4096)
+    async with store.transaction() as db:
+        await db.execute("PRAGMA user_version = 99")
+    await store.close()
+    with pytest.raises(RefusedFileError, match="newer release"):
+        await Database.open(tmp_path / "h.db", "sync.hub", page_size=4096)

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -53,6 +54,21 @@ class Disk:
         run("umount", self.path)
         self.mounted = False
 
+    def pull_out(self) -> None:
+        """Take it away from under those who have files open on it, folder and all; see `put_back`."""
+        run("umount", "--lazy", self.path)
+        self.mounted = False
+        self.path.rmdir()
+
+    def put_back(self) -> None:
+        """Mount it again, as soon as the last of those files is closed."""
+        until = time.monotonic() + PATIENCE_S
+        while subprocess.run(["losetup", "-j", self._mount[-2]], capture_output=True, check=True).stdout:
+            assert time.monotonic() < until, "somebody still has a file open on the disk"
+            time.sleep(0.05)
+        self.path.mkdir()
+        self.mount()
+
     def read_only(self) -> None:
         """As an administrator does it: no file on it may be open for writing."""
         run("mount", "-o", "remount,ro", self.path)
@@ -63,9 +79,12 @@ class Disk:
 
     def find_error(self) -> None:
         """Read-only under its writers, until it is unmounted: as ext4 does it where it is damaged. ext4 only."""
-        device = subprocess.run(["findmnt", "-no", "SOURCE", self.path], capture_output=True, text=True, check=True)
-        name = Path(device.stdout.strip()).name
-        Path(f"/sys/fs/ext4/{name}/trigger_fs_error").write_text("a test's own")
+        Path(f"/sys/fs/ext4/{self.device()}/trigger_fs_error").write_text("a test's own")
+
+    def device(self) -> str:
+        """The name of the loop device that it is on."""
+        found = subprocess.run(["findmnt", "-no", "SOURCE", self.path], capture_output=True, text=True, check=True)
+        return Path(found.stdout.strip()).name
 
     def fill(self) -> None:
         """Leave no byte free."""
@@ -105,6 +124,38 @@ def ext4(folder: Path, megabytes: int = 16) -> Iterator[Disk]:
     with _mounted(Disk(folder / "disk", image, "-o", "loop")) as disk:
         yield disk
     image.unlink()
+
+
+@contextmanager
+def failing_ext4(folder: Path, megabytes: int = 16) -> Iterator[tuple[Disk, Disk]]:
+    """A disk with ext4, and the disk under it: while that one is full, what is written anew is lost with an error.
+
+    As on a card whose spare blocks are used up: fsync says so once, and the page cache keeps what the disk never got.
+    """
+    below = folder / "below"
+    below.mkdir()
+    with tmpfs(below, (megabytes + 4) << 10) as under:
+        image = under.path / "disk.img"
+        image.write_bytes(bytes(megabytes << 20))
+        run(
+            "mke2fs",
+            "-q",
+            "-t",
+            "ext4",
+            "-b",
+            "4096",
+            "-m",
+            "0",
+            "-E",
+            "nodiscard,lazy_itable_init=1,lazy_journal_init=1",
+            image,
+        )
+        with _mounted(Disk(folder / "disk", image, "-o", "loop,noinit_itable")) as disk:
+            # A loop device takes a request that was written in part for done: no request may have two parts.
+            Path(f"/sys/block/{disk.device()}/queue/max_sectors_kb").write_text("4")
+            run("fstrim", disk.path)  # only what is free gets no place of its own on the disk below
+            yield disk, under
+    below.rmdir()
 
 
 @contextmanager

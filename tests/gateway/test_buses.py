@@ -40,7 +40,7 @@ async def running(folder: Path, **config: object) -> AsyncIterator[tuple[Bus, Ru
         buffer = await Buffer.open(folder / "buffer.db")
         stack.push_async_callback(buffer.close)
         site = RunningSite("Mill", buffer, Live(clock), clock, lambda: SyncState(hub=""))
-        identities = Identities({}, {}, buffer.notebook, clock, site.event)
+        identities = Identities({}, buffer.notebook, clock, site.event)
         bus = build_bus(bus_config, Surroundings(profiles, site, buffer, identities, clock, "UTC", folder, stack))
         site.add_bus(bus.watch, bus.devices)
         polling = asyncio.ensure_future(bus.poller.run())

@@ -6,7 +6,7 @@ import pytest
 from gateway.core.model import Quality, Reading
 from gateway.core.status import BufferState, ClockState, DeviceState, SiteState, SyncState
 from gateway.core.wording import bytes_text, main_readings
-from local_ui.present import buffer_text, clock_text, device_view, site_view, sync_text
+from local_ui.present import buffer_text, clock_text, device_view, problems, site_view, sync_text
 from tests.local_ui.parts import NOW, FakeSite, device
 
 UNREACHED = "https://hub.example"
@@ -45,8 +45,9 @@ def test_only_a_hub_that_cannot_be_reached_is_bad(sync: SyncState, level: str) -
 
 
 def test_what_the_disk_refuses_is_passed_on() -> None:
-    state: SiteState = msgspec.structs.replace(FakeSite().state(), buffer=BufferState(0, 0, "disk full"))
-    assert site_view(state)["buffer_error"] == "disk full"
+    state: SiteState = msgspec.structs.replace(FakeSite().state(), buffer=BufferState(0, 0, "disk full", 12))
+    assert site_view(state)["buffer_error"] == "Nothing can be stored; 12 records wait in memory. disk full"
+    assert problems(state) == ["readings cannot be stored; 12 records wait in memory"]
 
 
 def test_the_buffer_is_told_in_records_and_a_size() -> None:

@@ -1,0 +1,65 @@
+"""Damaged files out of the way; their names say when.
+
+The log goes first and the file last: a crash in between leaves a log without its file under the new
+name, and the next start finishes what was begun.
+"""
+
+import contextlib
+import os
+from pathlib import Path
+
+KEPT = 2
+
+
+def set_aside(path: Path, stamp: str) -> Path:
+    """Rename `path` and its log; `stamp` is the time as YYYYMMDD-HHMMSS. Raises OSError."""
+    aside = path.with_name(f"{path.name}.damaged-{stamp}")
+    if aside.exists():
+        raise FileExistsError(f"{aside} exists")
+    log = _log(path)
+    if log.exists():
+        log.rename(_log(aside))
+    with contextlib.suppress(FileNotFoundError):
+        path.with_name(path.name + "-shm").unlink()
+    path.rename(aside)
+    _flush_folder(path.parent)
+    return aside
+
+
+def thin_out(path: Path) -> None:
+    """Keep the newest two. Raises OSError."""
+    for old in _all(path)[:-KEPT]:
+        for file in (old, _log(old), old.with_name(old.name + "-shm")):
+            file.unlink(missing_ok=True)
+
+
+def finish_interrupted(path: Path) -> None:
+    """Rename the file whose log was renamed already. Raises OSError."""
+    for log in path.parent.glob(f"{path.name}.damaged-*-wal"):
+        aside = log.with_name(log.name.removesuffix("-wal"))
+        if not aside.exists() and path.exists():
+            path.rename(aside)
+            _flush_folder(path.parent)
+
+
+def newest(path: Path) -> Path | None:
+    """The file that was set aside last."""
+    return next(reversed(_all(path)), None)
+
+
+def _all(path: Path) -> list[Path]:
+    """By age; the stamps sort."""
+    files = path.parent.glob(f"{path.name}.damaged-*")
+    return sorted(file for file in files if not file.name.endswith(("-wal", "-shm", "-journal")))
+
+
+def _log(path: Path) -> Path:
+    return path.with_name(path.name + "-wal")
+
+
+def _flush_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,0 +1,172 @@
+"""Whatever the disk does, polls and page go on, health says what is wrong, and afterwards nothing is missing."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gateway.core.model import Event
+from tests.faults.disks import ext4, failing_ext4, tmpfs
+from tests.faults.gateways import Site, gateway, nothing_is_missing, run_to_its_end
+from tests.needs import needs
+
+
+def fails(state: dict[str, Any]) -> bool:
+    return bool(state["buffer"]["error"]) and state["buffer"]["pending"] > 3
+
+
+def works(state: dict[str, Any]) -> bool:
+    return not state["buffer"]["error"] and state["buffer"]["head"] > 0
+
+
+async def goes_on_in_memory(site: Site, why: str) -> None:
+    """The disk takes nothing: it is said why and what to do, and the polls go on."""
+    state = await site.until(fails)
+    assert why in state["buffer"]["error"], state["buffer"]["error"]
+    await site.polls_go_on()
+    assert "wait in memory" in (await site.get("/healthz"))["problems"][0]
+    async with site.http.get(site.url) as page:
+        assert "wait in memory" in await page.text()
+
+
+async def recovers(site: Site) -> list[Event]:
+    """By itself: nothing is missing, and it is said for how long the disk took nothing."""
+    await site.until(works)
+    await site.polls_go_on()
+    assert (await site.get("/healthz"))["problems"] == []
+    events = await nothing_is_missing(site)
+    kinds = [event.kind for event in events]
+    assert kinds.count("storage_failed") == kinds.count("storage_recovered") == 1, kinds
+    return events
+
+
+@pytest.mark.P1
+async def test_a_full_disk(tmp_path: Path) -> None:
+    with tmpfs(tmp_path) as disk:
+        async with gateway(tmp_path, disk.path / "buffer.db") as site:
+            await site.until(works)
+            disk.fill()
+            await goes_on_in_memory(site, "the disk is full")
+            assert (await site.get("/api/v1/history?device=counter&key=answers"))["rows"], "what was stored can be read"
+            disk.free()
+            await recovers(site)
+
+
+@pytest.mark.P1
+async def test_a_disk_that_is_full_at_the_start(tmp_path: Path) -> None:
+    with ext4(tmp_path) as disk:
+        disk.fill()
+        async with gateway(tmp_path, disk.path / "buffer.db") as site:
+            await goes_on_in_memory(site, "the disk is full")
+            async with site.http.get(site.url + "/api/v1/history?device=counter&key=answers") as answer:
+                assert answer.status == 503
+            disk.free()
+            await recovers(site)
+
+
+@pytest.mark.P1
+async def test_a_file_system_that_is_read_only_at_the_start(tmp_path: Path) -> None:
+    with ext4(tmp_path) as disk:
+        async with gateway(tmp_path, disk.path / "buffer.db") as site:
+            await site.until(works)
+            await nothing_is_missing(site)
+        disk.read_only()
+        async with gateway(tmp_path, disk.path / "buffer.db") as site:
+            await goes_on_in_memory(site, "read-only")
+            assert (await site.state())["buffer"]["head"] > 0, "what was stored can be read"
+            disk.writable()
+            await site.until(works)
+            assert await site.stop() == 0
+
+
+@pytest.mark.P1
+async def test_a_file_system_that_turns_read_only_until_it_is_mounted_anew(tmp_path: Path) -> None:
+    with ext4(tmp_path) as disk:
+        async with gateway(tmp_path, disk.path / "buffer.db") as site:
+            await site.until(works)
+            disk.find_error()
+            await goes_on_in_memory(site, "read-only")
+            disk.pull_out()
+            await asyncio.to_thread(disk.put_back)
+            await recovers(site)
+
+
+@pytest.mark.P1
+async def test_a_disk_that_is_mounted_only_later(tmp_path: Path) -> None:
+    async with gateway(tmp_path, tmp_path / "usb" / "buffer.db") as site:
+        await goes_on_in_memory(site, "its folder is not there")
+        with ext4(tmp_path) as disk:
+            (tmp_path / "usb").symlink_to(disk.path)
+            await recovers(site)
+
+
+@pytest.mark.P1
+@pytest.mark.parametrize("call", ["fdatasync", "pwrite64"])
+async def test_a_disk_that_gives_errors(tmp_path: Path, call: str) -> None:
+    needs("strace", "strace")
+    async with gateway(tmp_path, tmp_path / "buffer.db") as site:
+        await site.until(works)
+        with failing(site, call):
+            await goes_on_in_memory(site, "disk I/O error")
+        await recovers(site)
+
+
+@pytest.mark.P1
+async def test_what_is_acknowledged_after_a_failed_fsync_survives_a_power_cut(tmp_path: Path) -> None:
+    """The page cache has what the disk never got: neither the same process nor a new one may build on that."""
+    with failing_ext4(tmp_path) as (disk, under):
+        async with gateway(tmp_path, disk.path / "buffer.db") as site:
+            await site.until(works)
+            under.fill()
+            await goes_on_in_memory(site, "disk I/O error")
+            await kill(site)
+        under.free()
+        for _ in range(2):
+            async with gateway(tmp_path, disk.path / "buffer.db") as site:
+                await site.until(works)
+                await site.polls_go_on()
+                under.fill()
+                await site.until(fails)
+                under.free()
+                await site.until(works)
+                await site.polls_go_on()
+                head = (await site.state())["buffer"]["head"]
+                disk.cut_power()
+                await kill(site)
+            disk.unmount()
+            disk.mount()
+            async with gateway(tmp_path, disk.path / "buffer.db") as site:
+                assert (await site.state())["buffer"]["head"] >= head
+                await kill(site)
+
+
+async def kill(site: Site) -> None:
+    site.process.send_signal(signal.SIGKILL)
+    await site.process.wait()
+
+
+async def test_a_second_gateway_on_the_file_is_refused_and_told_by_whom(tmp_path: Path) -> None:
+    async with gateway(tmp_path, tmp_path / "buffer.db") as site:
+        code, said = await run_to_its_end(tmp_path)
+        assert code == 1
+        assert f"in use by another Holdfast, process {site.process.pid}" in said
+        assert "stop that one first" in said
+        await site.polls_go_on()
+
+
+@contextmanager
+def failing(site: Site, call: str) -> Iterator[None]:
+    """Every such call of the gateway on its buffer's log fails with EIO."""
+    command = ["strace", "-f", "-qq", "-o", os.devnull, "-p", str(site.process.pid), "-P", f"{site.buffer}-wal"]
+    tracer = subprocess.Popen([*command, "-e", f"trace={call}", "-e", f"inject={call}:error=EIO"])
+    try:
+        yield
+    finally:
+        tracer.send_signal(signal.SIGINT)
+        tracer.wait(10)
