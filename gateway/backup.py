@@ -10,6 +10,7 @@ from pathlib import Path
 from gateway import buffercheck
 from gateway.bar import Step, bar
 from gateway.bufferfile import Life, connect, life, looking_at, snapshot, trouble
+from gateway.core.diskwords import DAMAGED, primary_code
 from gateway.core.errors import ConfigError, StorageError
 from gateway.newfile import new_file
 
@@ -60,7 +61,7 @@ def copy(source: sqlite3.Connection, path: Path, part: Path) -> Life:
                 source.backup(target, pages=BYTES_A_STEP // page_size, progress=_told(step))
                 target.execute("PRAGMA journal_mode = DELETE")  # one file, which also opens on a read-only disk
     except sqlite3.Error as error:
-        raise trouble(f"copying {path} to {part}", error) from error
+        raise trouble(path if primary_code(error) in DAMAGED else part, error) from error
     return copied
 
 

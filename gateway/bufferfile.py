@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 import msgspec
 
-from gateway.core.errors import StorageError
+from gateway.core.diskwords import DAMAGED, primary_code, storage_error
+from gateway.core.errors import RefusedFileError, StorageError
+from gateway.core.migrating import READABLE_BY
 from gateway.core.model import Layout, decode_layout
 
 FIRST_BYTES = b"SQLite format 3\0"
@@ -96,16 +98,11 @@ def layouts(db: sqlite3.Connection) -> tuple[dict[bytes, Layout], list[str]]:
     return known, damaged
 
 
-def trouble(where: Path | str, error: sqlite3.Error) -> StorageError:
+def trouble(path: Path, error: sqlite3.Error) -> StorageError:
     """What SQLite says of a file, with what to do."""
-    name = getattr(error, "sqlite_errorname", "")  # errors of the module itself have none
-    if name.startswith("SQLITE_CORRUPT") or name == "SQLITE_NOTADB":
-        return StorageError(f"{where}: it is damaged: {error}", hint="`holdfast buffer check` says more")
-    if name == "SQLITE_FULL":
-        return StorageError(f"{where}: the disk is full", hint="make room there, or name a file on another disk")
-    if name.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_PERM")):
-        return StorageError(f"{where}: {error}", hint="run this as the user that the gateway runs as")
-    return StorageError(f"{where}: {error}", hint="check that the disk is there, writable and not full")
+    if primary_code(error) in DAMAGED:
+        return StorageError(f"{path}: it is damaged: {error}", hint="`holdfast buffer check` says more")
+    return storage_error(path, error)
 
 
 def _check_file(path: Path) -> None:
@@ -127,8 +124,8 @@ def _check_content(db: sqlite3.Connection, path: Path) -> None:
     (version,) = db.execute("PRAGMA user_version").fetchone()
     schema = resources.files("gateway.buffer").joinpath("schema")
     known = sum(entry.name.endswith(".sql") for entry in schema.iterdir())
-    if version > known:
-        raise StorageError(
+    if version > known < (db.execute(READABLE_BY).fetchone() or (1,))[0]:
+        raise RefusedFileError(
             f"{path}: written by a newer release (schema {version}, this one knows {known})",
             hint="install that release",
         )

@@ -1,12 +1,12 @@
 """A file that is there whole or not at all."""
 
 import contextlib
-import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from gateway.core.errors import ConfigError, StorageError
+from gateway.core.diskwords import storage_error
+from gateway.core.errors import ConfigError
 
 
 @contextlib.contextmanager
@@ -29,21 +29,10 @@ def new_file(path: Path, *, force: bool = False) -> Iterator[Path]:
         part.replace(path)
         sync(path.parent)
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}", hint=hint_of(error)) from error
+        raise storage_error(path, error) from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
-
-
-def hint_of(error: OSError) -> str:
-    """What to do about it."""
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return "make room there, or name a file on another disk"
-    if error.errno in (errno.EACCES, errno.EPERM):
-        return "run this as the user that the gateway runs as, or name another folder"
-    if error.errno == errno.EFBIG:
-        return "that file system takes no files so large: name one on another, formatted as ext4 or exFAT"
-    return "check that the disk is there, writable and not full"
 
 
 def sync(path: Path) -> None:

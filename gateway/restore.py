@@ -1,7 +1,6 @@
 """A backup in the place of the buffer's file; what was there is set aside, never deleted."""
 
 import contextlib
-import fcntl
 import os
 import secrets
 import sqlite3
@@ -12,9 +11,11 @@ from pathlib import Path
 
 from gateway.backup import copy, refuse_own, verify
 from gateway.bufferfile import Life, connect, life, looking_at
+from gateway.core.diskwords import storage_error
 from gateway.core.errors import StorageError
+from gateway.core.filelock import FileLock
 from gateway.core.span import Span
-from gateway.newfile import hint_of, new_file
+from gateway.newfile import new_file
 
 NEW_EPOCH = "UPDATE meta SET value = ? WHERE key = 'epoch'"
 UNSENT = "SELECT lo, hi FROM span WHERE stream = 'records'"
@@ -62,16 +63,15 @@ def restore(buffer: Path, file: Path, now: datetime) -> Restored:
 @contextlib.contextmanager
 def alone(buffer: Path) -> Iterator[None]:
     """Nobody else opens the buffer meanwhile. Raises StorageError where a gateway has it open."""
-    lock = buffer.with_name(f"{buffer.name}.lock")
-    with contextlib.ExitStack() as stack:
-        try:
-            file = stack.enter_context(lock.open("a"))
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StorageError(f"{buffer}: a gateway has it open", hint="stop the gateway first") from error
-        except OSError as error:
-            raise StorageError(f"{lock}: {error.strerror}", hint=hint_of(error)) from error
+    lock = FileLock(buffer)
+    try:
+        lock.take()
+    except OSError as error:
+        raise storage_error(buffer, error) from error
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _set_aside(buffer: Path, now: datetime, backup: Life) -> Aside:

@@ -133,7 +133,7 @@ async def test_a_disk_that_fails_in_the_middle_leaves_no_half_backup(tmp_path: P
     limited = ("prlimit", "--fsize=2000000")  # what is written beyond fails
     code, _, err = await holdfast("backup", tmp_path / "copy.db", "--config", site_yaml(tmp_path), under=limited)
     assert code == 1
-    assert "check that the disk is there, writable and not full" in err
+    assert "disk I/O error" in err
     assert names(tmp_path) == {"buffer.db"}
 
 
@@ -168,6 +168,17 @@ async def test_after_a_restore_the_hub_ends_with_each_reading_once(tmp_path: Pat
         assert [record.ts for record in await content(aside)] == list(range(1900))
 
 
+async def test_restore_refuses_while_a_gateway_has_the_file_open(tmp_path: Path) -> None:
+    file = await backed_up(tmp_path, range(100))
+    async with opened(tmp_path / "buffer.db") as buffer:
+        code, _, err = await holdfast("restore", file, "--config", tmp_path / "site.yaml")
+        assert code == 1
+        assert "in use by another Holdfast" in err
+        await fill(buffer, range(100, 200))
+    assert len(await content(tmp_path / "buffer.db")) == 200
+    assert names(tmp_path) == {"buffer.db", "copy.db"}
+
+
 def _truncate(file: Path) -> None:
     os.truncate(file, file.stat().st_size // 2)
 
@@ -187,6 +198,7 @@ def _of_another_kind(file: Path) -> None:
 def _newer(file: Path) -> None:
     with closing(sqlite3.connect(file)) as db, db:
         db.execute("PRAGMA user_version = 99")
+        db.execute("INSERT INTO meta VALUES ('readable_by', '99')")
 
 
 @pytest.mark.parametrize(
