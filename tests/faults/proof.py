@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 from tests.faults.accounting import LOG, NAME, Kept, by_sql
@@ -24,12 +25,12 @@ class Proof:
     broken: list[str] = field(default_factory=list)
 
 
-def prove(trace: Path, folder: Path) -> Proof:
-    """`folder` is where the buffer's file is; what was on the disk is laid out below it."""
+def prove(folder: Path, *traces: Path) -> Proof:
+    """Of processes that ran one after the other on the buffer's file in `folder`, which the first one made."""
     proof, disk, known = Proof(), Disk(), _Known(folder)
     heard: dict[str, bytes] = {}  # by socket
     answered: dict[str, int] = {}
-    for call in calls(trace):
+    for call in chain.from_iterable(map(calls, traces)):
         if call.where.startswith(str(folder / NAME)):
             disk.see(call)
         elif call.name.startswith("recv"):

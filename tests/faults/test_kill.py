@@ -9,7 +9,7 @@ import pytest
 from tests.faults.accounting import Kept, by_buffer, by_sql, check, copied, in_flight
 from tests.faults.writers import Writers, writers
 
-ROUNDS = 200
+FILES, ROUNDS = 5, 40  # 200 kills
 BOTH_WAYS_EVERY = 20  # rounds
 
 
@@ -29,7 +29,8 @@ def one_round(writer: Writers, folder: Path, chance: random.Random, number: int,
 
 
 @pytest.mark.P1
-def test_nothing_that_was_acknowledged_is_lost_or_doubled_by_sigkill(tmp_path: Path) -> None:
+@pytest.mark.parametrize("file", range(FILES))
+def test_nothing_that_was_acknowledged_is_lost_or_doubled_by_sigkill(tmp_path: Path, file: int) -> None:
     (tmp_path / "site").mkdir()
     seed = random.randrange(1 << 32)
     chance, kept, again = random.Random(seed), Kept({}, [], [], [], 0), set[int]()

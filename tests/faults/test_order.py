@@ -7,7 +7,6 @@ follows what was on the disk for certain at the moment of each acknowledgement; 
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -21,11 +20,10 @@ from drivers.simulator.site import parse_farm, serve
 from gateway.app import load_profile
 from gateway.core.credential import digest
 from tests.faults.proof import Proof, prove
-from tests.faults.traced import CALLS, OPTIONS
+from tests.faults.traced import needs_strace, strace
 from tests.gateway.ports import free_port
 from tests.intake.broker import mosquitto
 from tests.intake.parts import TOKEN
-from tests.needs import needs
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30
@@ -60,31 +58,23 @@ Buffer.state = lambda self: msgspec.structs.replace(state(self), head=self.head 
 """
 
 
-def needs_strace() -> None:
-    """Skip the calling test where processes cannot be traced."""
-    needs("strace", "strace")
-    trial = subprocess.run(("strace", "-o", "/dev/null", "true"), check=False, capture_output=True, text=True)
-    if trial.returncode:
-        pytest.skip(f"tracing is not allowed here: {trial.stderr.strip()}")
-
-
 @asynccontextmanager
 async def traced_gateway(folder: Path, program: str) -> AsyncIterator[str]:
     """The address of its page; stopped with the block, and the trace is whole."""
     main = f"{program}\nfrom gateway.cli import main; main()"
     command = (sys.executable, "-c", main, "run", "--config", "site.yaml")
-    strace = await asyncio.create_subprocess_exec(
-        "strace", *OPTIONS, "-e", f"trace={CALLS}", "-o", "trace", *command, cwd=folder,
+    tracer = await asyncio.create_subprocess_exec(
+        *strace("trace"), *command, cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    assert strace.stdout is not None
+    assert tracer.stdout is not None
     try:
-        line = (await strace.stdout.readline()).decode()
+        line = (await tracer.stdout.readline()).decode()
         yield "http" + line.partition("http")[2].strip()
     finally:
-        for child in Path(f"/proc/{strace.pid}/task/{strace.pid}/children").read_text().split():
+        for child in Path(f"/proc/{tracer.pid}/task/{tracer.pid}/children").read_text().split():
             os.kill(int(child), signal.SIGTERM)
-        await strace.wait()
+        await tracer.wait()
 
 
 async def push(address: str, device: str, first: int) -> None:
@@ -129,7 +119,7 @@ async def trace(folder: Path, program: str) -> Proof:
             work.create_task(publish(broker.port, LAST - MESSAGES + 1))
             work.create_task(ask(address))
         simulator.cancel()
-    return prove(folder / "trace", folder)
+    return prove(folder, folder / "trace")
 
 
 @pytest.mark.P1

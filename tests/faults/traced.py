@@ -1,9 +1,14 @@
 """What a gateway asked of the kernel, as strace has written it down, and what of it was on the disk at each moment."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import pytest
+
+from tests.needs import needs
 
 OPTIONS = ("-f", "-qq", "-y", "-xx", "-s", "1000000", "-e", "signal=none")
 CALLS = "pwrite64,fdatasync,fsync,ftruncate,unlink,sendto,sendmsg,writev,recvfrom,recvmsg"
@@ -11,6 +16,19 @@ UNFINISHED = "<unfinished ...>"
 LINE = re.compile(r"(\d+) +(?:<\.\.\. \w+ resumed>)?(.*)")
 CALL = re.compile(r"(\w+)\((?:\d+<([^>]*)>)?")
 NUMBERS = re.compile(r"(\d+)(?= *[,)])")
+
+
+def needs_strace() -> None:
+    """Skip the calling test where processes cannot be traced."""
+    needs("strace", "strace")
+    trial = subprocess.run(("strace", "-o", "/dev/null", "true"), check=False, capture_output=True, text=True)
+    if trial.returncode:
+        pytest.skip(f"tracing is not allowed here: {trial.stderr.strip()}")
+
+
+def strace(trace: str, *more: str) -> tuple[str, ...]:
+    """The beginning of a command that writes the trace of the rest."""
+    return "strace", *OPTIONS, "-e", f"trace={CALLS}", "-o", trace, *more
 
 
 @dataclass(frozen=True)
@@ -38,7 +56,8 @@ def calls(trace: Path) -> Iterator[Call]:
         else:
             if found[2] == text:
                 yield _call(thread, text, ended=False)
-            yield _call(thread, text, ended=True)
+            if not text.endswith(" = ?"):  # else the thread was killed in it
+                yield _call(thread, text, ended=True)
 
 
 def _call(thread: str, text: str, *, ended: bool) -> Call:
