@@ -293,6 +293,8 @@ class Buffer:
             self.upkeep.soon()  # a full disk: what can go must go now
 
     def _recovered(self) -> None:
+        if self._outage.failures:
+            self.upkeep.soon()  # there may be room again for what it had to put off
         self.error = ""
         for kind, detail in self._outage.over(self.clock.monotonic_s()):
             self._tell(kind, detail)

@@ -22,7 +22,7 @@ PATIENCE_S = 60
 SITE = """
 site: {{name: Test site}}
 page: {{port: {page}}}
-buffer: {{path: "{buffer}", commit_interval_s: 0.2}}
+buffer: {{path: "{buffer}", commit_interval_s: 0.2, budget_mb: 2}}
 buses:
   - {{name: one, tcp: "127.0.0.1:{one}", devices: [{{name: counter, profile: counter, poll_s: 0.1}}]}}
 """

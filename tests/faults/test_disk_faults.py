@@ -51,6 +51,7 @@ async def test_a_full_disk(tmp_path: Path) -> None:
     with tmpfs(tmp_path) as disk:
         async with gateway(tmp_path, disk.path / "buffer.db") as site:
             await site.until(works)
+            (disk.path / "buffer.db.reserve").unlink(missing_ok=True)
             disk.fill()
             await goes_on_in_memory(site, "the disk is full")
             assert (await site.get("/api/v1/history?device=counter&key=answers"))["rows"], "what was stored can be read"
