@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-from gateway.core.errors import CodecError, StorageError
+from gateway.core.errors import StorageError
 
 EVERY_S = 300
 
@@ -41,9 +41,7 @@ class Upkeep:
             try:
                 while await step():
                     pass
-            except (
-                CodecError,
-                LookupError,
-                StorageError,
-            ) as error:  # LookupError: a spoilt row speaks of what is not there
+            except StorageError as error:
                 log.warning("upkeep failed", extra={"step": step.__qualname__, "why": str(error)})
+            except Exception:  # a bulkhead: a spoilt row, or our own bug, must not end the taking of readings
+                log.exception("upkeep failed", extra={"step": step.__qualname__})

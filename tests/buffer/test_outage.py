@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.buffer import buffer as buffers
+from gateway.buffer import taking
 from gateway.buffer.buffer import Buffer
 from gateway.core.errors import StorageError
 from gateway.core.span import Span
@@ -16,7 +16,7 @@ from tests.values import METER, power
 async def test_what_does_not_fit_into_memory_is_counted_and_said_when_the_disk_is_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(buffers, "PENDING_MAX", 10)
+    monkeypatch.setattr(taking, "PENDING_MAX", 10)
     buffer = await Buffer.open(tmp_path / "usb" / "b.db")
     for second in range(25):
         buffer.put(METER, [power(1000 * second)])
@@ -26,7 +26,7 @@ async def test_what_does_not_fit_into_memory_is_counted_and_said_when_the_disk_i
     assert (state.pending, state.dropped) == (10, 15)
     assert "mount the disk" in state.error
     (tmp_path / "usb").mkdir()
-    await buffer._heal()
+    await buffer.heal()
     await buffer.flushed()
     await buffer.flushed()
     assert [record.ts for record in await everything(buffer)] == list(range(15_000, 25_000, 1000))
@@ -49,9 +49,9 @@ async def test_a_commit_that_failed_and_is_on_the_disk_after_all_is_not_made_twi
     buffer.put(METER, [power(1), power(2)])
     await buffer.flushed()
     buffer.committed.reached -= 2  # as where COMMIT failed, and the log has it
-    buffer._records = [power(1), power(2), power(3)]
-    buffer._unsure = buffer._records[0]
-    await buffer._attach()
+    buffer._taking._records = [power(1), power(2), power(3)]
+    buffer._taking._unsure = buffer._taking._records[0]
+    await buffer._opening._attach()
     await buffer.flushed()
     assert [record.ts for record in await everything(buffer)] == [1, 2, 3]
     await buffer.close()

@@ -74,7 +74,7 @@ async def test_whichever_page_is_spoilt_the_rest_is_carried_over_and_the_loss_is
         buffer = await repaired(path)
         if "damaged" not in " ".join(file.name for file in folder.iterdir()):
             buffer._database.damage = "as the check finds it"
-            await buffer._heal()
+            await buffer.heal()
             while buffer._repair.carrying:
                 await buffer.upkeep.round()
         repairs += 1
@@ -131,7 +131,7 @@ async def test_the_hub_gets_what_is_carried_over_once_and_nothing_again_that_it_
         async with syncing(buffer, hub) as engine:
             await buffer.flushed()
             buffer._database.damage = "as the check finds it"
-            await buffer._heal()
+            await buffer.heal()
             buffer.put(METER, [power(600)])
             await buffer.flushed()
             sent = len(hub.batches)
@@ -151,7 +151,7 @@ async def test_a_repair_that_is_killed_goes_on_at_the_next_start(tmp_path: Path,
     before = await fill(tmp_path / "b.db")
     buffer = await Buffer.open(tmp_path / "b.db")
     buffer._database.damage = "as the check finds it"
-    await buffer._heal()
+    await buffer.heal()
     for _ in range(pieces):
         assert await buffer._repair.step()
     await buffer._database.close()  # what was only put is lost
@@ -167,7 +167,7 @@ async def test_a_repair_that_always_brings_the_program_down_is_given_up(tmp_path
     await fill(tmp_path / "b.db")
     buffer = await Buffer.open(tmp_path / "b.db")
     buffer._database.damage = "as the check finds it"
-    await buffer._heal()
+    await buffer.heal()
     await buffer._database.close()
     for _ in range(4):
         buffer = await Buffer.open(tmp_path / "b.db")
@@ -196,7 +196,7 @@ async def test_a_spoilt_frame_costs_its_own_records_and_holds_up_no_others(tmp_p
     assert [row.ts for row in shown] == [0, 1, 2, 4, 5, 6, 7, 8, 9]
     assert (await buffer.read(Span(0, 20), 100))[0] == Span(0, 20)
     buffer._database.damage = "as the check finds it"
-    await buffer._heal()
+    await buffer.heal()
     await buffer.upkeep.round()
     await buffer.flushed()
     assert len(await everything(buffer)) == 18

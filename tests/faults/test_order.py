@@ -54,7 +54,7 @@ BOASTING = """
 import msgspec
 from gateway.buffer.buffer import Buffer
 state = Buffer.state
-Buffer.state = lambda self: msgspec.structs.replace(state(self), head=self.head + len(self._records))
+Buffer.state = lambda self: msgspec.structs.replace(state(self), head=self.head + self._taking.pending)
 """
 
 
