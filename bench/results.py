@@ -17,7 +17,6 @@ def figures(run: Measured, batches: list[Batch]) -> list[Figure]:
     return [
         *_cpu(run, readings),
         *_memory(run),
-        _written(run, readings),
         *_wire(run, batches, readings),
         *_to_page(run),
     ]
@@ -50,24 +49,6 @@ def _memory(run: Measured) -> list[Figure]:
         Figure("memory, shared fairly (PSS)", "MB", own.pss / MB, {"bare pipe": pipe.pss / MB}),
         Figure("memory, not shared (USS)", "MB", own.uss / MB, {"bare pipe": pipe.uss / MB}),
     ]
-
-
-def _written(run: Measured, readings: dict[str, int]) -> Figure:
-    name, unit = "written to the device", "bytes per reading"
-    if run.disk_missing:
-        return Figure(name, unit, None, why=run.disk_missing)
-
-    def per_reading(disk: str, subject: str) -> float | None:
-        start, end = run.start.written[disk], run.end.written[disk]
-        return None if start is None or end is None else per(end - start, readings[subject])
-
-    floors = {
-        "packed file": per_reading("packed", "append"),
-        "native file": per_reading("native", "append"),
-        "bare pipe": per_reading("pipe", "pipe"),
-    }
-    own = per_reading("gateway", "gateway")
-    return Figure(name, unit, own, floors, "packed file", 3.5)
 
 
 def _wire(run: Measured, batches: list[Batch], readings: dict[str, int]) -> list[Figure]:
@@ -111,7 +92,6 @@ def notes(run: Measured, batches: list[Batch]) -> list[str]:
     readings = _readings(run, batches)
     due = round((run.end.at - run.start.at) / POLL_S) * READINGS_PER_TICK
     counted = ", ".join(f"{name} {count}" for name, count in readings.items())
-    grown_kb = (run.end.log_bytes - run.start.log_bytes) / 1000
     said = [
         f"Readings within the window, {due} due: {counted}; the gateway's are counted in what it delivered to the hub.",
         "The page: one reader on the event stream. From the reading: from the farm's answer to the event's receipt."
@@ -122,10 +102,5 @@ def notes(run: Measured, batches: list[Batch]) -> list[str]:
     if run.segments == 0:
         said.append(
             "Sealing, which is work and bytes too, did not happen yet: a longer run has it, such as --seconds 900."
-        )
-    if grown_kb > 0 and not run.disk_missing:
-        said.append(
-            f"The buffer's log grew by {grown_kb:.0f} kB in the window, which costs the device more than the steady"
-            " state, where it is written over."
         )
     return said

@@ -6,7 +6,6 @@ bursts at the same instant would compete for the processors, and the longest, th
 suffer least. The gateway's is the whole second.
 """
 
-import asyncio
 import json
 import math
 import sqlite3
@@ -16,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import site
-from bench.disk import Disk, private_disk
 from bench.farm import Farm, devices
 from bench.page import Arrival, page_reader
 from bench.ports import free_ports
@@ -27,9 +25,8 @@ from bench.sink import Sink, sink
 from bench.work import POLL_S, PUSH_S
 
 WARM_UP_S = 10
-PHASES_MS = {"read": 300, "pipe": 500, "append": 700}
+PHASES_MS = {"read": 300, "pipe": 500}
 SNAPSHOT_MS = 850  # when all have done their work of a second
-DISKS = ("gateway", "pipe", "packed", "native")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +35,6 @@ class Snapshot:
 
     at: float  # wall time in seconds
     cpu_s: dict[str, float]
-    written: dict[str, int | None]  # bytes, by disk
-    log_bytes: int  # of the buffer's write-ahead log
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +49,12 @@ class Measured:
     proxy: Proxy
     sink: Sink
     arrivals: list[Arrival]
-    disk_missing: str  # why the disks were not measured
     segments: int  # that the gateway had sealed at the end
 
 
 async def measure(state: Path, seconds: int) -> Measured:
     """Run for about `seconds` + 25. Everything that was started has ended, and been undone, on return."""
     async with AsyncExitStack() as stack:
-        step("disks")
-        disks = {name: stack.enter_context(private_disk(state, name)) for name in DISKS}
         step("devices")
         farm = await stack.enter_async_context(devices(state))
         posts = await stack.enter_async_context(sink())
@@ -70,33 +62,31 @@ async def measure(state: Path, seconds: int) -> Measured:
         hub_port = free_ports(1)
         hub = await stack.enter_async_context(site.hub(state, hub_port))
         proxy = await stack.enter_async_context(proxy_to(hub_port))
-        buffer = disks["gateway"].folder / "buffer.db"
+        buffer = state / "buffer.db"
         page_port = free_ports(1)
         gateway = await stack.enter_async_context(site.gateway(state, buffer, farm.port, page_port, proxy.port))
         arrivals = await stack.enter_async_context(page_reader(page_port))
         step("floors")
-        floors = [await stack.enter_async_context(floor) for floor in _floors(state, farm, posts, disks)]
+        floors = [await stack.enter_async_context(floor) for floor in _floors(state, farm, posts)]
         children = [gateway, hub, *floors]
 
         await wait_until(_next_snapshot(WARM_UP_S), "warming up", children)
-        start = await _snapshot(children, disks, buffer)
+        start = await _snapshot(children)
         await wait_until(start.at + seconds, "measuring", children)
-        end = await _snapshot(children, disks, buffer)
+        end = await _snapshot(children)
         memory = {child.name: child.memory() for child in children}
         await wait_until(time.time() + PUSH_S + 2, "letting the last readings through", children)
         segments = _segments(buffer)
         for floor in floors:
             await floor.stop()
         ticks = {floor.name: [(at, count) for at, count in json.loads(floor.output)["ticks"]] for floor in floors}
-        missing = disks["gateway"].missing
-        return Measured(start, end, memory, ticks, farm, proxy, posts, arrivals, missing, segments)
+        return Measured(start, end, memory, ticks, farm, proxy, posts, arrivals, segments)
 
 
-def _floors(state: Path, farm: Farm, posts: Sink, disks: dict[str, Disk]) -> list[AbstractAsyncContextManager[Child]]:
+def _floors(state: Path, farm: Farm, posts: Sink) -> list[AbstractAsyncContextManager[Child]]:
     own: dict[str, list[object]] = {
         "read": [],
-        "pipe": ["--database", disks["pipe"].folder / "pipe.db", "--sink", posts.url],
-        "append": ["--packed", disks["packed"].folder / "packed", "--native", disks["native"].folder / "native"],
+        "pipe": ["--database", state / "pipe.db", "--sink", posts.url],
     }
     return [
         running(name, python(f"bench.floors.{name}", "--port", farm.port, "--phase-ms", PHASES_MS[name], *more), state)
@@ -110,12 +100,8 @@ def _next_snapshot(after_s: float) -> float:
     return math.ceil((time.time() + after_s - offset) / POLL_S) * POLL_S + offset
 
 
-async def _snapshot(children: list[Child], disks: dict[str, Disk], buffer: Path) -> Snapshot:
-    at = time.time()
-    cpu_s = {child.name: child.cpu_s() for child in children}
-    written = {name: await asyncio.to_thread(disk.bytes_written) for name, disk in disks.items()}
-    log = buffer.with_name(buffer.name + "-wal")
-    return Snapshot(at, cpu_s, written, log.stat().st_size if log.exists() else 0)
+async def _snapshot(children: list[Child]) -> Snapshot:
+    return Snapshot(time.time(), {child.name: child.cpu_s() for child in children})
 
 
 def _segments(buffer: Path) -> int:
