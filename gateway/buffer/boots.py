@@ -45,6 +45,9 @@ SHIFT_NOTES = (
     "UPDATE doubtful SET received = received + ? WHERE received BETWEEN ? AND ?",
 )
 CORRECT_EVENTS = "UPDATE event SET ts = ts + ?, boot = NULL WHERE boot = ?"
+# Estimates so much older than the newest segment stand: nobody waits for them who must not have them wrong.
+LET_STAND = """UPDATE segment SET boot = NULL WHERE boot = ?1 AND (SELECT max(ts_max) FROM block WHERE segment = lo)
+    < (SELECT max(ts_max) FROM block WHERE segment = (SELECT max(lo) FROM segment WHERE boot = ?1)) - ?2"""
 FORGET = "DELETE FROM boot WHERE offset IS NOT NULL AND id <> ?"
 
 Source = Literal["estimate", "kernel", "hub", "set"]
@@ -82,7 +85,9 @@ def first_seen(raw: RawClock, newest_ms: int) -> Boot:
 class Boots:
     """The table `boot`, and the step of the upkeep that corrects. Without `begin`, times are right as they are."""
 
-    def __init__(self, database: Database, layouts: codec.LayoutSource) -> None:
+    def __init__(self, database: Database, layouts: codec.LayoutSource, *, stand_after_ms: int | None = None) -> None:
+        """`stand_after_ms`: estimates so old are not corrected any more, and can be rolled up; None: all are."""
+        self._stand_after_ms = stand_after_ms
         self._database = database
         self._layouts = layouts
         self._boot: Boot | None = None
@@ -172,6 +177,9 @@ class Boots:
 
     async def step(self) -> bool:
         """Correct a piece of what is on the disk; whether there may be more. Raises StorageError."""
+        if self._boot is not None and self.estimating and self._may_stand(self._boot):
+            async with self._database.transaction() as db:
+                await db.execute(LET_STAND, (self.id, self._stand_after_ms))
         if not self.left:
             return False
         if self._noted_until is not None:
@@ -186,6 +194,9 @@ class Boots:
         self.left = False
         self._settled.ring(self._settled.reached + 1)
         return False
+
+    def _may_stand(self, boot: Boot) -> bool:
+        return self._stand_after_ms is not None and plausible(boot.estimate)
 
     async def _keep_offset(self, until_ms: int) -> None:
         """From here on the correction goes on after a crash, too."""

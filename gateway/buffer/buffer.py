@@ -32,6 +32,7 @@ from gateway.core.model import Event, Layout, Record
 from gateway.core.span import Span
 from gateway.core.status import BufferState, EnergyRow, History, Resolution
 
+DAY_MS = 86_400_000
 GATHER_S = 0.1  # the buses poll at the same instants: what they bring within this goes into one commit
 
 SPANS = "SELECT lo, hi FROM span WHERE stream = ? ORDER BY lo"
@@ -46,7 +47,8 @@ class Buffer:
         self.pushed = PushedStore(database)
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
-        self.boots = Boots(database, self.layouts)
+        # A site without a hub may never learn the time, and wants its charts all the same.
+        self.boots = Boots(database, self.layouts, stand_after_ms=None if limits.hub else DAY_MS)
         self.overlap = Overlap(database)
         self.sealing = Sealing(database, self.layouts)
         self.rolling = Rolling(database, self.layouts)

@@ -261,3 +261,30 @@ async def test_once_known_in_a_boot_it_stays_known(tmp_path: Path) -> None:
         process.poll(2)
         await process.settle()
         assert [record.flags for record in await everything(process.buffer)] == [0, 0, 0]
+
+
+async def test_without_a_hub_estimates_older_than_a_day_stand_flagged_and_are_rolled_up(tmp_path: Path) -> None:
+    machine = Machine()
+    machine.boot(wall_ms=TRUE_MS - HOUR * 1000)  # as with a time that was saved at shutdown
+    async with running(machine, tmp_path) as process:
+        await process.poll_for(0, 3000, every_s=60)  # two days, sealed three times
+        await process.settle()
+        rows = await process.buffer._database.fetch("SELECT boot IS NULL, rolled FROM segment ORDER BY lo")
+        assert [tuple(row) for row in rows] == [(1, 1), (0, 0), (0, 0)]
+        machine.synchronise()
+        process.clock.look()
+        await process.settle()
+        kept = await everything(process.buffer)
+        assert [record.flags for record in kept] == 1000 * [UNCERTAIN] + 2000 * [0]
+        assert [record.ts for record in kept[1000:]] == [process.true[count] for count in range(1000, 3000)]
+
+
+async def test_times_that_cannot_be_right_never_stand(tmp_path: Path) -> None:
+    machine = Machine()  # in 1970
+    async with running(machine, tmp_path) as process:
+        await process.poll_for(0, 3000, every_s=60)
+        await process.settle()
+        machine.synchronise()
+        process.clock.look()
+        await process.settle()
+        assert times(await everything(process.buffer)) == process.true
