@@ -107,6 +107,8 @@ class ModbusDevice:
     @property
     def why_missing(self) -> Mapping[str, str]:
         """By point key: why it has no value, where the device refuses it."""
+        if not self._refused:
+            return {}
         return {
             placed.point.key: f"the device refuses {block.table} {block.address}: {EXCEPTIONS.get(code, code)}"
             for placed in self._points

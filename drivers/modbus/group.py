@@ -22,10 +22,17 @@ class PollGroup:
 
     def decode(self, answers: Answers) -> list[PointReading]:
         """The points out of the blocks that were planned; missing where theirs was not answered."""
-        return [
-            PointReading(placed, None, None) if located is None else decode_point(located, answers)
-            for located, placed in self.located
-        ]
+        readings: list[PointReading] = []
+        block: Block | None = None
+        words: bytes | None = None
+        for located, placed in self.located:
+            if located is None:
+                readings.append(PointReading(placed, None, None))
+                continue
+            if located.block is not block:  # neighbours are mostly of one block, and to look it up is half of the work
+                block, words = located.block, answers.get(located.block)
+            readings.append(decode_point(located, words, answers))
+        return readings
 
     def decode_any(self, answers: Answers) -> list[PointReading]:
         """The same, where other blocks were read than those that were planned."""
@@ -45,7 +52,9 @@ def poll_group(
 def decode_any(placed: PlacedPoint, answers: Answers) -> PointReading:
     """One point out of whichever blocks were answered; missing where it, or its scale factor, is in none."""
     located = _located(placed, answers)
-    return PointReading(placed, None, None) if located is None else decode_point(located, answers)
+    if located is None:
+        return PointReading(placed, None, None)
+    return decode_point(located, answers.get(located.block), answers)
 
 
 def _located(placed: PlacedPoint, blocks: Collection[Block]) -> LocatedPoint | None:

@@ -130,17 +130,16 @@ def _find(piece: Block, blocks: Sequence[Block]) -> tuple[Block, int]:
     raise LookupError(f"{piece} is not read")
 
 
-def decode_point(located: LocatedPoint, answers: Mapping[Block, bytes]) -> PointReading:
-    """The point out of the blocks that were answered; missing where its block was not."""
+def decode_point(located: LocatedPoint, words: bytes | None, answers: Mapping[Block, bytes]) -> PointReading:
+    """The point out of `words`, those of its block, and its exponent out of `answers`; missing where they are not."""
     placed = located.placed
-    words = answers.get(located.block)
     raw = None if words is None else located.decode(words, located.offset)
     if raw is None or raw in placed.missing:
         return PointReading(placed, raw, None)
     exponent: Raw | None = placed.exponent
     if located.exponent_block is not None:
-        words = answers.get(located.exponent_block)
-        exponent = None if words is None else placed.exponent_decode(words, located.exponent_offset)
+        scale = answers.get(located.exponent_block)
+        exponent = None if scale is None else placed.exponent_decode(scale, located.exponent_offset)
     elif not exponent:
         return PointReading(placed, raw, raw)
     if isinstance(raw, str) or not isinstance(exponent, int) or exponent not in EXPONENTS:

@@ -56,4 +56,5 @@ async def read_all(source: Source, of: Profile, now_s: float = 0) -> list[PointR
         answer = words(tables[block.table], block.address, block.count)
         if answer is not None:
             answers[block] = answer
-    return [decode_point(locate(point, blocks), answers) for point in placed]
+    located = [locate(point, blocks) for point in placed]
+    return [decode_point(one, answers.get(one.block), answers) for one in located]

@@ -95,7 +95,8 @@ def readings(points: str, *words: int) -> dict[str, Raw | None]:
     placed = place_points(parse_profile(HEAD + "points:\n" + points, "p.yaml"))
     blocks = sorted({block for point in placed for block in point.blocks}, key=lambda block: block.count)[-1:]
     answer = {blocks[0]: b"".join(word.to_bytes(2) for word in words)}
-    decoded_points = [decode_point(locate(point, blocks), answer) for point in placed]
+    located = [locate(point, blocks) for point in placed]
+    decoded_points = [decode_point(one, answer.get(one.block), answer) for one in located]
     return {reading.placed.point.key: reading.value for reading in decoded_points}
 
 
