@@ -184,8 +184,8 @@ async def post_pace(request: web.Request) -> web.Response:
         await request.app[SITE].set_pace(wanted)
     except PermissionError as error:
         return _error(403, str(error))
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        return _error(400, f'expected {{"commit_s": 0.2 to 600, or null}}: {error}')
+    except (msgspec.ValidationError, msgspec.DecodeError):
+        return _error(400, 'expected {"commit_s": a number of seconds from 0.2 to 600, or null}')
     except StorageError as error:
         return _error(503, str(error))
     return _json({"commit_s": request.app[SITE].state().buffer.commit_s})

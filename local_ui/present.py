@@ -3,9 +3,14 @@
 from typing import Any
 
 from gateway.core.status import BufferState, ClockState, DeviceState, SiteState, SyncState
-from gateway.core.wording import bytes_text, label, main_readings, number_text, reading_text
+from gateway.core.wording import bytes_text, label, main_readings, number_text, reading_text, span_text
 
 GAVE_NONE = "the device does not give it"
+KNOWN_BY = {
+    "kernel": "the machine's clock is synchronised",
+    "hub": "by the hub's clock",
+    "set": "as it was set by hand",
+}
 PRESENCE = {"starting": "starting", "online": "online", "offline": "offline"}
 
 
@@ -64,23 +69,28 @@ def doubtful_text(records: int) -> str:
 
 def buffer_text(buffer: BufferState) -> str:
     """How much this gateway has taken, in one line."""
-    return f"{number_text(buffer.head, '')} records kept, {bytes_text(buffer.bytes)}"
+    return f"{number_text(buffer.head, '')} records taken, {bytes_text(buffer.bytes)}"
 
 
 def clock_text(clock: ClockState) -> str:
-    """What is to be said of the time, in one line; empty where it is simply right."""
+    """What is known of the time, in one line."""
     if not clock.known:
         return "Nobody has confirmed the time yet: times shown are estimates, and are corrected when it is known"
+    said = [f"The time is known: {KNOWN_BY[clock.source]}"]
+    if clock.offset_ms:
+        said.append(
+            f"before, it was estimated {span_text(clock.offset_ms)} too {'early' if clock.offset_ms > 0 else 'late'}"
+        )
     if clock.steps:
-        return f"The clock was set {clock.steps} {'times' if clock.steps > 1 else 'time'} while running"
-    return ""
+        said.append(f"the clock was set {clock.steps} time{'s' if clock.steps > 1 else ''} while running")
+    return "; ".join(said)
 
 
 def storage_text(buffer: BufferState) -> str:
-    """Why nothing is stored just now and what to do, and how many records were lost; empty if all is well."""
+    """What is wrong with the storing and what to do, and how many records were lost; empty if all is well."""
     lost = f"{number_text(buffer.dropped, '')} records were lost since the start" if buffer.dropped else ""
     if not buffer.error:
-        return lost
+        return ". ".join(filter(None, (lost, buffer.warning[:1].upper() + buffer.warning[1:])))
     waiting = f"Nothing can be stored; {number_text(buffer.pending, '')} records wait in memory"
     return f"{waiting}{', ' if lost else ''}{lost}. {buffer.error}"
 
@@ -92,6 +102,8 @@ def problems(state: SiteState) -> list[str]:
         found.append(f"readings cannot be stored; {state.buffer.pending} records wait in memory")
     if state.buffer.dropped:
         found.append(f"{state.buffer.dropped} records were lost since the start")
+    if state.buffer.warning:
+        found.append("the room for readings runs out")
     return found
 
 
@@ -104,4 +116,4 @@ def sync_text(sync: SyncState) -> str:
         return f"{waiting}: {sync.error}" if sync.error else waiting
     if sync.backlog <= 0:
         return "The hub has everything"
-    return f"Live; {number_text(sync.backlog, '')} records on their way to the hub"
+    return f"Live; {number_text(sync.backlog, '')} record{'s' if sync.backlog > 1 else ''} on the way to the hub"

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.status import BufferState, SiteState, ThinnedRange
-from gateway.core.wording import bytes_text, number_text
+from gateway.core.wording import DASH, bytes_text, number_text
+from local_ui.present import storage_text
 
 RANGES_MOST = 100
 LESS_S = 10.0  # the slow-write mode
@@ -16,7 +17,7 @@ def storage_view(state: SiteState, thinned: list[ThinnedRange]) -> dict[str, Any
     newest = thinned[::-1][:RANGES_MOST]
     return {
         "site": state.site,
-        "error": state.buffer.error,
+        "error": storage_text(state.buffer),
         "facts": _facts(state),
         "ranges": [_range_view(one) for one in newest],
         "more_ranges": number_text(len(thinned) - len(newest), "") if len(thinned) > len(newest) else "",
@@ -28,9 +29,9 @@ def pace_view(buffer: BufferState) -> dict[str, Any]:
     """What a commit interval costs, and the buttons that change it: {label, commit_s as JSON}."""
     seconds = seconds_text(buffer.commit_s)
     buttons = []
-    if buffer.commit_s < LESS_S:
+    if buffer.commit_s < LESS_S != buffer.configured_s:
         buttons.append({"label": f"Write less: commit every {LESS_S:g} s", "commit_s": f"{LESS_S:g}"})
-    if buffer.commit_s > 1:
+    if buffer.commit_s > 1 and buffer.configured_s != 1:
         buttons.append({"label": "Commit every second", "commit_s": "1"})
     if buffer.commit_s != buffer.configured_s:
         label = f"As the configuration says: every {seconds_text(buffer.configured_s)}"
@@ -43,20 +44,27 @@ def pace_view(buffer: BufferState) -> dict[str, Any]:
 
 def _facts(state: SiteState) -> list[dict[str, str]]:
     buffer = state.buffer
-    share = f"{buffer.bytes / buffer.budget:.1%} of its budget of {bytes_text(buffer.budget)}" if buffer.budget else ""
+    oldest = (time_text(buffer.oldest), "UTC") if buffer.oldest else (DASH, "none but the last minutes'")
+    thinned = "counted for each poll group, listed below" if buffer.thinned_hours else ""
     return [
-        _fact("Size", bytes_text(buffer.bytes), share),
+        _fact("Size", bytes_text(buffer.bytes), share_text(buffer)),
         _fact("Records", number_text(buffer.head, ""), "taken by this file"),
-        _fact(
-            "Oldest whole record", time_text(buffer.oldest) if buffer.oldest else "-", "UTC" if buffer.oldest else ""
-        ),
-        _fact("Thinned", f"{number_text(buffer.thinned_hours, '')} h", "of poll groups, listed below"),
+        _fact("Oldest whole record", *oldest),
+        _fact("Thinned", f"{number_text(buffer.thinned_hours, '')} h", thinned),
         _fact("Waiting for the disk", number_text(buffer.pending, ""), "records in memory"),
         _fact("Lost", number_text(buffer.dropped, ""), "records, with disk and memory full"),
         _fact(
-            "Written a day", bytes_text(buffer.written_per_day) if buffer.written_per_day else "-", wear_text(buffer)
+            "Written a day", bytes_text(buffer.written_per_day) if buffer.written_per_day else DASH, wear_text(buffer)
         ),
     ]
+
+
+def share_text(buffer: BufferState) -> str:
+    """How much of the budget is used; empty where there is none."""
+    if not buffer.budget:
+        return ""
+    share = buffer.bytes / buffer.budget
+    return f"{f'{share:.1%}' if share >= 0.001 else 'less than 0.1%'} of its budget of {bytes_text(buffer.budget)}"
 
 
 def wear_text(buffer: BufferState) -> str:

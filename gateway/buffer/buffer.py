@@ -252,10 +252,11 @@ class Buffer:
     def state(self) -> BufferState:
         keeping, taking = self.keeping, self._taking
         return BufferState(
-            self.head, self._database.bytes_on_disk(), taking.error or keeping.error,
+            self.head, self._database.bytes_on_disk(), taking.error,
             pending=taking.pending, dropped=taking.dropped + self._lost, budget=keeping.limits.budget,
             oldest=keeping.oldest, thinned_hours=keeping.thinned_hours,
             commit_s=self.pace.commit_s, configured_s=self.pace.configured_s,
+            warning=keeping.warning,
         )  # fmt: skip
 
     async def close(self) -> None:

@@ -18,6 +18,7 @@ from gateway.core.database import Database
 from gateway.core.errors import CodecError
 from gateway.core.model import Event, Record
 from gateway.core.status import ThinnedRange
+from gateway.core.wording import bytes_text
 
 DAY_MS = 86_400_000
 AT_ONCE = 64  # segments that are looked at for their age
@@ -65,7 +66,7 @@ class Keeping:
     ) -> None:
         self.limits = limits
         self.clock = clock  # stamps events; the gateway sets its own once it has one
-        self.error = ""  # why the file cannot be kept as small as it should be
+        self.warning = ""  # why the file cannot be kept as small as it should be
         self.oldest = 0  # ts of the oldest record that is whole; 0: none
         self.thinned_hours = 0
         self._database = database
@@ -233,7 +234,7 @@ class Keeping:
 
     async def _end_round(self, sizes: Sizes) -> None:
         bound = retention.limit(sizes, self.limits, sorted(self._grown)[-2])
-        self.error = _complaint(sizes, self.limits) if sizes.used > bound else ""
+        self.warning = _complaint(sizes, self.limits) if sizes.used > bound else ""
         if self._thinned:
             self._put_event(Event(self.clock.wall_ms(), "history_thinned", "", ledger.sentence(self._thinned)))
             self._thinned = {}
@@ -265,7 +266,8 @@ def _thinned(
 
 def _complaint(sizes: Sizes, limits: Limits) -> str:
     if sizes.file + sizes.disk_free < limits.budget:
-        return "the disk is full, and nothing is left that the buffer could thin: make room on it"
+        left = bytes_text(sizes.disk_free)
+        return f"the disk has {left} left, and nothing is there yet that the buffer could thin: make room on it"
     return (
         "the budget is too small: it does not hold what is kept, thinned to one record an hour;"
         " raise buffer.budget_mb, or bring the hub back"

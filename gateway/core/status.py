@@ -86,6 +86,7 @@ class BufferState(msgspec.Struct, frozen=True):
     configured_s: float = 1  # the same, as the configuration says; somebody may have changed it on the page
     written_per_day: int = 0  # bytes that reach the disk, all programs together; 0: not known
     card_years: float = 0  # how long a card of the configured endurance lasts at that; 0: not known
+    warning: str = ""  # what is wrong with the room for it, and what to do; all the same everything is stored
 
 
 class ThinnedRange(msgspec.Struct, frozen=True):

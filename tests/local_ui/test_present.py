@@ -26,7 +26,8 @@ def device_with(*readings: Reading) -> DeviceState:
         (SyncState("", connected=True, backlog=7), "No hub; everything stays here"),
         (SyncState(UNREACHED, backlog=7), "7 records wait for the hub"),
         (SyncState(UNREACHED, backlog=0, error="refused"), "0 records wait for the hub: refused"),
-        (SyncState(UNREACHED, connected=True, backlog=1240), "Live; 1,240 records on their way to the hub"),
+        (SyncState(UNREACHED, connected=True, backlog=1240), "Live; 1,240 records on the way to the hub"),
+        (SyncState(UNREACHED, connected=True, backlog=1), "Live; 1 record on the way to the hub"),
         (SyncState(UNREACHED, connected=True, backlog=0, error="old"), "The hub has everything"),
     ],
 )
@@ -50,8 +51,16 @@ def test_what_the_disk_refuses_is_passed_on() -> None:
     assert problems(state) == ["readings cannot be stored; 12 records wait in memory"]
 
 
+def test_a_disk_that_is_nearly_full_is_told_without_saying_that_nothing_is_stored() -> None:
+    cramped = BufferState(5, 0, dropped=3, warning="the disk has 2.0 MB left: make room on it")
+    state: SiteState = msgspec.structs.replace(FakeSite().state(), buffer=cramped)
+    told = "3 records were lost since the start. The disk has 2.0 MB left: make room on it"
+    assert site_view(state)["buffer_error"] == told
+    assert problems(state) == ["3 records were lost since the start", "the room for readings runs out"]
+
+
 def test_the_buffer_is_told_in_records_and_a_size() -> None:
-    assert buffer_text(BufferState(1_234_567, 2_500_000)) == "1,234,567 records kept, 2.5 MB"
+    assert buffer_text(BufferState(1_234_567, 2_500_000)) == "1,234,567 records taken, 2.5 MB"
     assert [bytes_text(count) for count in (0, 999, 1000, 3_200_000_000)] == ["0 B", "999 B", "1.0 kB", "3.2 GB"]
 
 
@@ -80,10 +89,21 @@ def test_of_a_device_without_quantities_the_first_eight_are_shown_large() -> Non
     assert len(view["points"]) == 12
 
 
-def test_of_the_time_something_is_said_only_where_it_is_not_simply_right() -> None:
-    assert clock_text(ClockState(known=True, source="kernel")) == ""
-    assert "estimates" in clock_text(ClockState(known=False, source="estimate"))
-    assert clock_text(ClockState(known=True, source="set", steps=1)) == "The clock was set 1 time while running"
+@pytest.mark.parametrize(
+    ("clock", "said"),
+    [
+        (ClockState(known=True, source="kernel"), "The time is known: the machine's clock is synchronised"),
+        (ClockState(known=True, source="hub", offset_ms=7_380_000),
+         "The time is known: by the hub's clock; before, it was estimated 2 h 3 min too early"),
+        (ClockState(known=True, source="set", offset_ms=-40, steps=1),
+         "The time is known: as it was set by hand; before, it was estimated 0.040 s too late;"
+         " the clock was set 1 time while running"),
+        (ClockState(known=False, source="estimate"),
+         "Nobody has confirmed the time yet: times shown are estimates, and are corrected when it is known"),
+    ],
+)  # fmt: skip
+def test_the_page_says_who_confirmed_the_time_and_how_far_off_it_was(clock: ClockState, said: str) -> None:
+    assert clock_text(clock) == said
 
 
 def test_a_device_that_was_never_read_has_no_points_and_no_time() -> None:

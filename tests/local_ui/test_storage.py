@@ -18,8 +18,9 @@ from tests.values import password
 HOUR_MS = 3_600_000
 BASE = NOW // HOUR_MS * HOUR_MS
 FULL = BufferState(
-    123_456_789, 3_912_000_000, "the budget is too small", 42, 7, 4_000_000_000, BASE, 1760, 1, 1, 2_000_000_000, 41.07
-)
+    123_456_789, 3_912_000_000, "", 42, 7, 4_000_000_000, BASE, 1760, 1, 1, 2_000_000_000, 41.07,
+    warning="the budget is too small",
+)  # fmt: skip
 RANGES = [
     ThinnedRange(BASE - 2000 * HOUR_MS, BASE - 500 * HOUR_MS, HOUR_MS, 5_600_000, 1600),
     ThinnedRange(BASE - 500 * HOUR_MS, BASE - 240 * HOUR_MS, 60_000, 1_800_000, 31_200),
@@ -38,7 +39,7 @@ async def test_the_page_tells_size_budget_thinning_and_what_a_card_lasts() -> No
         text = await (await client.get("/storage")).text()
         part = await (await client.get("/part/storage")).text()
         home = await (await client.get("/")).text()
-    for said in ("3.9 GB", "97.8% of its budget of 4.0 GB", "the budget is too small", "one an hour", "5,600,000",
+    for said in ("3.9 GB", "97.8% of its budget of 4.0 GB", "The budget is too small", "one an hour", "5,600,000",
                  "2.0 GB", "at this rate a card good for 30 TB lasts 41 years"):  # fmt: skip
         assert said in text
         assert said in part
@@ -46,10 +47,14 @@ async def test_the_page_tells_size_budget_thinning_and_what_a_card_lasts() -> No
 
 
 async def test_what_is_not_known_is_not_shown_as_nothing() -> None:
-    async with page(FakeSite(device())) as client:
+    site = FakeSite(device())
+    site.buffer = BufferState(5, 1_000_000, budget=4_000_000_000)
+    async with page(site) as client:
         text = await (await client.get("/storage")).text()
     assert "not known: the first minute, or a disk that does not count" in text
     assert "Nothing was thinned." in text
+    assert "less than 0.1% of its budget" in text
+    assert "<dd>0 h</dd><small></small>" in text
 
 
 def test_only_the_newest_ranges_are_listed_and_the_others_counted() -> None:
@@ -63,9 +68,19 @@ def test_only_the_newest_ranges_are_listed_and_the_others_counted() -> None:
 
 @pytest.mark.parametrize(
     ("commit_s", "configured_s", "offered"),
-    [(1, 1, ["10"]), (10, 1, ["1", "null"]), (1, 5, ["10", "null"]), (5, 5, ["10", "1"]), (30, 30, ["1"])],
+    [
+        (1, 1, ["10"]),
+        (10, 1, ["null"]),
+        (1, 5, ["10", "null"]),
+        (5, 5, ["10", "1"]),
+        (30, 30, ["1"]),
+        (1, 10, ["null"]),
+        (0.5, 1, ["10", "null"]),
+    ],
 )
-def test_the_buttons_offer_what_is_not_chosen_yet(commit_s: float, configured_s: float, offered: list[str]) -> None:
+def test_the_buttons_offer_what_is_not_chosen_yet_each_once(
+    commit_s: float, configured_s: float, offered: list[str]
+) -> None:
     buffer = BufferState(0, 0, commit_s=commit_s, configured_s=configured_s)
     assert [button["commit_s"] for button in pace_view(buffer)["buttons"]] == offered
 
@@ -95,6 +110,7 @@ async def test_a_pace_that_cannot_be_is_refused_in_words(body: str) -> None:
     async with page(site) as client:
         answer = await client.post(PACE, data=body, headers={"Content-Type": "application/json"})
         assert (answer.status, "commit_s" in (await answer.json())["error"]) == (400, True)
+        assert "$" not in (await answer.json())["error"]  # our words, not the parser's
     assert site.buffer.commit_s == 1
 
 
