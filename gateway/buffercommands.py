@@ -47,9 +47,10 @@ def restore_(file: Path, site: Path) -> None:
 
     from gateway.restore import restore
 
-    buffer, _ = _buffer(site)
+    buffer, config = _buffer(site)
     restored = restore(buffer, file, datetime.now().astimezone())
-    click.echo(f"{buffer}: restored; {restored.head:,} records taken, {restored.unsent:,} to be sent")
+    unsent = f", {restored.unsent:,} to be sent" if config.hub else ""
+    click.echo(f"{buffer}: restored; {restored.head:,} records taken{unsent}")
     if (aside := restored.aside) is None:
         return
     click.echo(f"what was there before is {aside.file}")
@@ -57,7 +58,8 @@ def restore_(file: Path, site: Path) -> None:
         click.echo("  it cannot be read: what it has that the backup lacks cannot be told")
     elif aside.lacking:
         which = "newer than the backup" if aside.is_same_life else "of another buffer than the backup"
-        click.echo(f"  {aside.lacking:,} records, {which}, are only there; the hub lacks {aside.unsent:,} of them")
+        unsent = f"; the hub lacks {aside.unsent:,} of them" if config.hub else ""
+        click.echo(f"  {aside.lacking:,} records, {which}, are only there{unsent}")
         click.echo(f"  holdfast export --file {aside.file} brings them out")
 
 
@@ -90,6 +92,8 @@ def export_(
     zone, now = ZoneInfo(config.site.timezone), datetime.now().astimezone()
     lo = moment("--from", since, zone, now) if since else -FOREVER
     hi = moment("--to", until, zone, now, is_end=True) if until else FOREVER
+    if lo >= hi:
+        raise ConfigError("--from, --to: the end is not after the beginning")
     choice = Choice(devices, points, lo, hi)
     wanted = Wanted(choice, resolution, form, wide, ZoneInfo("UTC") if utc else zone)
     left_out = export(buffer, wanted, None if str(output) == "-" else output, force=force)
@@ -117,7 +121,8 @@ def buffer_stat(site: Path | None, file: Path | None, as_json: bool) -> None:
     path, config = _one_of(site, file)
     with looking_at(path) as db:
         found = stat(db, path, config.buffer if file is None else None)
-    click.echo(json.dumps(found) if as_json else "\n".join(lines(found, ZoneInfo(config.site.timezone))))
+    told = lines(found, ZoneInfo(config.site.timezone), hub=file is not None or config.hub is not None)
+    click.echo(json.dumps(found) if as_json else "\n".join(told))
 
 
 @buffer.command("check")

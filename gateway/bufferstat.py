@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
+from gateway.buffer.pace import CHOSEN
 from gateway.bufferfile import COUNTS, EPOCH, HEAD, layouts, snapshot, tables
 from gateway.config import BufferConfig
 from gateway.core import codec
@@ -33,6 +34,7 @@ def stat(db: sqlite3.Connection, path: Path, config: BufferConfig | None) -> Sta
     """`config` is None where only the file is known. Raises sqlite3.Error."""
     with snapshot(db):
         there = tables(db)
+        chosen = next((float(row[0]) for row in db.execute(CHOSEN)), None)
         head, (segments, frames, events) = _one(db, HEAD)[0], _one(db, COUNTS)
         found = _file(db, path) | {"epoch": _one(db, EPOCH)[0], "head": head}
         found |= {"records": _sealed(db) + _one(db, TAIL)[0], "segments": segments, "frames": frames, "events": events}
@@ -49,6 +51,7 @@ def stat(db: sqlite3.Connection, path: Path, config: BufferConfig | None) -> Sta
     found |= {"oldest": min(times, default=None), "newest": max(times, default=None)}
     if config is not None:
         found |= {"budget_bytes": int(config.budget_mb * 1e6), "commit_interval_s": config.commit_interval_s}
+        found["commit_s"] = chosen if chosen is not None else config.commit_interval_s
     return found
 
 
@@ -111,8 +114,8 @@ def _range(db: sqlite3.Connection, query: str) -> list[int | None]:
     return [min(known, default=None), max(known, default=None)]
 
 
-def lines(found: Stat, zone: tzinfo) -> list[str]:
-    """The same for people; times in `zone`."""
+def lines(found: Stat, zone: tzinfo, *, hub: bool = True) -> list[str]:
+    """The same for people; times in `zone`. Without a `hub` nothing is to be sent."""
 
     def span(*ends: int | None) -> str:
         known = [datetime.fromtimestamp(ts / 1000, UTC).astimezone(zone) for ts in ends if ts is not None]
@@ -124,16 +127,18 @@ def lines(found: Stat, zone: tzinfo) -> list[str]:
         ("size", f"{bytes_text(found['bytes'])}{budget}, log {bytes_text(found['log_bytes'])}, "
                  f"free within {bytes_text(found['free_bytes'])}"),
         ("epoch", f"{found['epoch']}, {found['head']:,} records taken in it"),
-        ("records", f"{found['records']:,} here, {span(found['oldest'], found['newest'])}"),
+        ("records", f"{found['records']:,} here, {span(found['oldest'], found['newest'])} ({zone})"),
         ("stored as", f"{found['segments']:,} segments and {found['frames']:,} frames; {found['events']:,} events"),
     ]  # fmt: skip
     if "commit_interval_s" in found:
-        told.append(("commit", f"every {found['commit_interval_s']:g} s"))
-    for stream, left in found["unsent"].items():
+        configured = f", chosen on the page; {found['commit_interval_s']:g} s in the configuration"
+        is_chosen = found["commit_s"] != found["commit_interval_s"]
+        told.append(("commit", f"every {found['commit_s']:g} s{configured if is_chosen else ''}"))
+    for stream, left in found["unsent"].items() if hub else ():
         told.append((f"unsent {stream}", f"{left['count']:,}, in spans: {left['spans']:,}"))
     if "thinned" in found:
         thinned = found["thinned"]
-        told.append(("thinned", f"{thinned['hours']:,} hours of a device; {thinned['removed']:,} records gone"))
+        told.append(("thinned", f"{thinned['hours']:,} hours of poll groups; {thinned['removed']:,} records gone"))
     told.append(("doubtful", f"{found['doubtful']:,} records whose time cannot be right"))
     for boot in found.get("boots", []):
         known = "known" if boot["offset"] is not None else "not known yet"
@@ -144,6 +149,10 @@ def lines(found: Stat, zone: tzinfo) -> list[str]:
     width = max(len(name) for name, _ in told)
     listed = [f"{name:<{width}}  {text}" for name, text in told]
     for one in found["layouts"]:
-        name = f"{one['device']} / {one['group']}, {one['points']} points" if "group" in one else one["device"]
+        name = f"{one['device']} / {one['group']}, {_points(one['points'])}" if "group" in one else one["device"]
         listed.append(f"  {one['id']}  {name}: {span(one['oldest'], one['newest'])}")
     return listed
+
+
+def _points(count: int) -> str:
+    return f"{count} point{'s' if count > 1 else ''}"

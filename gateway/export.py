@@ -19,6 +19,7 @@ SEALED = "SELECT coalesce((SELECT hi FROM segment ORDER BY lo DESC LIMIT 1), 0)"
 SEGMENTS_IN_TIME = "SELECT DISTINCT segment FROM block WHERE layout = ? AND ts_max >= ? AND ts_min < ?"
 # Plus: of the two indexes the one on `segment` is right, for it has few rows.
 BLOCK_IN_TIME = "SELECT bytes FROM block WHERE segment = ? AND +layout = ? AND +ts_max >= ? AND +ts_min < ?"
+NAMED_MOST = 20
 FOREVER = 1 << 62
 F32 = struct.Struct(">f")
 
@@ -145,6 +146,11 @@ def shortest(value: float) -> float:
 def _check_known(what: str, asked: Collection[str], known: Collection[str]) -> None:
     for name in asked:
         if name not in known:
-            close = get_close_matches(name, known, 1)
-            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(known)[:20]) or 'none'}"
+            close = sorted(get_close_matches(name, known))
+            hint = f"did you mean {' or '.join(close)}?" if close else f"there are {_some(known)}"
             raise ConfigError(f"--{what} {name}: the buffer has no such {what}", hint=hint)
+
+
+def _some(names: Collection[str]) -> str:
+    listed, more = sorted(names)[:NAMED_MOST], len(names) - NAMED_MOST
+    return (", ".join(listed) or "none") + (f" and {more} more" if more > 0 else "")

@@ -17,6 +17,7 @@ from gateway.export import Choice, Picked
 
 BUCKET_MS = {"1m": MINUTE_MS, "1h": HOUR_MS}
 NOTHING = Columns([], [], [])
+MEAN_DIGITS = 12
 CELLS_AT_ONCE = 200_000
 DAYS_ROLLED = "SELECT ts FROM rollup_1h WHERE layout = ? AND ts > ? AND ts < ?"
 STALE_HOURS = "SELECT hour FROM stale_hour WHERE layout = ? AND hour > ? AND hour < ?"
@@ -98,8 +99,13 @@ def _summaries(picked: Picked, cells: list[Cell]) -> Iterator[Summary]:
             continue
         value, low, high = picked.value(place, cell.last), None, None
         if isinstance(cell, Gauge):
-            value = point.value(cell.total / cell.readings)
+            value = _tidy(point.value(cell.total / cell.readings))
             low, high = picked.value(place, cell.low), picked.value(place, cell.high)
         elif isinstance(cell, Counted):
             low, high = picked.value(place, cell.first), value
         yield Summary(point, value, low, high, cell.readings)
+
+
+def _tidy(mean: Raw | None) -> Raw | None:
+    """Without the last digits, which are only those of binary fractions: 400.14, not 400.14000000000004."""
+    return float(f"{mean:.{MEAN_DIGITS}g}") if isinstance(mean, float) else mean

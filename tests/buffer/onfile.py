@@ -13,6 +13,7 @@ from tests.stored import everything
 from tests.values import METER, power
 
 ROOT = Path(__file__).parents[2]
+HUB = 'hub: {url: "http://127.0.0.1:1", node_id: mill, secret: sixteen-characters}\n'
 
 
 async def holdfast(*arguments: str | Path, under: tuple[str, ...] = ()) -> tuple[int | None, str, str]:

@@ -11,7 +11,7 @@ import pytest
 
 from gateway.backup import ASIDES
 from gateway.core.model import Event
-from tests.buffer.onfile import content, fill, holdfast, opened, site_yaml, writer
+from tests.buffer.onfile import HUB, content, fill, holdfast, opened, site_yaml, writer
 from tests.needs import lacks
 from tests.sync.parts import site, synced, syncing
 from tests.values import METER, power
@@ -139,7 +139,7 @@ async def test_a_disk_that_fails_in_the_middle_leaves_no_half_backup(tmp_path: P
 
 @pytest.mark.P2
 async def test_after_a_restore_the_hub_ends_with_each_reading_once(tmp_path: Path) -> None:
-    buffer_file, config = tmp_path / "buffer.db", site_yaml(tmp_path)
+    buffer_file, config = tmp_path / "buffer.db", site_yaml(tmp_path, HUB)
     async with site(tmp_path) as (buffer, hub):
         await fill(buffer, range(1000), seal=True)
         async with syncing(buffer, hub) as engine:
@@ -239,9 +239,19 @@ async def test_restore_over_another_buffer_says_that_all_its_records_are_only_th
     (tmp_path / "new").mkdir()
     async with opened(tmp_path / "new/buffer.db") as buffer:
         await fill(buffer, range(30))
-    code, out, _ = await holdfast("restore", file, "--config", site_yaml(tmp_path / "new"))
+    code, out, _ = await holdfast("restore", file, "--config", site_yaml(tmp_path / "new", HUB))
     assert code == 0
     assert "30 records, of another buffer than the backup, are only there; the hub lacks 30 of them" in out
+
+
+async def test_a_restore_on_a_site_without_a_hub_does_not_speak_of_sending(tmp_path: Path) -> None:
+    file = await backed_up(tmp_path, range(100))
+    (tmp_path / "new").mkdir()
+    async with opened(tmp_path / "new/buffer.db") as buffer:
+        await fill(buffer, range(30))
+    _, out, _ = await holdfast("restore", file, "--config", site_yaml(tmp_path / "new"))
+    assert "restored; 100 records taken\n" in out
+    assert "30 records, of another buffer than the backup, are only there\n" in out
 
 
 async def test_a_damaged_buffer_is_set_aside_with_its_log(tmp_path: Path) -> None:

@@ -98,6 +98,24 @@ async def test_an_unknown_device_or_point_is_named_with_the_one_that_was_meant(t
         assert f"did you mean {right}?" in err
 
 
+async def test_an_end_before_the_beginning_is_refused_rather_than_nothing_written(tmp_path: Path) -> None:
+    async with opened(tmp_path / "buffer.db") as buffer:
+        await fill(buffer, range(3))
+    wrong = ("--from", "2026-11-21", "--to", "2026-11-20")
+    code, out, err = await holdfast("export", "--config", site_yaml(tmp_path), *wrong)
+    assert (code, out) == (2, "")
+    assert "the end is not after the beginning" in err
+
+
+async def test_a_mean_has_no_digits_that_binary_fractions_put_there(tmp_path: Path) -> None:
+    async with opened(tmp_path / "buffer.db") as buffer:
+        for second, tenths in enumerate((4001, 4002, 4001)):
+            buffer.put(METER, [Record(METER.id, NOON + 1000 * second, METER.rows.pack([1, tenths]))])
+        await buffer.flushed()
+    (row,) = await rows("--config", site_yaml(tmp_path), "--resolution", "1m", "--point", "voltage")
+    assert (row["value"], row["low"], row["high"], row["readings"]) == ("400.133333333", "400.1", "400.2", "3")
+
+
 async def test_wide_has_a_row_for_each_time_and_device_whatever_its_poll_groups(tmp_path: Path) -> None:
     slow = Layout("meter", "slow", (Point("energy", "u32", unit="kWh"),))
     async with opened(tmp_path / "buffer.db") as buffer:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gateway.core.model import Event
-from tests.buffer.onfile import fill, holdfast, opened, site_yaml, writer
+from tests.buffer.onfile import HUB, fill, holdfast, opened, site_yaml, writer
 from tests.values import METER, meter, power
 
 NOON = 1_795_172_400_000  # 2026-11-20T12:00 in Berlin
@@ -32,7 +32,7 @@ async def some_buffer(folder: Path) -> Path:
             buffer.put(METER, [power(NOON + second * 1000, second)])
             if second % 5 == 4:
                 await buffer.flushed()
-    return site_yaml(folder, "buffer: {budget_mb: 20, commit_interval_s: 10}\n")
+    return site_yaml(folder, "buffer: {budget_mb: 20, commit_interval_s: 10}\n" + HUB)
 
 
 def change(buffer: Path, statement: str, *parameters: object) -> None:
@@ -57,6 +57,19 @@ async def test_stat_says_what_is_in_the_file(tmp_path: Path) -> None:
     _, out, _ = await holdfast("buffer", "stat", "--config", site)
     assert "31 here, 2026-11-20 11:59:55 to 2026-11-20 12:00:29" in out
     assert "25, in spans: 2" in out
+
+
+async def test_stat_says_how_often_it_is_committed_now_and_without_a_hub_nothing_of_sending(tmp_path: Path) -> None:
+    async with opened(tmp_path / "buffer.db") as buffer:
+        await fill(buffer, range(5))
+        await buffer.pace.choose(10)
+    site = site_yaml(tmp_path)
+    _, out, _ = await holdfast("buffer", "stat", "--config", site)
+    assert "every 10 s, chosen on the page; 1 s in the configuration" in out
+    assert "(Europe/Berlin)" in out
+    assert "unsent" not in out
+    found = json.loads((await holdfast("buffer", "stat", "--config", site, "--json"))[1])
+    assert (found["commit_s"], found["commit_interval_s"]) == (10, 1)
 
 
 async def test_stat_reads_a_backup_or_an_older_releases_file_too(tmp_path: Path) -> None:
