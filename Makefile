@@ -78,8 +78,6 @@ servers:
 	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
 	command -v mke2fs >/dev/null || [ -x /sbin/mke2fs ] || missing="$$missing e2fsprogs"; \
-	command -v strace >/dev/null || missing="$$missing strace"; \
-	command -v mke2fs >/dev/null || [ -x /usr/sbin/mke2fs ] || missing="$$missing e2fsprogs"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  echo "Installing$$missing for the tests ..."; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \

@@ -42,7 +42,7 @@ class _Snapshot(Collector):
 def _of_storage(buffer: BufferState) -> Iterator[Metric]:
     yield GaugeMetricFamily("holdfast_buffer_budget_bytes", "Bytes that the buffer may have", buffer.budget)
     yield GaugeMetricFamily("holdfast_buffer_pending_records", "Records in memory, not yet on disk", buffer.pending)
-    yield CounterMetricFamily("holdfast_buffer_dropped_records", "Records lost: disk and memory full", buffer.dropped)
+    yield CounterMetricFamily("holdfast_buffer_dropped_records", "Records lost since the start", buffer.dropped)
     yield GaugeMetricFamily(
         "holdfast_thinned_hours", "Hours of a poll group that lost resolution", buffer.thinned_hours
     )

@@ -52,7 +52,7 @@ def _facts(state: SiteState) -> list[dict[str, str]]:
         _fact("Oldest whole record", *oldest),
         _fact("Thinned", f"{number_text(buffer.thinned_hours, '')} h", thinned),
         _fact("Waiting for the disk", number_text(buffer.pending, ""), "records in memory"),
-        _fact("Lost", number_text(buffer.dropped, ""), "records, with disk and memory full"),
+        _fact("Lost", number_text(buffer.dropped, ""), "records since the start"),
         _fact(
             "Written a day", bytes_text(buffer.written_per_day) if buffer.written_per_day else DASH, wear_text(buffer)
         ),
