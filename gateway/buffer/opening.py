@@ -96,7 +96,7 @@ class Opening:
                 raise DamagedFileError(f"{self._database.path}: {self._database.damage}") from error
             self._taking.layouts[layout.id] = layout
         if epoch != self.epoch:
-            self._taking.put_all_layouts()
+            self._taking.begin_file()
             self.epoch = epoch
             self.generation += 1
         for load in self._loaders:

@@ -7,19 +7,21 @@ from gateway.core.database import Database
 from gateway.core.model import Record
 from gateway.core.span import Span
 
-# Both begin at the row that holds the seq asked for, by the primary key alone.
-SEGMENT_AT = """SELECT lo, hi FROM segment
-    WHERE lo >= coalesce((SELECT max(lo) FROM segment WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT 1"""
+# Both begin at the row that holds the seq asked for, by the primary key alone. One statement, for it is one snapshot:
+# blocks asked for later might have gone, with their segment, into a thinner one.
+SEGMENT_AT = """SELECT at.lo, at.hi, block.bytes FROM (SELECT lo, hi FROM segment
+        WHERE lo >= coalesce((SELECT max(lo) FROM segment WHERE lo <= ?), 0) AND hi > ? AND lo < ?
+        ORDER BY lo LIMIT 1) AS at
+    LEFT JOIN block ON block.segment = at.lo"""
 FRAMES_AT = """SELECT lo, hi, bytes FROM frame
     WHERE lo >= coalesce((SELECT max(lo) FROM frame WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT ?"""
-BLOCKS = "SELECT bytes FROM block WHERE segment = ?"
 FRAMES_AT_ONCE = 600
 
 
 async def packs(
     database: Database, layouts: codec.LayoutSource, wanted: Span, records_max: int
 ) -> tuple[Span, list[bytes]]:
-    """The front of `wanted` as packs, and the part of it that they cover; an empty part: nothing is left there.
+    """The front of `wanted` as packs, and the part of it that they cover; where nothing is left that is all.
 
     A sealed segment goes out block by block as it is stored, whole even where `wanted` begins
     inside it: the hub knows a reading that it has. Frames are merged into one pack of at most
@@ -28,13 +30,12 @@ async def packs(
     at = (wanted.lo, wanted.lo, wanted.hi)
     # Frames first: what is sealed between the two queries is then seen twice, never not at all.
     first = await database.fetch(FRAMES_AT, (*at, 1))
-    segments = await database.fetch(SEGMENT_AT, at)
-    if segments and (not first or segments[0][0] <= first[0][0]):
-        lo, hi = segments[0]
-        blocks = [block for (block,) in await database.fetch(BLOCKS, (lo,)) if codec.is_sound(block)]
-        return Span(wanted.lo, min(hi, wanted.hi)), blocks
+    blocks = await database.fetch(SEGMENT_AT, at)
+    if blocks and (not first or blocks[0][0] <= first[0][0]):
+        sound = [block for _, _, block in blocks if block is not None and codec.is_sound(block)]
+        return Span(wanted.lo, min(blocks[0][1], wanted.hi)), sound
     if not first:
-        return Span(wanted.hi, wanted.hi), []
+        return wanted, []
     frames = await database.fetch(FRAMES_AT, (*at, FRAMES_AT_ONCE))
     if not frames or frames[0][0] != first[0][0]:
         return await packs(database, layouts, wanted, records_max)  # sealed meanwhile

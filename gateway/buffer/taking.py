@@ -99,9 +99,10 @@ class Taking:
         """What is queued of a stream; None: nothing."""
         return self._spans.get(stream)
 
-    def put_all_layouts(self) -> None:
-        """Queue every layout: another file than before may lack some."""
+    def begin_file(self) -> None:
+        """Another file than before: it may lack layouts, and what is left of its records it says itself."""
         self._new_layouts = list(self.layouts.values())
+        self._spans.pop("records", None)
 
     def found(self, head: int, events_head: int, *, same_file: bool) -> None:
         """How far the file reaches that was just opened. A commit that failed may be in it after all."""

@@ -106,8 +106,8 @@ class Engine:
 
     async def _run_records(self) -> None:
         backoff = Backoff(self._random)
-        await self._hold(backoff)
         while True:
+            await self._hold(backoff)
             try:
                 await self._restore()
                 await self._wait_for_work()
@@ -207,10 +207,7 @@ class Engine:
 
     async def _run_events(self) -> None:
         backoff = Backoff(self._random)
-        (kept, _), *_ = await self._outbox.spans("events")
-        lo = min(kept, self._outbox.events_committed.reached)  # beyond it in a damaged file: never wait for it to come
         await self._outbox.released()
-
         lo, known = 0, -1
         while True:
             generation = self._outbox.generation
