@@ -54,6 +54,7 @@ class Repair:
         self._carry: Carry | None = None
         self._pieces: Iterator[list[Rows]] | None = None
         self._piece: list[Rows] | None = None  # taken from those, and not in the new file yet
+        self._tried = ""  # the file of which this process has counted its attempt
         self._rounds_off = 0  # until the devices have told their layouts again
 
     @property
@@ -77,11 +78,12 @@ class Repair:
         fresh = "epoch" not in meta
         if fresh and self._carry is None and (found := await asyncio.to_thread(aside.newest, self._database.path)):
             self._carry = Carry(found.name)
-        if self._carry is not None:
+        if self._carry is not None and self._carry.file != self._tried:
             self._carry.attempts += 1
+            self._tried = self._carry.file
             await self._keep([], {"carry": self._encoded()})  # before anything of that file is looked at
-            if self._carry.attempts > ATTEMPTS_MAX:
-                self._carry = None
+        if self._carry is not None and self._carry.attempts > ATTEMPTS_MAX:
+            self._carry = None
         if fresh:
             await self._begin(head)
         return fresh
