@@ -30,6 +30,8 @@ SIZES = """SELECT page_count * page_size, (page_count - freelist_count) * page_s
 ACKNOWLEDGED = """EXISTS (SELECT 1 FROM span WHERE stream = 'records') AND NOT EXISTS (SELECT 1 FROM span
     WHERE stream = 'records' AND span.lo < segment.hi AND coalesce(span.hi, segment.hi) > segment.lo)"""
 SEGMENTS = f"SELECT lo, hi, level, coalesce(kept, hi - lo), boot, rolled, {ACKNOWLEDGED} FROM segment ORDER BY lo"  # noqa: S608 - a constant
+NEWEST_TIMES = """SELECT (SELECT max(ts_max) FROM block WHERE segment = lo) FROM segment WHERE boot IS NULL
+    ORDER BY lo DESC LIMIT ?"""
 NEWEST_TIME = "SELECT max(ts_max) FROM block WHERE segment = (SELECT max(lo) FROM segment WHERE boot IS NULL)"
 OLDEST_TIME = "SELECT min(ts_min) FROM block WHERE segment = (SELECT min(lo) FROM segment)"
 OLDEST_WHOLE = """SELECT coalesce(min(ts_min), 0) FROM block
@@ -201,10 +203,10 @@ class Keeping:
 
     async def _forget_old(self) -> bool:
         """Delete some of what is older than `keep_days`, by measured time, and need not be kept for the hub."""
-        newest = (await self._database.fetch(NEWEST_TIME))[0][0]
-        if newest is None:
+        times = [ts for (ts,) in await self._database.fetch(NEWEST_TIMES, (retention.AGREEING,)) if ts is not None]
+        if not times:
             return False
-        before_ms = newest - self.limits.keep_ms
+        before_ms = retention.present(times) - self.limits.keep_ms
         spans = await self._database.fetch(OLDEST, (AT_ONCE, not self.limits.hub, before_ms))
         if spans:
             await self._delete([(lo, hi) for lo, hi in spans])

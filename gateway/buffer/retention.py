@@ -14,6 +14,8 @@ LEVELS = (WHOLE, MINUTE_MS, QUARTER_MS, HOUR_MS)
 RECORDS_AT_ONCE = 20_000  # are rewritten in one transaction
 FEW_RECORDS = 1_000  # a thin segment with fewer takes its younger neighbour in
 RUNS = 32  # so many pieces, about, the records are thinned in: small ones would cost a row and an event each
+AGREEING = 288  # segments, mostly a day's, that have to agree on what time it is before anything is too old
+AGREED_MS = 30 * 86_400_000
 SLACK = 200  # once over the limit, this part of it is freed beyond what is needed
 LOG_PAGES_LEAST, LOG_PAGES_MOST = 250, 16_000  # at which the log goes into the file: decision 4
 LOG_PAGE_BYTES = 1024 + 24
@@ -109,6 +111,14 @@ def worth_compacting(sizes: Sizes, limits: Limits) -> bool:
     if not was_lowered and (sizes.used > sizes.file // 2 or sizes.file + sizes.used > limits.budget):
         return False
     return sizes.file > COMPACT_LEAST and sizes.disk_free > 2 * sizes.used + limits.reserve
+
+
+def present(newest_times: Sequence[int]) -> int:
+    """What time it is, by the last records of the newest segments: a clock that is years ahead makes nothing old.
+
+    Where they lie further apart the earlier ones are believed: what is kept for too long does no harm.
+    """
+    return max(ts for ts in newest_times if ts <= min(newest_times) + AGREED_MS)
 
 
 def deletable(segments: Iterable[Segment], limits: Limits, *, urgent: bool) -> list[Segment]:

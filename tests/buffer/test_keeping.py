@@ -130,6 +130,19 @@ async def test_a_time_that_is_not_known_yet_makes_nothing_old(tmp_path: Path) ->
     await buffer.close()
 
 
+@pytest.mark.P1
+@pytest.mark.parametrize("hub", [True, False])
+async def test_a_clock_that_was_years_ahead_for_a_while_makes_nothing_old(tmp_path: Path, hub: bool) -> None:
+    buffer = await opened(tmp_path, Limits(keep_ms=100 * DAY_MS, hub=hub))
+    await store(buffer, day(0, HOUR_MS))
+    for number in (2000, 1, 2001):  # set back between, and ahead again just now
+        await store(buffer, day(number, HOUR_MS))
+    await acknowledge(buffer, buffer.head)
+    await upkeep(buffer)
+    assert len(await everything(buffer)) == 4 * 24
+    await buffer.close()
+
+
 async def test_one_event_a_round_tells_of_thinning(tmp_path: Path) -> None:
     buffer = await opened(tmp_path, Limits(budget=700_000))
     for number in range(10):
