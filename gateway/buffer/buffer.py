@@ -33,6 +33,7 @@ from gateway.core.span import Span
 from gateway.core.status import BufferState, EnergyRow, History, Resolution
 
 DAY_MS = 86_400_000
+HURRY_FROM = 10_000  # records in memory, for which a commit comes before its time: memory is bounded
 GATHER_S = 0.1  # the buses poll at the same instants: what they bring within this goes into one commit
 
 SPANS = "SELECT lo, hi FROM span WHERE stream = ? ORDER BY lo"
@@ -115,6 +116,8 @@ class Buffer:
     def put(self, layout: Layout, records: Iterable[Record]) -> None:
         """Queue records of one layout for the next commit."""
         self._taking.put(layout, records)
+        if self._taking.pending >= HURRY_FROM:
+            self.pace.hurry()
 
     def put_event(self, event: Event) -> None:
         """Queue an event for the next commit."""

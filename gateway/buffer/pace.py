@@ -31,6 +31,10 @@ class Pace:
         self.commit_s = self.configured_s if commit_s is None else commit_s
         self._changed.set()
 
+    def hurry(self) -> None:
+        """The next commit is due now: much has come."""
+        self._changed.set()
+
     async def pause(self, less_s: float) -> None:
         """Until the next commit is due, `less_s` of the time having passed; a change ends it."""
         self._changed.clear()

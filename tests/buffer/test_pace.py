@@ -38,6 +38,21 @@ async def test_a_quicker_pace_ends_the_slow_pause_at_once(tmp_path: Path) -> Non
     await buffer.close()
 
 
+@pytest.mark.P1
+async def test_a_slow_pace_does_not_let_readings_pile_up_until_memory_is_full(tmp_path: Path) -> None:
+    buffer = await Buffer.open(tmp_path / "b.db", commit_s=600)
+    running = asyncio.create_task(buffer.run())
+    buffer.put(METER, [power(1)])
+    await buffer.committed.wait_beyond(0)
+    for number in range(60):  # as of many devices
+        buffer.put(METER, [power(number * 1000 + n) for n in range(1000)])
+        await asyncio.sleep(0)
+    await buffer.committed.wait_beyond(10_000)  # would be ten minutes else
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await buffer.close()
+
+
 def test_commits_are_as_far_apart_as_the_pace_says() -> None:
     async def gaps() -> list[float]:
         loop = asyncio.get_running_loop()
