@@ -23,6 +23,9 @@ from gateway.core.wording import bytes_text
 DAY_MS = 86_400_000
 AT_ONCE = 64  # segments that are looked at for their age
 EVENTS_AT_ONCE = 1000
+EVENTS_MAX = 100_000  # the oldest of more go, whoever has them
+MARKS_AT_ONCE = 10_000
+MARKED_MS = 7 * DAY_MS  # what was pushed so lately is known when it comes again, while there is something else to free
 ROUNDS = 16  # whose growth is remembered: sealing and rolling up do not happen in each
 
 SIZES = """SELECT page_count * page_size, (page_count - freelist_count) * page_size
@@ -45,9 +48,11 @@ DELETE_SEGMENTS = "DELETE FROM segment WHERE lo >= ? AND lo < ?"
 KEEP_HEAD = "UPDATE meta SET value = max(value + 0, ?) WHERE key = 'head'"  # a seq is never given out again
 APPEND_THIN = "INSERT INTO segment (lo, hi, boot, rolled, level, kept) VALUES (?, ?, ?, ?, ?, ?)"
 # The last event stays: the next one gets the seq after it.
+DELETE_MANY_EVENTS = "DELETE FROM event WHERE seq < (SELECT max(seq) FROM event) - ?"
 DELETE_EVENTS = """DELETE FROM event WHERE seq IN (SELECT seq FROM (SELECT seq, ts FROM event ORDER BY seq LIMIT ?)
     WHERE ts < ? AND (? OR seq < (SELECT min(lo) FROM span WHERE stream = 'events'))
     AND seq < (SELECT max(seq) FROM event))"""
+DELETE_MARKS = "DELETE FROM pushed WHERE digest IN (SELECT digest FROM pushed WHERE ts < ? ORDER BY ts LIMIT ?)"
 OLDEST_MINUTES = "SELECT min((SELECT min(ts) FROM rollup_1m WHERE layout = layout.id)) FROM layout"
 HALF_ROLLED = "SELECT count(*) FROM segment WHERE rolled = 0 AND rolled_block > 0"
 DELETE_MINUTES = "DELETE FROM rollup_1m WHERE layout = ? AND ts < ?"
@@ -154,13 +159,13 @@ class Keeping:
             return True
         if await self._delete_events(self.clock.wall_ms(), any_of_them=False):
             return True
-        if await self._drop_minutes():
+        if await self._delete_marks(MARKED_MS) or await self._drop_minutes():
             return True
         readable = [segment for segment in segments if segment.lo not in self._unreadable]
         if todo := retention.next_thinning(readable):
             await self._thin(todo)
             return True
-        return False
+        return await self._delete_marks(HOUR_MS)
 
     async def _segments(self) -> list[Segment]:
         rows = await self._database.fetch(SEGMENTS)
@@ -203,6 +208,8 @@ class Keeping:
 
     async def _forget_old(self) -> bool:
         """Delete some of what is older than `keep_days`, by measured time, and need not be kept for the hub."""
+        async with self._database.transaction() as db:
+            await db.execute(DELETE_MANY_EVENTS, (EVENTS_MAX,))
         times = [ts for (ts,) in await self._database.fetch(NEWEST_TIMES, (retention.AGREEING,)) if ts is not None]
         if not times:
             return False
@@ -220,6 +227,12 @@ class Keeping:
     async def _delete_events(self, before_ms: int, *, any_of_them: bool) -> bool:
         async with self._database.transaction() as db:
             deleted = await db.execute(DELETE_EVENTS, (EVENTS_AT_ONCE, before_ms, any_of_them))
+            return deleted.rowcount > 0
+
+    async def _delete_marks(self, older_ms: int) -> bool:
+        """Of records that were pushed: the hub knows them when they come again, and no reading is lost."""
+        async with self._database.transaction() as db:
+            deleted = await db.execute(DELETE_MARKS, (self.clock.wall_ms() - older_ms, MARKS_AT_ONCE))
             return deleted.rowcount > 0
 
     async def _drop_minutes(self) -> bool:

@@ -1,5 +1,6 @@
 """The buffer stays within its budget and on its disk; who else holds a record decides whether it may go."""
 
+import hashlib
 import os
 import subprocess
 from collections import Counter
@@ -8,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from gateway.buffer import keeping
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import HOUR_MS, Limits
 from gateway.core.errors import StorageError
+from gateway.core.model import Event
 from gateway.core.span import Span
 from tests.buffer.stocked import START_MS, acknowledge, opened, roll_up, store, upkeep, watts
 from tests.needs import lacks, needs
@@ -140,6 +143,32 @@ async def test_a_clock_that_was_years_ahead_for_a_while_makes_nothing_old(tmp_pa
     await acknowledge(buffer, buffer.head)
     await upkeep(buffer)
     assert len(await everything(buffer)) == 4 * 24
+    await buffer.close()
+
+
+@pytest.mark.P6
+async def test_marks_of_what_was_pushed_go_before_readings_lose_resolution(tmp_path: Path) -> None:
+    buffer = await opened(tmp_path, Limits(budget=2_000_000))
+    buffer.keeping.clock.now_ms += 30 * DAY_MS  # type: ignore[attr-defined]
+    for number in range(5):
+        await store(buffer, day(number))
+    for number in range(4):
+        digests = [hashlib.sha256(f"{number} {n}".encode()).digest()[:16] for n in range(10_000)]
+        await buffer.pushed.mark(digests, [], START_MS + number * DAY_MS)
+        await upkeep(buffer)
+    assert buffer.state().thinned_hours == 0
+    assert not buffer.state().error
+    await buffer.close()
+
+
+async def test_events_without_end_do_not_fill_the_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "EVENTS_MAX", 100)
+    buffer = await opened(tmp_path)
+    for number in range(300):
+        buffer.put_event(Event(number, "device_offline"))
+    await buffer.flushed()
+    await upkeep(buffer)
+    assert [event.seq for event in await buffer.read_events(Span(0, 1000), 1000)] == list(range(199, 300))
     await buffer.close()
 
 
