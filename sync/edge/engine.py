@@ -65,7 +65,7 @@ class Outbox(Protocol):
         ...
 
     async def released(self) -> None:
-        """Return when nothing is held any more; that lasts."""
+        """Return when nothing is held any more, until an older file brings more that has to be corrected."""
         ...
 
     async def spans(self, stream: str) -> list[tuple[int, int | None]]: ...
@@ -111,6 +111,8 @@ class Engine:
             try:
                 await self._restore()
                 await self._wait_for_work()
+                if self._outbox.held:
+                    continue
                 await self._push_records()
             except LayoutsWanted as missing:
                 await self._attempt(backoff, self._push_layouts(missing.wanted))
@@ -207,9 +209,9 @@ class Engine:
 
     async def _run_events(self) -> None:
         backoff = Backoff(self._random)
-        await self._outbox.released()
         lo, known = 0, -1
         while True:
+            await self._outbox.released()
             generation = self._outbox.generation
             try:
                 if generation != known:
@@ -217,6 +219,8 @@ class Engine:
                     lo = min(kept, self._outbox.events_committed.reached)  # beyond it in a damaged file: it never comes
                     known = generation
                 head = await self._outbox.events_committed.wait_beyond(lo)
+                if self._outbox.held:
+                    continue
                 events = await self._outbox.read_events(Span(lo, head), EVENTS_MAX)
             except StorageError:
                 await asyncio.sleep(STORAGE_PAUSE_S)
