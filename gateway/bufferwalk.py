@@ -37,7 +37,9 @@ def pieces(db: sqlite3.Connection, at: int) -> Iterator[Piece]:
         with snapshot(db):
             segment = db.execute(SEGMENT_AT, (at,)).fetchone()
             frames = [Block(*row) for row in db.execute(FRAMES_AT, (at,))]
-            sealed = segment is not None and (not frames or segment[0] <= frames[0].lo)
+            if segment is not None:  # a frame that could not be read stays behind when those after it are sealed
+                frames = [frame for frame in frames if frame.lo < segment[0]]
+            sealed = segment is not None and not frames
             blocks = [Block(*segment, *row) for row in db.execute(BLOCKS, segment[:1])] if sealed else []
         if not sealed and not frames:
             return

@@ -30,10 +30,10 @@ async def packs(
     at = (wanted.lo, wanted.lo, wanted.hi)
     # Frames first: what is sealed between the two queries is then seen twice, never not at all.
     first = await database.fetch(FRAMES_AT, (*at, 1))
-    blocks = await database.fetch(SEGMENT_AT, at)
-    if blocks and (not first or blocks[0][0] <= first[0][0]):
-        sound = [block for _, _, block in blocks if block is not None and codec.is_sound(block)]
-        return Span(wanted.lo, min(blocks[0][1], wanted.hi)), sound
+    rows = await database.fetch(SEGMENT_AT, at)
+    if rows and (not first or rows[0][0] <= first[0][0]):
+        blocks = [block for _, _, block in rows if block is not None]
+        return Span(wanted.lo, min(rows[0][1], wanted.hi)), await asyncio.to_thread(_sound, blocks)
     if not first:
         return wanted, []
     frames = await database.fetch(FRAMES_AT, (*at, FRAMES_AT_ONCE))
@@ -42,13 +42,18 @@ async def packs(
     return await asyncio.to_thread(_merged, [tuple(frame) for frame in frames], layouts, wanted, records_max)
 
 
+def _sound(blocks: list[bytes]) -> list[bytes]:
+    return [block for block in blocks if codec.is_sound(block)]
+
+
 def _merged(
     frames: list[tuple[int, int, bytes]], layouts: codec.LayoutSource, wanted: Span, records_max: int
 ) -> tuple[Span, list[bytes]]:
     records: list[Record] = []
-    reached = wanted.lo
-    for _, hi, pack in frames:
-        if records and len(records) >= records_max:
+    reached = max(wanted.lo, frames[0][0])
+    for lo, hi, pack in frames:
+        # One that could not be read stayed behind when those after it were sealed: these are no frames any more.
+        if lo > reached or (records and len(records) >= records_max):
             break
         records += [record for record in codec.readable(pack) if wanted.lo <= record.seq < wanted.hi]
         reached = min(hi, wanted.hi)

@@ -7,9 +7,12 @@ import pytest
 from gateway.buffer import sealing
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.rollup import CHUNK_MS
+from gateway.bufferfile import looking_at
+from gateway.bufferwalk import pieces
 from gateway.core import codec, packing
 from gateway.core.model import Layout, Point, Record
 from gateway.core.span import Span
+from tests.stored import everything
 from tests.values import METER, power
 
 BEGIN = 1000 * CHUNK_MS
@@ -110,3 +113,21 @@ async def test_a_frame_that_cannot_be_read_stays_and_keeps_no_others_from_being_
     assert await segments(buffer) == [(0, 7), (8, 300)]
     assert (await buffer._database.fetch("SELECT hex(bytes) FROM frame WHERE lo = 7"))[0][0] == "00"
     await buffer.close()
+
+
+@pytest.mark.P1
+async def test_what_is_sealed_behind_a_frame_that_cannot_be_read_is_sent_and_checked_all_the_same(
+    tmp_path: Path,
+) -> None:
+    buffer = await Buffer.open(tmp_path / "b.db")
+    await commit(buffer, range(310))
+    async with buffer._database.transaction() as db:
+        await db.execute("UPDATE frame SET bytes = x'00' WHERE lo = 7")
+    while await buffer.sealing.step():
+        pass
+    await commit(buffer, range(310, 320))
+    assert [record.seq for record in await everything(buffer)] == [seq for seq in range(320) if seq != 7]
+    await buffer.close()
+    with looking_at(tmp_path / "b.db") as db:
+        found = [(piece[0].lo, piece[-1].hi) for piece in pieces(db, 0)]
+    assert found == [(0, 7), (7, 8), (8, 300), (300, 320)]
