@@ -207,13 +207,16 @@ class Keeping:
         self._thinned[level] = [min(before[0], since), max(before[1], until), before[2] + removed, before[3] + kept]
 
     async def _forget_old(self) -> bool:
-        """Delete some of what is older than `keep_days`, by measured time, and need not be kept for the hub."""
+        """Delete some of what is older than `keep_days`, by measured time, and need not be kept for the hub.
+
+        Neither a clock that is ahead nor a device that dates its records ahead makes anything old: both must agree.
+        """
         async with self._database.transaction() as db:
             await db.execute(DELETE_MANY_EVENTS, (EVENTS_MAX,))
         times = [ts for (ts,) in await self._database.fetch(NEWEST_TIMES, (retention.AGREEING,)) if ts is not None]
         if not times:
             return False
-        before_ms = retention.present(times) - self.limits.keep_ms
+        before_ms = min(retention.present(times), self.clock.wall_ms()) - self.limits.keep_ms
         spans = await self._database.fetch(OLDEST, (AT_ONCE, not self.limits.hub, before_ms))
         if spans:
             await self._delete([(lo, hi) for lo, hi in spans])

@@ -36,10 +36,12 @@ async def opened(folder: Path, limits: Limits | None = None, clock: Clock | None
 
 
 async def store(buffer: Buffer, times: range, *, layout: Layout = METER, rolled: bool = True) -> None:
-    """One segment with a record at each of `times`."""
+    """One segment with a record at each of `times`; when it is there, the time is that of the last."""
     buffer.put(layout, [watts(ts, layout=layout) for ts in times])
     await buffer.flushed()
     await buffer.sealing.seal()
+    if isinstance(clock := buffer.keeping.clock, StandingClock):
+        clock.now_ms = max(clock.now_ms, times[-1])
     if rolled:
         await roll_up(buffer)
 
