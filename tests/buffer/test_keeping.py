@@ -172,6 +172,20 @@ async def test_events_without_end_do_not_fill_the_buffer(tmp_path: Path, monkeyp
     await buffer.close()
 
 
+@pytest.mark.P1
+async def test_a_device_that_dates_its_records_far_ahead_makes_nothing_old(tmp_path: Path) -> None:
+    buffer = await opened(tmp_path, Limits(keep_ms=3 * DAY_MS))
+    for number in range(3):
+        await store(buffer, day(number, HOUR_MS))
+    buffer.put(METER, [watts(START_MS + 10_000 * DAY_MS)])
+    await buffer.flushed()
+    await buffer.sealing.seal()
+    await roll_up(buffer)
+    await upkeep(buffer)
+    assert len(await everything(buffer)) == 3 * 24 + 1
+    await buffer.close()
+
+
 async def test_one_event_a_round_tells_of_thinning(tmp_path: Path) -> None:
     buffer = await opened(tmp_path, Limits(budget=700_000))
     for number in range(10):
