@@ -23,7 +23,12 @@ NOT_OURS = DATED | BACKFILLED | UNCERTAIN  # dated by others, or corrected later
 UNTIL = "SELECT value + 0 FROM meta WHERE key = 'overlap_until'"
 KEEP_UNTIL = "INSERT OR REPLACE INTO meta (key, value) VALUES ('overlap_until', ?)"
 FORGET = "DELETE FROM meta WHERE key = 'overlap_until'"
-BLOCKS = "SELECT bytes FROM block WHERE ts_max >= ? AND ts_min <= ?"
+# Layout by layout, so that the index by time finds them: a commit waits for this. Blocks of more than a day are rare,
+# and stand in an index of their own.
+BLOCKS = """SELECT bytes FROM layout CROSS JOIN block ON layout = layout.id
+    WHERE ts_max >= ?1 AND ts_max <= ?2 + 86400000 AND ts_min <= ?2
+    UNION ALL SELECT bytes FROM layout CROSS JOIN block ON layout = layout.id
+    WHERE ts_max - ts_min > 86400000 AND ts_max > ?2 + 86400000 AND ts_min <= ?2"""
 FRAMES = "SELECT bytes FROM frame"
 
 Taken = set[tuple[bytes, int]]
