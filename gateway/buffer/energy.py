@@ -2,7 +2,7 @@
 
 import sqlite3
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.buffer.buckets import LayoutReader
@@ -27,14 +27,23 @@ def energy(connection: sqlite3.Connection, found: Sequence[Found], bounds: Seque
 
     What it counted since the last value before a period belongs to the period: nothing is lost between two.
     """
-    lo, hi = bounds[0], bounds[-1]
-    hourly = all(bound % HOUR_MS == 0 for bound in bounds)
     pieces: list[_Piece] = []
-    for reader in readers_of(connection, found, 0, -(-hi // HOUR_MS) * HOUR_MS):
-        within = reader.hours(lo, hi) if hourly else reader.minutes(lo, hi)
-        pieces += _scaled(reader.points[0], [*_before(reader, lo), *within])
+    for reader in readers_of(connection, found, 0, -(-bounds[-1] // HOUR_MS) * HOUR_MS):
+        pieces += _scaled(reader.points[0], [*_before(reader, bounds[0]), *_within(reader, bounds)])
     pieces.sort(key=lambda piece: piece.bucket.first)
     return _periods(pieces, bounds)
+
+
+def _within(reader: LayoutReader, bounds: Sequence[int]) -> Iterator[Bucket]:
+    """Its hours; of one that a bound parts, as where a zone is half an hour off, the minutes, while they are kept."""
+    lo, hi = bounds[0], bounds[-1]
+    parted = {bound // HOUR_MS * HOUR_MS for bound in bounds if bound % HOUR_MS}
+    for hour in reader.hours(lo // HOUR_MS * HOUR_MS, hi):
+        minutes = reader.minutes(hour.ts, hour.ts + HOUR_MS) if hour.ts in parted else []
+        if minutes:
+            yield from (minute for minute in minutes if lo <= minute.ts < hi)
+        else:
+            yield hour
 
 
 def _before(reader: LayoutReader, lo: int) -> list[Bucket]:

@@ -73,7 +73,7 @@ def gaps_before(buckets: Sequence[Bucket]) -> list[bool]:
     intervals = [(bucket.last - bucket.first) / (bucket.records - 1) for bucket in buckets if bucket.records > 1]
     silences = [after.first - before.last for before, after in pairwise(buckets)]
     usual = min(intervals or silences, default=0)
-    return [False, *(silence > max(GAP_MIN_MS, INTERVALS_MISSED * usual) for silence in silences)]
+    return [False, *(silence > max(GAP_MIN_MS, INTERVALS_MISSED * usual) for silence in silences)][: len(buckets)]
 
 
 def renewed(stored: Sequence[Bucket], old: Columns, new: Columns, points: Sequence[Point]) -> list[Bucket]:

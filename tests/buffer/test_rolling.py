@@ -396,3 +396,27 @@ async def test_the_energy_of_the_hours_of_a_day_is_all_that_was_counted(buffer: 
     assert late[0] == rows[3], "what stands before the range counts"
     with pytest.raises(KeyError):
         await buffer.energy("a", "power", hours)
+
+
+@example
+async def test_days_that_begin_within_an_hour_are_made_of_hours_and_need_few_minutes(buffer: Buffer) -> None:
+    for hour in range(8):
+        await take(buffer, [watts(hour * HOUR_MS + 20_000 * n, 1.0, 100 + 180 * hour + n) for n in range(180)])
+        await seal(buffer)
+        await roll(buffer)
+    halves = [BEGIN + MINUTE_MS * minutes for minutes in (30, 3 * 60 + 30, 6 * 60 + 30)]
+    assert [row.increase for row in await buffer.energy("a", "energy", halves)] == [540, 540]
+    async with buffer._database.transaction() as db:  # as they go for the budget
+        await db.execute("DELETE FROM rollup_1m WHERE ts >= ? AND ts < ?", (BEGIN + HOUR_MS, BEGIN + 3 * HOUR_MS))
+    assert [row.increase for row in await buffer.energy("a", "energy", halves)] == [540, 540]
+    async with buffer._database.transaction() as db:
+        await db.execute("DELETE FROM rollup_1m")
+    whole = [row.increase or 0 for row in await buffer.energy("a", "energy", [BEGIN, *halves, BEGIN + 7 * HOUR_MS])]
+    assert sum(whole) == 7 * 180 - 1, "an hour whose minutes are gone is the period's in which it begins"
+
+
+@example
+async def test_where_nothing_was_counted_yet_there_is_no_energy(buffer: Buffer) -> None:
+    await take(buffer, [watts(HOUR_MS, 1.0, 100)])
+    for bounds in ([BEGIN - HOUR_MS, BEGIN], [BEGIN - MINUTE_MS, BEGIN - 1000]):
+        assert [row.increase for row in await buffer.energy("a", "energy", bounds)] == [None]
