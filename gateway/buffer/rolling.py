@@ -82,6 +82,9 @@ class Rolling:
             return None
         chunks: list[ChunkRow] = []
         for rowid, layout_id, pack in connection.execute(BLOCKS, segment):
+            if layout_id not in self._layouts:  # a spoilt row must not keep all after it from being rolled up
+                log.error("a block is of no known layout", extra={"segment": segment[0], "layout": layout_id.hex()})
+                continue
             chunks += self._rolled_up(connection, self._layouts[layout_id], pack)
             if len(chunks) >= CHUNKS_MAX:
                 return _Minutes(segment[0], rowid, chunks)
@@ -100,6 +103,8 @@ class Rolling:
         stale = connection.execute(STALE, (HOURS_MAX,)).fetchall()
         chunks: list[ChunkRow] = []
         for (layout_id, day), hours in groupby(stale, key=lambda row: (row[0], row[1] // DAY_MS * DAY_MS)):
+            if layout_id not in self._layouts:
+                continue
             layout = self._layouts[layout_id]
             reader = LayoutReader(connection, (layout, range(len(layout.points))), Columns([], [], []))
             if chunk := reader.day(day, [ts for _, ts in hours]):

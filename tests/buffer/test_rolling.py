@@ -1,7 +1,9 @@
 """Roll-ups and charts come out as if all had come in order, however it came and whatever was cut off."""
 
 import asyncio
+import contextlib
 import math
+import sqlite3
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -348,6 +350,21 @@ async def test_a_corrupt_block_or_roll_up_costs_only_itself(buffer: Buffer) -> N
     await seal(buffer)
     await roll(buffer)
     assert [row[1] for row in await of(buffer, "power", "1m")] == [7.0, *map(float, range(5, 20))]
+
+
+@example
+async def test_a_row_of_a_layout_that_is_not_there_keeps_no_others_from_being_rolled_up(buffer: Buffer) -> None:
+    for name in ("a", "b"):
+        await take(buffer, [record(name, n * HOUR_MS, [1.0, 5, 0.1, 7, 1, 1, "x"]) for n in range(3)])
+        await seal(buffer)
+    with contextlib.closing(sqlite3.connect(buffer._database.path)) as other:  # minds no references
+        other.execute("UPDATE block SET layout = x'0011223344556677' WHERE segment = 0")
+        other.execute("INSERT INTO stale_hour VALUES (x'0011223344556677', 0)")
+        other.commit()
+    await roll(buffer)
+    assert await buffer._database.fetch("SELECT 1 FROM segment WHERE rolled = 0") == []
+    rows = await buffer._database.fetch("SELECT DISTINCT layout FROM rollup_1h")
+    assert [layout for (layout,) in rows] == [LAYOUTS["b"].id]
 
 
 @example
