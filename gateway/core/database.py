@@ -8,7 +8,9 @@ import asyncio
 import contextlib
 import logging
 import sqlite3
+import threading
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -36,6 +38,8 @@ PRAGMAS = (
 # What was committed before is moved to where only this process has written: pagecache.py.
 LOG_INTO_FILE = "PRAGMA wal_checkpoint(TRUNCATE)"
 SUSPECT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
+LOOKERS = 3  # looks at once; each may take seconds and many megabytes
+STEPS = 1000  # of SQLite's machine, between two looks at whether anybody still waits
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -59,6 +63,7 @@ class Database:
         self._writer: aiosqlite.Connection | None = None
         self._reader: aiosqlite.Connection | None = None
         self._why = StorageError(f"{path}: not opened yet")
+        self._lookers = ThreadPoolExecutor(LOOKERS, thread_name_prefix="look")
         self._writing = asyncio.Lock()  # the writer has one transaction at a time
 
     @classmethod
@@ -229,15 +234,22 @@ class Database:
     async def look(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """What `question` finds in one snapshot of the file, on a thread and with a connection of its own.
 
-        For what takes many queries, or computes long between them. Raises StorageError.
+        For what takes many queries, or computes long between them; some wait for others, commits for none. It ends
+        with its next query when it is cancelled. Raises StorageError.
         """
         if self._reader is None:
             raise self._not_open()
-        return await asyncio.to_thread(self._look, self._address, question)
+        given_up = threading.Event()
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._lookers, self._look, self._address, question, given_up)
+        finally:
+            given_up.set()
 
-    def _look(self, address: str, question: Callable[[sqlite3.Connection], T]) -> T:
+    def _look(self, address: str, question: Callable[[sqlite3.Connection], T], given_up: threading.Event) -> T:
         try:
             with contextlib.closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+                connection.set_progress_handler(given_up.is_set, STEPS)
                 connection.execute("PRAGMA busy_timeout = 5000")
                 connection.execute("BEGIN")
                 return question(connection)

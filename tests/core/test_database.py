@@ -3,11 +3,12 @@
 import asyncio
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
 
-from gateway.core.database import Database
+from gateway.core.database import LOG_INTO_FILE, Database
 from gateway.core.errors import RefusedFileError, StorageError
 
 INSERT = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, '')"
@@ -98,3 +99,37 @@ async def test_a_hub_refuses_a_file_of_a_newer_release(tmp_path: Path) -> None:
     await store.close()
     with pytest.raises(RefusedFileError, match="newer release"):
         await Database.open(tmp_path / "h.db", "sync.hub", page_size=4096)
+
+
+async def test_a_look_that_nobody_waits_for_any_more_ends(tmp_path: Path) -> None:
+    begun, ended = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def count(connection: sqlite3.Connection) -> None:
+        loop.call_soon_threadsafe(begun.set)
+        try:
+            connection.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {10**11}) "
+                               "SELECT count(*) FROM n").fetchone()  # fmt: skip
+        finally:
+            ended.set()
+
+    database = await opened(tmp_path)
+    looking = asyncio.ensure_future(database.look(count))
+    await begun.wait()
+    looking.cancel()
+    assert await asyncio.to_thread(ended.wait, 10)
+    await database.close()
+
+
+async def test_however_many_look_at_the_file_for_long_commits_and_checkpoints_go_on(tmp_path: Path) -> None:
+    seen = threading.Event()
+    database = await opened(tmp_path)
+    looking = [asyncio.ensure_future(database.look(lambda _: seen.wait(20))) for _ in range(50)]
+    async with database.transaction() as db:
+        await db.execute(INSERT, ("committed",))
+    await database.alone(LOG_INTO_FILE)
+    assert "committed" in await keys(database)
+    assert not any(look.done() for look in looking)
+    seen.set()
+    await asyncio.gather(*looking)
+    await database.close()
