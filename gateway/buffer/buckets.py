@@ -76,12 +76,14 @@ class LayoutReader:
     def minutes(self, lo: int, hi: int) -> list[Bucket]:
         """The minutes that begin in the range."""
         first = lo // CHUNK_MS * CHUNK_MS
-        stored = dict(self._connection.execute(MINUTES, (self.layout.id, first, hi)))
         touched = {ts // CHUNK_MS * CHUNK_MS for ts in between(self._new, first, hi).times}
         buckets: list[Bucket] = []
-        for ts in sorted(stored.keys() | touched):
-            found = self._decoded(self._by_minute, ts, stored.get(ts))
-            buckets += self._renewed(ts, found) if ts in touched else found
+        for day in range(first, hi, DAY_MS):  # chunks have all points of the layout: two months of them are too many
+            end = min(day + DAY_MS, hi)
+            stored = dict(self._connection.execute(MINUTES, (self.layout.id, day, end)))
+            for ts in sorted(stored.keys() | {ts for ts in touched if day <= ts < end}):
+                found = self._decoded(self._by_minute, ts, stored.get(ts))
+                buckets += self._renewed(ts, found) if ts in touched else found
         return [bucket for bucket in buckets if lo <= bucket.ts < hi]
 
     def chunk(self, ts: int) -> bytes:

@@ -5,6 +5,7 @@ import contextlib
 import math
 import sqlite3
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -437,3 +438,17 @@ async def test_where_nothing_was_counted_yet_there_is_no_energy(buffer: Buffer) 
     await take(buffer, [watts(HOUR_MS, 1.0, 100)])
     for bounds in ([BEGIN - HOUR_MS, BEGIN], [BEGIN - MINUTE_MS, BEGIN - 1000]):
         assert [row.increase for row in await buffer.energy("a", "energy", bounds)] == [None]
+
+
+@example
+async def test_a_long_chart_has_no_more_than_a_day_of_all_points_in_memory(buffer: Buffer) -> None:
+    await take(buffer, [watts(0)])
+    chunks = [(LAYOUTS["a"].id, BEGIN + n * CHUNK_MS, bytes(5000)) for n in range(20 * 288)]
+    async with buffer._database.transaction() as db:
+        await db.executemany(rolling.PUT_MINUTES, chunks)
+    del chunks
+    tracemalloc.start()
+    await buffer.history("a", "power", BEGIN, BEGIN + 20 * 86_400_000, "1m")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * 288 * 5000
