@@ -202,9 +202,9 @@ class RunningSite:
         per_day = self._wear.bytes_per_day()
         return msgspec.structs.replace(state, written_per_day=per_day, card_years=self._wear.years(per_day))
 
-    async def thinned(self) -> list[ThinnedRange]:
+    def thinned(self) -> list[ThinnedRange]:
         """See `local_ui.site.Site`."""
-        return await self._buffer.keeping.thinned()
+        return self._buffer.keeping.thinned
 
     async def set_pace(self, commit_s: float | None) -> None:
         """See `local_ui.site.Site`."""

@@ -98,21 +98,17 @@ def _buses(request: web.Request, template: str) -> web.Response:
 
 async def get_storage(request: web.Request) -> web.Response:
     """GET /storage -> the buffer: its size, what was thinned, what is written."""
-    return await _storage(request, "storage.html")
+    return _storage(request, "storage.html")
 
 
 async def get_storage_part(request: web.Request) -> web.Response:
     """GET /part/storage -> the part of that page that changes."""
-    return await _storage(request, "_storage.html")
+    return _storage(request, "_storage.html")
 
 
-async def _storage(request: web.Request, template: str) -> web.Response:
+def _storage(request: web.Request, template: str) -> web.Response:
     site = request.app[SITE]
-    try:
-        thinned = await site.thinned()
-    except StorageError:
-        thinned = []  # why the disk does not give it stands in the state
-    view = storage_view(site.state(), thinned)
+    view = storage_view(site.state(), site.thinned())
     return web.Response(text=request.app[PAGES].get_template(template).render(view=view), content_type="text/html")
 
 

@@ -47,8 +47,8 @@ class Site(Protocol):
         """The newest lines of a device's connection log, newest first. Raises KeyError for an unknown device."""
         ...
 
-    async def thinned(self) -> list[ThinnedRange]:
-        """The time that has lost resolution, oldest first. Raises StorageError."""
+    def thinned(self) -> list[ThinnedRange]:
+        """The time that has lost resolution, oldest first, as of the last few minutes."""
         ...
 
     async def set_pace(self, commit_s: float | None) -> None:

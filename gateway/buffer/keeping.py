@@ -76,6 +76,7 @@ class Keeping:
         self.warning = ""  # why the file cannot be kept as small as it should be
         self.oldest = 0  # ts of the oldest record that is whole; 0: none
         self.thinned_hours = 0
+        self.thinned: list[ThinnedRange] = []  # oldest first, as of the last round
         self._database = database
         self._layouts = layouts
         self._put_event = put_event
@@ -85,6 +86,7 @@ class Keeping:
         self._size_before = 0
         self._grown = deque([0, 0], maxlen=ROUNDS)  # from round to round; the largest is not believed: a burst
         self._unreadable: set[int] = set()  # segments that cannot be thinned
+        self._ledger_is_new = True
         self._thinned: dict[int, list[int]] = {}  # in this round, by level: since, until, removed, kept
 
     def is_crowded(self) -> bool:
@@ -94,10 +96,14 @@ class Keeping:
     async def begin(self) -> None:
         """Learn what the file says of earlier times; let the log grow no more than the budget bears."""
         await self._database.alone(f"PRAGMA wal_autocheckpoint = {self.limits.log_pages:d}")
+        self._ledger_is_new = True
         await self._look()
 
     async def _look(self) -> None:
-        self.thinned_hours = await ledger.hours(self._database)
+        if self._ledger_is_new:  # it grows with the years, and pages ask for it every few seconds
+            self.thinned_hours = await ledger.hours(self._database)
+            self.thinned = await ledger.ranges(self._database)
+            self._ledger_is_new = False
         self.oldest = int((await self._database.fetch(OLDEST_WHOLE))[0][0])
 
     def make_reserve(self) -> None:
@@ -198,6 +204,7 @@ class Keeping:
             await db.execute(APPEND_THIN, (lo, hi, run[0].boot, run[0].rolled, level, kept))
             await db.executemany(APPEND_BLOCK, blocks)
             await ledger.add(db, entries, level)
+        self._ledger_is_new = True
         self._note(level, blocks, entries)
 
     def _note(self, level: int, blocks: list[BlockRow], entries: list[tuple[bytes, int, int, int]]) -> None:
@@ -224,7 +231,8 @@ class Keeping:
         oldest = (await self._database.fetch(OLDEST_TIME))[0][0]
         if self.thinned_hours and oldest is not None and oldest > before_ms:
             async with self._database.transaction() as db:
-                await ledger.forget(db, before_ms - HOUR_MS)
+                forgotten = await ledger.forget(db, before_ms - HOUR_MS)
+            self._ledger_is_new |= forgotten
         return await self._delete_events(before_ms, any_of_them=not self.limits.hub)
 
     async def _delete_events(self, before_ms: int, *, any_of_them: bool) -> bool:
@@ -265,10 +273,6 @@ class Keeping:
             sizes = await self._sizes()
         self._target, self._used_before = None, sizes.used
         self._size_before = self._database.bytes_on_disk()
-
-    async def thinned(self) -> list[ThinnedRange]:
-        """See `ledger.ranges`."""
-        return await ledger.ranges(self._database)
 
 
 def _thinned(

@@ -15,7 +15,7 @@ ADD = """INSERT INTO thinned (layout, hour, removed, kept, level) VALUES (?, ?, 
 COUNT = "SELECT count(*) FROM thinned WHERE removed > 0"
 BY_HOUR = """SELECT hour, max(level), sum(removed), sum(kept) FROM thinned WHERE removed > 0
     GROUP BY hour ORDER BY hour"""
-FORGET = "DELETE FROM thinned WHERE hour < ?"
+FORGET = "DELETE FROM thinned WHERE layout IN (SELECT id FROM layout) AND hour < ?"  # by the key
 
 RESOLUTION = {MINUTE_MS: "one record a minute", QUARTER_MS: "one in fifteen minutes", HOUR_MS: "one an hour"}
 
@@ -25,9 +25,9 @@ async def add(db: aiosqlite.Connection, entries: Iterable[tuple[bytes, int, int,
     await db.executemany(ADD, [(*entry, level) for entry in entries])
 
 
-async def forget(db: aiosqlite.Connection, before_ms: int) -> None:
-    """Of hours that lie so far back that nothing else of them is kept either."""
-    await db.execute(FORGET, (before_ms,))
+async def forget(db: aiosqlite.Connection, before_ms: int) -> bool:
+    """Of hours that lie so far back that nothing else of them is kept either; whether there were any."""
+    return (await db.execute(FORGET, (before_ms,))).rowcount > 0
 
 
 async def hours(database: Database) -> int:

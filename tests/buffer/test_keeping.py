@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.buffer import keeping
+from gateway.buffer import keeping, ledger
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import HOUR_MS, Limits
 from gateway.core.errors import StorageError
@@ -184,6 +184,25 @@ async def test_a_device_that_dates_its_records_far_ahead_makes_nothing_old(tmp_p
     await upkeep(buffer)
     assert len(await everything(buffer)) == 3 * 24 + 1
     await buffer.close()
+
+
+async def test_what_the_page_shows_of_thinning_is_the_ledger_as_of_the_last_round(tmp_path: Path) -> None:
+    buffer = await opened(tmp_path, Limits(budget=700_000, keep_ms=30 * DAY_MS, hub=True))
+    for number in range(10):
+        await store(buffer, day(number))
+    assert buffer.keeping.thinned == []
+    await upkeep(buffer)
+    assert buffer.keeping.thinned == await ledger.ranges(buffer._database)
+    assert buffer.keeping.thinned[0].since == START_MS
+    await buffer.close()
+    again = await opened(tmp_path, Limits(keep_ms=30 * DAY_MS, hub=True))
+    assert again.keeping.thinned == await ledger.ranges(again._database) != []
+    await acknowledge(again, again.head)
+    for number in range(60, 62):
+        await store(again, day(number, HOUR_MS))
+    await upkeep(again)
+    assert again.keeping.thinned == await ledger.ranges(again._database) == []
+    await again.close()
 
 
 async def test_one_event_a_round_tells_of_thinning(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ class FakeSite:
             raise KeyError(device)
         return [Contact(NOW, device, "offline", "no answer", 31.0)]
 
-    async def thinned(self) -> list[ThinnedRange]:
+    def thinned(self) -> list[ThinnedRange]:
         return self.ranges
 
     async def set_pace(self, commit_s: float | None) -> None:
