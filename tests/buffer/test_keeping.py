@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.buffer import keeping, ledger
+from gateway.buffer import keeping, ledger, retention
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import HOUR_MS, Limits
 from gateway.core.errors import StorageError
@@ -186,7 +186,10 @@ async def test_a_device_that_dates_its_records_far_ahead_makes_nothing_old(tmp_p
     await buffer.close()
 
 
-async def test_what_the_page_shows_of_thinning_is_the_ledger_as_of_the_last_round(tmp_path: Path) -> None:
+async def test_what_the_page_shows_of_thinning_is_the_ledger_as_of_the_last_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AGREEING", 2)  # the last two segments say what time it is
     buffer = await opened(tmp_path, Limits(budget=700_000, keep_ms=30 * DAY_MS, hub=True))
     for number in range(10):
         await store(buffer, day(number))
