@@ -31,7 +31,7 @@ async def test_a_gateway_that_starts_without_its_disk_sends_as_soon_as_it_is_the
             while not hub.batches:
                 await asyncio.sleep(0)
             disk.mkdir()
-            await buffer._heal()
+            await buffer.heal()
             await buffer.flushed()
             await synced(engine, buffer)
             assert await hub.times() == [1]
