@@ -25,7 +25,9 @@ AT_ONCE = 64  # segments that are looked at for their age
 EVENTS_AT_ONCE = 1000
 EVENTS_MAX = 100_000  # the oldest of more go, whoever has them
 MARKS_AT_ONCE = 10_000
-MARKED_MS = 7 * DAY_MS  # what was pushed so lately is known when it comes again, while there is something else to free
+# What was pushed so lately is known when it comes again, while there is something else to free; events that no hub has
+# stay as long.
+MARKED_MS = 7 * DAY_MS
 ROUNDS = 16  # whose growth is remembered: sealing and rolling up do not happen in each
 
 SIZES = """SELECT page_count * page_size, (page_count - freelist_count) * page_size
@@ -163,7 +165,8 @@ class Keeping:
         if gone := retention.enough(retention.deletable(segments, self.limits, urgent=urgent), over, per_record):
             await self._delete([(segment.lo, segment.hi) for segment in gone])
             return True
-        if await self._delete_events(self.clock.wall_ms(), any_of_them=False):
+        events_ms = 0 if self.limits.hub else MARKED_MS
+        if await self._delete_events(self.clock.wall_ms() - events_ms, any_of_them=not self.limits.hub):
             return True
         if await self._delete_marks(MARKED_MS) or await self._drop_minutes():
             return True
