@@ -114,12 +114,18 @@ def _range(db: sqlite3.Connection, query: str) -> list[int | None]:
     return [min(known, default=None), max(known, default=None)]
 
 
+def _time_text(ts: int, zone: tzinfo) -> str:
+    try:
+        return f"{datetime.fromtimestamp(ts / 1000, UTC).astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    except (ValueError, OverflowError):  # beyond the year 9999
+        return f"{ts} ms"
+
+
 def lines(found: Stat, zone: tzinfo, *, hub: bool = True) -> list[str]:
     """The same for people; times in `zone`. Without a `hub` nothing is to be sent."""
 
     def span(*ends: int | None) -> str:
-        known = [datetime.fromtimestamp(ts / 1000, UTC).astimezone(zone) for ts in ends if ts is not None]
-        return " to ".join(f"{when:%Y-%m-%d %H:%M:%S}" for when in known) or "none"
+        return " to ".join(_time_text(ts, zone) for ts in ends if ts is not None) or "none"
 
     budget = f" of {bytes_text(found['budget_bytes'])}" if "budget_bytes" in found else ""
     told = [

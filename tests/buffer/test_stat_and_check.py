@@ -72,6 +72,14 @@ async def test_stat_says_how_often_it_is_committed_now_and_without_a_hub_nothing
     assert (found["commit_s"], found["commit_interval_s"]) == (10, 1)
 
 
+async def test_stat_bears_a_time_that_no_calendar_has(tmp_path: Path) -> None:
+    site = await some_buffer(tmp_path)
+    change(tmp_path / "buffer.db", "UPDATE block SET ts_max = 1 << 52")
+    code, out, _ = await holdfast("buffer", "stat", "--config", site)
+    assert code == 0
+    assert f"{1 << 52} ms" in out
+
+
 async def test_stat_reads_a_backup_or_an_older_releases_file_too(tmp_path: Path) -> None:
     await some_buffer(tmp_path)
     old = tmp_path / "old.db"
