@@ -159,6 +159,10 @@ class Database:
         async with self._writing:
             if self._writer is None:
                 raise self._not_open()
+            if not self._cache.is_in_place():
+                self.suspect = True
+                why = f"{self.path}: it was removed or replaced while in use, or its disk is not mounted any more"
+                raise StorageError(why, hint="stop the gateway before you touch its files")
             try:
                 await self._writer.execute("BEGIN IMMEDIATE")
                 yield self._writer

@@ -30,6 +30,15 @@ class PageCache:
                 self._file = os.open(self._path, os.O_RDONLY)
         self.drop()
 
+    def is_in_place(self) -> bool:
+        """Whether the file still has its name: removed or replaced, it takes what nobody will find again."""
+        if self._file is None:
+            return True
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._file))
+        except OSError:
+            return False
+
     def drop(self) -> None:
         """Drop what is clean, so that the disk is asked; what still has to be written stays. Raises OSError."""
         if self._file is not None:

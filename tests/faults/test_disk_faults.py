@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from gateway.backup import backup
 from gateway.core.model import Event
+from tests.buffer.onfile import holdfast
 from tests.faults.disks import ext4, failing_ext4, tmpfs
-from tests.faults.gateways import Site, gateway, nothing_is_missing, run_to_its_end
+from tests.faults.gateways import Site, gateway, kept, nothing_is_missing, run_to_its_end
 from tests.needs import needs
 
 
@@ -23,6 +25,10 @@ def fails(state: dict[str, Any]) -> bool:
 
 def works(state: dict[str, Any]) -> bool:
     return not state["buffer"]["error"] and state["buffer"]["head"] > 0
+
+
+def fails_as_replaced(state: dict[str, Any]) -> bool:
+    return "removed or replaced" in state["buffer"]["error"]
 
 
 async def goes_on_in_memory(site: Site, why: str) -> None:
@@ -96,6 +102,36 @@ async def test_a_file_system_that_turns_read_only_until_it_is_mounted_anew(tmp_p
             disk.pull_out()
             await asyncio.to_thread(disk.put_back)
             await recovers(site)
+
+
+@pytest.mark.P1
+async def test_a_file_that_is_removed_while_it_is_in_use_is_missed_and_made_anew(tmp_path: Path) -> None:
+    async with gateway(tmp_path, tmp_path / "buffer.db") as site:
+        await site.until(works)
+        for file in tmp_path.glob("buffer.db*"):
+            file.unlink()
+        await site.until(fails_as_replaced)
+        await site.until(works)
+        await site.polls_go_on()
+        assert (tmp_path / "buffer.db").exists()
+        assert (await site.get("/healthz"))["problems"] == []
+
+
+@pytest.mark.P1
+async def test_a_backup_that_is_moved_over_the_file_in_use_is_taken_up(tmp_path: Path) -> None:
+    async with gateway(tmp_path, tmp_path / "buffer.db") as site:
+        await site.until(works)
+        await asyncio.to_thread(backup, site.buffer, tmp_path / "copy.db")
+        await site.until(lambda state: state["buffer"]["head"] > 20)
+        (tmp_path / "copy.db").rename(site.buffer)
+        await site.until(fails_as_replaced)
+        await site.until(works)
+        await site.polls_go_on()
+        await site.stop()
+    counts, events = await kept(site.buffer)
+    assert len(counts) == len(set(counts)) > 3, "what waited is there once"
+    assert "storage_failed" in {event.kind for event in events}
+    assert "good" in (await holdfast("buffer", "check", "--file", site.buffer))[1]
 
 
 @pytest.mark.P1
