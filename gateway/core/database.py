@@ -9,7 +9,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -170,7 +170,7 @@ class Database:
                 self.suspect = False
                 await self._look_after_checkpoint()
             except BaseException as error:
-                await asyncio.shield(asyncio.ensure_future(self._undo(self._writer)))
+                await _to_its_end(self._undo(self._writer))
                 if isinstance(error, sqlite3.Error):
                     self.suspect = primary_code(error) in SUSPECT
                     await self._drop_cache()
@@ -277,6 +277,18 @@ class Database:
 
     def log_bytes(self) -> int:
         return _size(self.path.with_name(self.path.name + "-wal"))
+
+
+async def _to_its_end(work: Coroutine[None, None, None]) -> None:
+    """Return when `work` is done, however often we are cancelled meanwhile: what comes next must not meet it."""
+    task, cancelled = asyncio.ensure_future(work), None
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        raise cancelled
 
 
 def _size(file: Path) -> int:

@@ -42,6 +42,33 @@ async def test_a_transaction_that_is_cancelled_anywhere_leaves_the_next_one_its_
     await database.close()
 
 
+@pytest.mark.P1
+@pytest.mark.parametrize("between", range(6))
+@pytest.mark.parametrize("turns", range(1, 12))
+async def test_one_that_is_cancelled_twice_does_not_undo_a_piece_of_the_next(
+    tmp_path: Path, turns: int, between: int
+) -> None:
+    async def write() -> None:
+        async with database.transaction() as db:
+            await db.execute(INSERT, ("cancelled",))
+
+    async def fail() -> None:
+        async with database.transaction() as db:
+            for number in range(20):
+                await db.execute(INSERT, (f"next {number}",))
+            raise ZeroDivisionError
+
+    database = await opened(tmp_path)
+    first, second = asyncio.ensure_future(write()), asyncio.ensure_future(fail())
+    for pause in (turns, between):
+        for _ in range(pause):
+            await asyncio.sleep(0)
+        first.cancel()
+    assert isinstance((await asyncio.gather(first, second, return_exceptions=True))[1], ZeroDivisionError)
+    assert not [key for key in await keys(database) if key.startswith("next")]
+    await database.close()
+
+
 async def test_what_failed_is_undone_and_told_in_our_words(tmp_path: Path) -> None:
     database = await opened(tmp_path)
     with pytest.raises(StorageError, match="no such table"):
