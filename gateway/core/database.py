@@ -96,16 +96,16 @@ class Database:
             try:
                 await self._connect()
             except (OSError, sqlite3.Error, StorageError) as error:
-                self._why = error if isinstance(error, StorageError) else self._told(error)
+                self._why = error if isinstance(error, StorageError) else await self._told(error)
                 if not isinstance(self._why, DamagedFileError):
                     self._reader = await self._read_only()
                 raise self._why from error
 
     async def _connect(self) -> None:
-        disk = self._disk()
-        self._lock.take()
+        disk = await asyncio.to_thread(self._disk)
         async with AsyncExitStack() as opened:
             opened.callback(self._lock.release)
+            await asyncio.to_thread(self._lock.take)
             opened.callback(self._cache.close)
             await asyncio.to_thread(self._cache.open)
             writer = await opened.enter_async_context(aiosqlite.connect(self.path, isolation_level=None))
@@ -118,11 +118,11 @@ class Database:
             await writer.execute("ROLLBACK")
             await reader.execute("PRAGMA busy_timeout = 5000")
             await reader.execute("PRAGMA query_only = ON")
+            await asyncio.to_thread(self._cache.open)  # a new file is there only now
+            self._cache.was_written()
             opened.pop_all()  # all is well: `close` ends them
             self._writer, self._reader, self._on_disk = writer, reader, disk
             self._address = self._uri("mode=ro")
-            self._cache.open()  # a new file is there only now
-            self._cache.was_written()
 
     def _uri(self, how: str) -> str:
         return f"{self.path.absolute().as_uri()}?{how}"
@@ -138,7 +138,7 @@ class Database:
     async def _read_only(self) -> aiosqlite.Connection | None:
         """A reader of a file that cannot be written; on a read-only disk it cannot change under us either."""
         with contextlib.suppress(OSError, sqlite3.Error):
-            if self.path.exists() and is_read_only(self.path.parent):
+            if await asyncio.to_thread(lambda: self.path.exists() and is_read_only(self.path.parent)):
                 has_log = self.path.with_name(self.path.name + "-wal").exists()
                 self._address = self._uri("mode=ro" if has_log else "immutable=1")
                 reader = await aiosqlite.connect(self._address, uri=True, isolation_level=None)
@@ -174,7 +174,7 @@ class Database:
                 if isinstance(error, sqlite3.Error):
                     self.suspect = primary_code(error) in SUSPECT
                     await self._drop_cache()
-                    raise self._told(error) from error
+                    raise await self._told(error) from error
                 raise
 
     async def _look_after_checkpoint(self) -> None:
@@ -202,7 +202,10 @@ class Database:
                 await writer.execute("ROLLBACK")
 
     async def alone(self, statement: str) -> None:
-        """One statement of the writer that cannot stand in a transaction: VACUUM, a checkpoint. Raises StorageError."""
+        """One statement of the writer that cannot stand in a transaction: VACUUM, a checkpoint. Raises StorageError.
+
+        When it is cancelled, the statement ends too: on a slow disk VACUUM takes longer than a stop may.
+        """
         async with self._writing:
             if self._writer is None:
                 raise self._not_open()
@@ -211,7 +214,10 @@ class Database:
                 await self._look_after_checkpoint()
             except sqlite3.Error as error:
                 await self._drop_cache()
-                raise self._told(error) from error
+                raise await self._told(error) from error
+            except asyncio.CancelledError:
+                await self._writer.interrupt()
+                raise
 
     async def fetch(self, query: str, parameters: tuple[object, ...] = ()) -> list[sqlite3.Row]:
         """All rows of a reading query, from what is committed. Raises StorageError."""
@@ -220,15 +226,19 @@ class Database:
         try:
             return list(await self._reader.execute_fetchall(query, parameters))
         except sqlite3.Error as error:
-            raise self._told(error) from error
+            raise await self._told(error) from error
         except ValueError as error:  # aiosqlite's word for a connection that was closed meanwhile
             raise self._not_open() from error
 
     def _not_open(self) -> StorageError:
         return type(self._why)(f"{self._why}", hint=self._why.hint)
 
-    def _told(self, error: sqlite3.Error | OSError) -> StorageError:
-        """Our error, and what it says about the file."""
+    async def _told(self, error: sqlite3.Error | OSError) -> StorageError:
+        """As `_told_by`, on a thread: a disk that fails may take long to say how it does."""
+        return await asyncio.to_thread(self._told_by, error)
+
+    def _told_by(self, error: sqlite3.Error | OSError) -> StorageError:
+        """Our error, and what it says about the file; looks at the disk."""
         told = storage_error(self.path, error)
         if isinstance(told, DamagedFileError):
             self.damage = self.damage or str(error)
@@ -258,7 +268,7 @@ class Database:
                 connection.execute("BEGIN")
                 return question(connection)
         except sqlite3.Error as error:
-            raise self._told(error) from error
+            raise self._told_by(error) from error
 
     async def close(self) -> None:
         """Close what is open; may be called again."""

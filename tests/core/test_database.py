@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from gateway.core.database import LOG_INTO_FILE, Database
+from gateway.core.diskwords import storage_error
 from gateway.core.errors import RefusedFileError, StorageError
 
+ENDLESS = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {10**11}) SELECT count(*) FROM n"
 INSERT = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, '')"
 
 
@@ -135,8 +137,7 @@ async def test_a_look_that_nobody_waits_for_any_more_ends(tmp_path: Path) -> Non
     def count(connection: sqlite3.Connection) -> None:
         loop.call_soon_threadsafe(begun.set)
         try:
-            connection.execute(f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT {10**11}) "
-                               "SELECT count(*) FROM n").fetchone()  # fmt: skip
+            connection.execute(ENDLESS).fetchone()
         finally:
             ended.set()
 
@@ -145,6 +146,43 @@ async def test_a_look_that_nobody_waits_for_any_more_ends(tmp_path: Path) -> Non
     await begun.wait()
     looking.cancel()
     assert await asyncio.to_thread(ended.wait, 10)
+    await database.close()
+
+
+async def test_a_statement_that_takes_long_does_not_outlive_its_cancellation(tmp_path: Path) -> None:
+    database, begun = await opened(tmp_path), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    assert database._writer is not None
+    await database._writer.create_function("begun", 0, lambda: loop.call_soon_threadsafe(begun.set) and 1)
+    statement = f"SELECT begun() UNION ALL SELECT * FROM ({ENDLESS})"
+    vacuuming = asyncio.ensure_future(database.alone(statement))
+    await begun.wait()
+    vacuuming.cancel()
+    async with database.transaction() as db:
+        await db.execute(INSERT, ("committed",))
+    assert "committed" in await keys(database)
+    await database.close()
+
+
+async def test_a_disk_that_fails_is_looked_at_beside_the_event_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def looking(path: Path, error: sqlite3.Error | OSError) -> StorageError:
+        threads.append(threading.current_thread())
+        return storage_error(path, error)
+
+    threads: list[threading.Thread] = []
+    database = await opened(tmp_path)
+    monkeypatch.setattr("gateway.core.database.storage_error", looking)
+    with pytest.raises(StorageError):
+        await database.fetch("SELECT 1 FROM elsewhere")
+    with pytest.raises(StorageError):
+        await database.alone("VACUUM elsewhere")
+    with pytest.raises(StorageError):
+        async with database.transaction() as db:
+            await db.execute("DELETE FROM elsewhere")
+    assert len(threads) == 3
+    assert threading.main_thread() not in threads
     await database.close()
 
 
