@@ -93,7 +93,7 @@ def export_(
     lo = moment("--from", since, zone, now) if since else -FOREVER
     hi = moment("--to", until, zone, now, is_end=True) if until else FOREVER
     if lo >= hi:
-        raise ConfigError("--from: expected a time before --to")
+        raise ConfigError("--from, --to: the end is not after the beginning")
     choice = Choice(devices, points, lo, hi)
     wanted = Wanted(choice, resolution, form, wide, ZoneInfo("UTC") if utc else zone)
     left_out = export(buffer, wanted, None if str(output) == "-" else output, force=force)

@@ -380,7 +380,7 @@ async def test_records_that_the_buffer_had_to_give_up_are_taken_again(tmp_path: 
                 real = buffer.put
 
                 def put(layout: Layout, records: Sequence[Record]) -> None:
-                    buffer.dropped += len(records)
+                    buffer._taking.dropped += len(records)
                     buffer.put = real  # type: ignore[method-assign]  # once
 
                 buffer.put = put  # type: ignore[method-assign,assignment]  # once
