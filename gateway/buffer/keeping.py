@@ -4,6 +4,7 @@ import asyncio
 import functools
 import logging
 import os
+import sqlite3
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -134,7 +135,7 @@ class Keeping:
     async def step(self) -> bool:
         sizes = await self._sizes()
         if self._target is None:
-            self.make_reserve()
+            await asyncio.to_thread(self.make_reserve)
             self._grown.append(max(0, sizes.used - (self._used_before or sizes.used)))
             if await self._forget_old():
                 return True
@@ -177,10 +178,12 @@ class Keeping:
         return await self._delete_marks(HOUR_MS)
 
     async def _segments(self) -> list[Segment]:
-        rows = await self._database.fetch(SEGMENTS)
+        return await self._database.look(self._all_segments)  # there are many: beside the event loop
+
+    def _all_segments(self, connection: sqlite3.Connection) -> list[Segment]:
         return [
             Segment(lo, hi, level, records, boot, bool(rolled), self.limits.hub and bool(acknowledged))
-            for lo, hi, level, records, boot, rolled, acknowledged in rows
+            for lo, hi, level, records, boot, rolled, acknowledged in connection.execute(SEGMENTS)
         ]
 
     async def _delete(self, spans: Sequence[tuple[int, int]]) -> None:

@@ -1,7 +1,7 @@
-"""Columns of unsigned words, all words of a column at once: as lanes of one large integer.
+"""Columns of unsigned words, all words of a column at once: as fields of one large integer.
 
 A column is its words one after the other, big end first, all of one width. What a loop over the words
-would do, a handful of operations on the large integer does a few times faster; no carry leaves its lane.
+would do, a handful of operations on the large integer does a few times faster; no carry leaves its field.
 """
 
 from functools import lru_cache
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 @lru_cache(maxsize=16)  # for a large pack each is a megabyte
 def _marks(count: int, width: int) -> tuple[int, int, int]:
-    """The lowest bit of each lane, the highest, and all but the highest."""
+    """The lowest bit of each field, the highest, and all but the highest."""
     ones = int.from_bytes((b"\0" * (width - 1) + b"\1") * count)
     tops = ones << (8 * width - 1)
     return ones, tops, ((ones << 8 * width) - ones) ^ tops
