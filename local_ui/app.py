@@ -1,5 +1,6 @@
 """The site's page and its JSON API, on aiohttp; all routes stand in one list."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib import resources
 from pathlib import Path
@@ -36,6 +37,7 @@ def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None 
     app = web.Application(middlewares=[headers, sign_in(password_sha256, OpenPaths()), say_storage_errors])
     app[SITE] = site
     app[STREAMS] = Streams()
+    app[history.CHARTS] = asyncio.Semaphore(history.AT_ONCE)
     app[PAGES] = jinja2.Environment(loader=jinja2.PackageLoader("local_ui"), autoescape=True)
     static = Path(str(resources.files("local_ui").joinpath("static")))
     app.add_routes(

@@ -1,7 +1,7 @@
 """History and energy for charts, as JSON."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import msgspec
@@ -12,6 +12,8 @@ from local_ui.ranges import parse_range, parse_resolution, periods
 from local_ui.site import Site
 
 PATIENCE_S = 30
+AT_ONCE = 2  # charts that are made; more would take the threads that commits and sealing need
+CHARTS = web.AppKey("charts", asyncio.Semaphore)
 T = TypeVar("T")
 
 
@@ -27,7 +29,8 @@ async def get_history(request: web.Request, site: Site) -> web.Response:
         resolution = parse_resolution(request.query, until - since)
     except ValueError as error:
         return _error(400, str(error))
-    answer = await _asked(site.history(device, key, since, until, resolution), "there is no such device or point")
+    unknown = "there is no such device or point"
+    answer = await _asked(request, lambda: site.history(device, key, since, until, resolution), unknown)
     if isinstance(answer, web.Response):
         return answer
     return _json({"device": device, "key": key, "resolution": answer.resolution, "rows": answer.rows})
@@ -44,7 +47,8 @@ async def get_energy(request: web.Request, site: Site) -> web.Response:
         bounds = periods(*parse_range(request.query, site.state().now, site.zone), per, site.zone)
     except ValueError as error:
         return _error(400, str(error))
-    answer = await _asked(site.energy(device, key, bounds), "there is no such device, or it has no such counter")
+    unknown = "there is no such device, or it has no such counter"
+    answer = await _asked(request, lambda: site.energy(device, key, bounds), unknown)
     if isinstance(answer, web.Response):
         return answer
     counted = [row.increase for row in answer if row.increase is not None]
@@ -52,10 +56,10 @@ async def get_energy(request: web.Request, site: Site) -> web.Response:
     return _json({"device": device, "key": key, "per": per, "rows": answer, "total": total, "recovered": recovered})
 
 
-async def _asked(question: Awaitable[T], unknown: str) -> T | web.Response:
+async def _asked(request: web.Request, question: Callable[[], Awaitable[T]], unknown: str) -> T | web.Response:
     try:
-        async with asyncio.timeout(PATIENCE_S):
-            return await question
+        async with asyncio.timeout(PATIENCE_S), request.app[CHARTS]:
+            return await question()
     except KeyError:
         return _error(404, unknown)
     except StorageError as error:

@@ -390,6 +390,8 @@ async def test_layouts_that_follow_each_other_are_one_history(buffer: Buffer) ->
     assert await of(buffer, "energy", "1m") == [(0, 139.0, 100, 139.0)]
     (row,) = await buffer.energy("a", "energy", [BEGIN, BEGIN + HOUR_MS])
     assert row.increase == 39
+    (before,) = await buffer.energy("a", "energy", [BEGIN - HOUR_MS, BEGIN])
+    assert before.increase is None
 
 
 @example

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -11,7 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.credential import digest
-from gateway.core.status import ClockState
+from gateway.core.status import ClockState, History
 from local_ui.app import build_app
 from tests.local_ui.parts import FakeSite, device
 from tests.values import password
@@ -123,6 +124,30 @@ async def test_energy_comes_by_the_days_of_the_site_with_their_sum() -> None:
         assert (answer["per"], answer["total"], answer["recovered"]) == ("day", 3.0, 1.0)
         assert (await client.get(f"/api/v1/energy?{query}&per=week")).status == 400
         assert (await client.get(f"/api/v1/energy?{query.replace('power', 'none')}")).status == 404
+
+
+async def test_charts_wait_for_each_other_so_that_commits_do_not_wait_for_them() -> None:
+    class Slow(FakeSite):
+        begun, most = 0, 0
+        may_end = asyncio.Event()
+
+        async def history(self, *asked: Any) -> History:
+            self.begun += 1
+            self.most = max(self.most, self.begun)
+            await self.may_end.wait()
+            self.begun -= 1
+            return await super().history(*asked)
+
+    site = Slow(device())
+    async with page(site) as client:
+        query = "/api/v1/history?device=Meter&key=active_power"
+        asked = [asyncio.ensure_future(client.get(query)) for _ in range(9)]
+        while site.begun < 2:
+            await asyncio.sleep(0)
+        assert (await client.get("/api/v1/state")).status == 200
+        site.may_end.set()
+        assert {answer.status for answer in await asyncio.gather(*asked)} == {200}
+    assert site.most == 2
 
 
 @pytest.mark.parametrize("path", ["history", "energy"])
