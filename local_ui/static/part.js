@@ -2,11 +2,18 @@
 const part = document.querySelector("[data-part]");
 const pill = document.querySelector("[data-stream]");
 
+// A table that somebody has moved sideways stays where it is.
+function replace(html) {
+  const moved = [...part.querySelectorAll(".scroll")].map((table) => table.scrollLeft);
+  part.innerHTML = html;
+  part.querySelectorAll(".scroll").forEach((table, index) => { table.scrollLeft = moved[index] ?? 0; });
+}
+
 async function refresh() {
   try {
     const answer = await fetch(part.dataset.part, { cache: "no-store" });
     if (!answer.ok) throw new Error(String(answer.status));
-    part.innerHTML = await answer.text();
+    replace(await answer.text());
     pill.dataset.state = "live";
     pill.textContent = "live";
   } catch {

@@ -170,3 +170,14 @@ async def test_the_button_writes_less_and_the_page_fits(size: str, scheme: str) 
         await expect(tab.get_by_role("button", name="Write less: commit every 10 s")).to_be_visible()
     assert site.buffer.commit_s == 1
     assert complaints == []
+
+
+async def test_a_table_that_was_moved_sideways_on_a_phone_stays_there_when_it_is_brought_up_to_date() -> None:
+    site = full_site()
+    async with browsed(site, "phone", "light") as (tab, server, _):
+        await tab.goto(str(server.make_url("/storage")))
+        await expect(tab.locator("[data-stream]")).to_have_text("live")
+        await tab.evaluate("document.querySelector('.scroll').scrollLeft = 100")
+        site.buffer = msgspec.structs.replace(FULL, head=123_456_790)
+        await expect(tab.get_by_text("123,456,790")).to_be_visible()
+        assert await tab.evaluate("document.querySelector('.scroll').scrollLeft") == 100
