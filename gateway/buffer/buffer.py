@@ -142,7 +142,7 @@ class Buffer:
 
     async def run(self) -> None:
         """Commit what is put, at its pace; keep the file small and quick. Run until cancelled."""
-        self.keeping.make_reserve()
+        await asyncio.to_thread(self.keeping.make_reserve)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._run_commits(), name="buffer commits")
             tasks.create_task(self._opening.check(), name="buffer check")

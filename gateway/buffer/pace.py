@@ -22,7 +22,8 @@ class Pace:
     async def load(self) -> None:
         """Raises StorageError."""
         for (chosen,) in await self._database.fetch(CHOSEN):
-            self.commit_s = float(chosen)
+            with contextlib.suppress(ValueError):  # a spoilt row must not keep the file closed
+                self.commit_s = float(chosen)
 
     async def choose(self, commit_s: float | None) -> None:
         """From now on; None: as the configuration says. Raises StorageError."""

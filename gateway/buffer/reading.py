@@ -1,6 +1,7 @@
 """What is in the buffer by seq, for the hub; by time, for charts: charts.py."""
 
 import asyncio
+import logging
 
 from gateway.core import codec
 from gateway.core.database import Database
@@ -16,6 +17,8 @@ SEGMENT_AT = """SELECT at.lo, at.hi, block.bytes FROM (SELECT lo, hi FROM segmen
 FRAMES_AT = """SELECT lo, hi, bytes FROM frame
     WHERE lo >= coalesce((SELECT max(lo) FROM frame WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT ?"""
 FRAMES_AT_ONCE = 600
+
+log = logging.getLogger(__name__)
 
 
 async def packs(
@@ -43,7 +46,10 @@ async def packs(
 
 
 def _sound(blocks: list[bytes]) -> list[bytes]:
-    return [block for block in blocks if codec.is_sound(block)]
+    sound = [block for block in blocks if codec.is_sound(block)]
+    if len(sound) < len(blocks):
+        log.warning("blocks cannot be read, and are not sent", extra={"blocks": len(blocks) - len(sound)})
+    return sound
 
 
 def _merged(

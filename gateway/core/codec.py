@@ -20,13 +20,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.core import deltas, packing, varint
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout, Record
 
 VERSION = 2
+BY_COLUMNS = 1  # the version whose planes stand column by column; files of before have it
 RECORDS_MAX = 1_000_000
 WIDTHS = {1, 2, 4, 8}
 
@@ -61,10 +62,10 @@ def encode(records: Iterable[Record], layouts: LayoutSource) -> bytes:
 
 def decode(pack: bytes) -> list[Record]:
     """Every record of `pack`, ordered by seq. Raises CodecError for anything but a whole, sound pack."""
-    reader, ids = open_pack(pack)
+    reader, ids, version = open_pack(pack)
     records: list[Record] = []
     for _ in range(reader.number(RECORDS_MAX)):
-        records += _take_run(reader, ids)
+        records += _take_run(reader, ids, version)
     if not reader.exhausted:
         raise CodecError("bytes after the end of the pack")
     records.sort(key=attrgetter("seq"))
@@ -83,14 +84,15 @@ def readable(pack: bytes) -> list[Record]:
 def is_sound(pack: bytes) -> bool:
     """Whether its checksum is right, as a disk may have spoilt it; much quicker than `decode`."""
     try:
-        return bool(packing.unpack(pack))
+        open_pack(pack)
     except CodecError:
         return False
+    return True
 
 
 def times(pack: bytes) -> list[int]:
     """When the records of `pack` were measured, in no order. Raises CodecError."""
-    reader, ids = open_pack(pack)
+    reader, ids, _ = open_pack(pack)
     found: list[int] = []
     for _ in range(reader.number(RECORDS_MAX)):
         widths, layout_ids = take_run_head(reader, ids)
@@ -100,12 +102,20 @@ def times(pack: bytes) -> list[int]:
     return found
 
 
-def open_pack(pack: bytes) -> tuple[varint.Reader, list[bytes]]:
-    """What comes before the runs: the ids of the layouts; the reader stands at the number of runs."""
+class Opened(NamedTuple):
+    """A pack, and what comes before its runs; the reader stands at the number of runs."""
+
+    reader: varint.Reader
+    ids: list[bytes]
+    version: int
+
+
+def open_pack(pack: bytes) -> Opened:
+    """Raises CodecError."""
     reader = varint.Reader(packing.unpack(pack))
-    if (version := reader.number(255)) != VERSION:
-        raise CodecError(f"a pack of version {version}; this release reads version {VERSION}")
-    return reader, [reader.bytes(8) for _ in range(reader.number(RECORDS_MAX))]
+    if not BY_COLUMNS <= (version := reader.number(255)) <= VERSION:
+        raise CodecError(f"a pack of version {version}; this release reads versions up to {VERSION}")
+    return Opened(reader, [reader.bytes(8) for _ in range(reader.number(RECORDS_MAX))], version)
 
 
 def _run_head(widths: bytes, run: Sequence[Record], index: dict[bytes, int]) -> bytes:
@@ -134,11 +144,11 @@ def _weights(widths: bytes, run: Sequence[Record]) -> Iterator[bytes]:
 
 
 @lru_cache(maxsize=256)
-def plane_places(widths: bytes) -> list[list[int]]:
+def plane_places(widths: bytes, version: int) -> list[list[int]]:
     """Where among all planes those of each column stand, its high byte's first."""
     places: list[list[int]] = [[] for _ in widths]
-    in_order = sorted((weight, column) for column, width in enumerate(widths) for weight in range(width))
-    for place, (_, column) in enumerate(in_order):
+    planes = [(weight, column) for column, width in enumerate(widths) for weight in range(width)]
+    for place, (_, column) in enumerate(planes if version == BY_COLUMNS else sorted(planes)):
         places[column].append(place)
     return places
 
@@ -151,7 +161,7 @@ def _column(rows: bytes, size: int, at: int, width: int) -> bytes:
     return bytes(column)
 
 
-def _take_run(reader: varint.Reader, ids: Sequence[bytes]) -> Iterable[Record]:
+def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int) -> Iterable[Record]:
     widths, layout_ids = take_run_head(reader, ids)
     count = len(layout_ids)
     seqs, times = reader.curve(count), reader.curve(count)
@@ -159,7 +169,7 @@ def _take_run(reader: varint.Reader, ids: Sequence[bytes]) -> Iterable[Record]:
     size, at = sum(widths), 0
     rows = bytearray(size * count)
     planes = [reader.bytes(count) for _ in range(size)]
-    for width, places in zip(widths, plane_places(widths), strict=True):
+    for width, places in zip(widths, plane_places(widths, version), strict=True):
         column = deltas.sums(deltas.unplaned(b"".join([planes[place] for place in places]), width), width)
         for byte in range(width):
             rows[at + byte :: size] = column[byte::width]

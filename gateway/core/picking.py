@@ -24,7 +24,7 @@ def columns(pack: bytes, wanted: Sequence[tuple[Layout, Sequence[int]]]) -> list
 
     The records stand by seq; no other column is unpacked. Of a text all is None. Raises CodecError.
     """
-    reader, ids = open_pack(pack)
+    reader, ids, version = open_pack(pack)
     found = [Columns([], [], [[] for _ in indexes]) for _, indexes in wanted]
     here = [one for one in zip(wanted, found, strict=True) if one[0][0].id in ids]
     for _ in range(reader.number(RECORDS_MAX) if here else 0):
@@ -38,7 +38,7 @@ def columns(pack: bytes, wanted: Sequence[tuple[Layout, Sequence[int]]]) -> list
             mine = slice(layout_ids.index(layout.id), count - layout_ids[::-1].index(layout.id))
             if layout_ids[mine].count(layout.id) != mine.stop - mine.start:
                 raise CodecError("records of one layout that do not stand together")
-            run = _Run(packed, widths, count, mine)
+            run = _Run(packed, plane_places(widths, version), count, mine)
             into.seqs.extend(seqs[mine])
             into.times.extend(times[mine])
             for values, index in zip(into.values, indexes, strict=True):
@@ -49,12 +49,11 @@ def columns(pack: bytes, wanted: Sequence[tuple[Layout, Sequence[int]]]) -> list
 class _Run:
     """The columns of a run, of which some are wanted, and of them the records `mine`."""
 
-    def __init__(self, packed: bytes, widths: bytes, count: int, mine: slice) -> None:
+    def __init__(self, packed: bytes, planes: list[list[int]], count: int, mine: slice) -> None:
         self._packed = packed
-        self._widths = widths
+        self._planes = planes
         self._count = count
         self._mine = mine
-        self._planes = plane_places(widths)
         self._missing: dict[int, bytes] = {}
 
     def values(self, place: Place) -> list[Raw | None]:
@@ -70,8 +69,9 @@ class _Run:
         return [None if bits & place.bit else value for bits, value in zip(missing, values, strict=True)]
 
     def _words(self, column: int) -> bytes:
-        count, width = self._count, self._widths[column]
-        starts = [count * (1 + place) for place in self._planes[column]]  # after the flags
+        count, places = self._count, self._planes[column]
+        width = len(places)
+        starts = [count * (1 + place) for place in places]  # after the flags
         planes = b"".join([self._packed[start : start + count] for start in starts])
         words = deltas.sums(deltas.unplaned(planes, width), width)
         return words[self._mine.start * width : self._mine.stop * width]

@@ -138,3 +138,18 @@ def test_threads_pack_and_unpack_at_once_without_harm() -> None:
 
     with ThreadPoolExecutor(3) as workers:
         assert all(workers.map(work, [1200, 140, 150]))
+
+
+def test_packs_of_the_release_before_are_still_read() -> None:
+    """Made by it: its planes stand column by column."""
+    old = bytes.fromhex(
+        "28b52ffd2479ed0200a2051421b025e9f83a61c1597bab2bed2ceb780149d401c3c921c8071344694db5cdb64c01e88fa46db14e"
+        "335b59d8ff10fed636f12be7dc6bad11f1de3f19fe3c375acc168909f102886a027460de80c2001b0300bbf40815c608a007045cff71"
+    )
+    points = (Point("power", "u32"), Point("voltage", "u16"), Point("name", "text:2"), Point("energy", "f64"))
+    meter, other = Layout("meter", "live", points), Layout("other", "live", (Point("power", "i8"),))
+    rows = [meter.rows.pack([70_000 * n, 2300 - n, "ab", n / 3]) for n in range(4)]
+    records = [Record(meter.id, 1000 * n, row, n % 2, 2 * n) for n, row in enumerate(rows)]
+    assert codec.decode(old) == [*records, Record(other.id, 5, other.rows.pack([-3]), 0, 9)]
+    (columns,) = picking.columns(old, [(meter, (0, 3))])
+    assert columns.values == [[70_000 * n for n in range(4)], [n / 3 for n in range(4)]]
