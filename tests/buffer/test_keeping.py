@@ -364,3 +364,19 @@ async def take_until_refused(buffer: Buffer) -> int:
         except StorageError:
             return number
     raise AssertionError("the disk is not full")
+
+
+@pytest.mark.P1
+async def test_devices_that_have_dated_far_ahead_for_long_make_nothing_old(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "AGREEING", 2)
+    buffer = await opened(tmp_path, Limits(keep_ms=3 * DAY_MS))
+    await store(buffer, day(0, HOUR_MS))
+    now_ms = buffer.keeping.clock.wall_ms()
+    for number in (4000, 4001, 4002):
+        await store(buffer, day(number, HOUR_MS))
+    buffer.keeping.clock.now_ms = now_ms  # type: ignore[attr-defined]
+    await upkeep(buffer)
+    assert len(await everything(buffer)) == 4 * 24
+    await buffer.close()

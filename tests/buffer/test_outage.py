@@ -55,3 +55,29 @@ async def test_a_commit_that_failed_and_is_on_the_disk_after_all_is_not_made_twi
     await buffer.flushed()
     assert [record.ts for record in await everything(buffer)] == [1, 2, 3]
     await buffer.close()
+
+
+async def test_spans_that_could_not_be_written_are_written_later(tmp_path: Path) -> None:
+    buffer = await Buffer.open(tmp_path / "b.db")
+    await buffer._database.alone("PRAGMA query_only = ON")  # as a disk that has become read-only
+    buffer.keep_spans("records", [(3, 5), (9, None)])
+    with pytest.raises(StorageError):
+        await buffer.flushed()
+    assert await buffer.spans("records") == [(3, 5), (9, None)]
+    await buffer._database.alone("PRAGMA query_only = OFF")
+    await buffer.close()
+    again = await Buffer.open(tmp_path / "b.db")
+    assert await again.spans("records") == [(3, 5), (9, None)]
+    await again.close()
+
+
+async def test_a_file_that_is_damaged_again_at_once_is_not_set_aside_again(tmp_path: Path) -> None:
+    buffer = await Buffer.open(tmp_path / "b.db")
+    buffer._database.damage = "as the check finds it"
+    await buffer.heal()
+    buffer._database.damage = "as the check finds it"
+    with pytest.raises(StorageError, match="damaged again so soon"):
+        await buffer.heal()
+    assert len(list(tmp_path.glob("b.db.damaged-*[0-9]"))) == 1
+    buffer._database.damage = ""
+    await buffer.close()
