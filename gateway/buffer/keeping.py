@@ -1,6 +1,7 @@
 """Keeps the buffer within its budget and on its disk; a step of the upkeep. `retention.py` decides."""
 
 import asyncio
+import dataclasses
 import functools
 import logging
 import os
@@ -74,7 +75,7 @@ class Keeping:
         clock: Clock,
         put_event: Callable[[Event], None],
     ) -> None:
-        self.limits = limits
+        self.limits = self._configured = limits
         self.clock = clock  # stamps events; the gateway sets its own once it has one
         self.warning = ""  # why the file cannot be kept as small as it should be
         self.oldest = 0  # ts of the oldest record that is whole; 0: none
@@ -83,7 +84,7 @@ class Keeping:
         self._database = database
         self._layouts = layouts
         self._put_event = put_event
-        self._reserve = Reserve(database.path, limits.reserve)
+        self._reserve = Reserve(database.path)
         self._target: int | None = None  # bytes that may be in use; None between two rounds
         self._used_before: int | None = None  # at the end of the last round
         self._size_before = 0
@@ -97,7 +98,13 @@ class Keeping:
         return self._database.bytes_on_disk() > max(self.limits.budget, self._size_before)
 
     async def begin(self) -> None:
-        """Learn what the file says of earlier times; let the log grow no more than the budget bears."""
+        """Learn what the file says of earlier times; let the log grow no more than the budget bears.
+
+        A disk that is smaller than the budget is the budget: log and reserve are in proportion to it.
+        """
+        disk = os.statvfs(self._database.path.parent)
+        budget = min(self._configured.budget, disk.f_blocks * disk.f_frsize)
+        self.limits = dataclasses.replace(self._configured, budget=budget)
         await self._database.alone(f"PRAGMA wal_autocheckpoint = {self.limits.log_pages:d}")
         self._ledger_is_new = True
         await self._look()
@@ -111,7 +118,7 @@ class Keeping:
 
     def make_reserve(self) -> None:
         """Where there is room for it."""
-        self._reserve.make(self._disk_free())
+        self._reserve.make(self.limits.reserve, self._disk_free())
 
     async def rescue(self) -> bool:
         """The first step of all: on a full disk nothing else works before this has made room in the file."""
