@@ -25,7 +25,7 @@ META = "SELECT key, value FROM meta WHERE key IN ('epoch', 'carry')"
 KEEP_META = "INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)"
 DROP_CARRY = "DELETE FROM meta WHERE key = 'carry'"
 SEGMENTS = "SELECT lo FROM segment WHERE lo < ?"
-BOOTS = "SELECT id FROM boot"
+BOOTS = "SELECT id, kernel_id, estimate FROM boot"
 KEPT = """SELECT coalesce(sum(CASE level WHEN 0 THEN (SELECT sum(count) FROM block WHERE segment = lo)
     ELSE hi - lo END), 0) FROM segment WHERE lo < ?"""  # of a thinned segment it was never more
 
@@ -144,7 +144,7 @@ class Repair:
 
     async def _there(self, head: int) -> salvage.There:
         segments = {lo for (lo,) in await self._database.fetch(SEGMENTS, (head,))}
-        boots = {boot for (boot,) in await self._database.fetch(BOOTS)}
+        boots = {row[0]: tuple(row[1:]) for row in await self._database.fetch(BOOTS)}
         return salvage.There(segments, boots, self._layouts, await self._columns())
 
     async def _columns(self) -> salvage.Columns:

@@ -1,7 +1,7 @@
 """What is worth carrying over of a damaged file, in the order in which it is wanted; blocks, so it runs on a thread."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -80,7 +80,7 @@ def basis(path: Path, head: int, columns: Columns) -> Basis:
         found.rows = [_checked(rows) for rows in found.rows]
         spans = wreck.all("SELECT stream, lo, hi FROM span")
         mine = [(lo, found.head if hi is None else hi) for stream, lo, hi in spans or () if stream == "records"]
-        found.unsent = mine or [(0, found.head)]
+        found.unsent = [(lo, hi) for lo, hi in mine or [(0, found.head)] if lo < hi]
         noted = wreck.all("SELECT key, value FROM meta") or []
         found.rows.append(Rows("meta", ("key", "value"), [row for row in noted if row[0] not in OF_THE_FILE]))
         found.rows.append(Rows("span", ("stream", "lo", "hi"), [row for row in spans or () if row[0] != "records"]))
@@ -113,7 +113,7 @@ class There:
     """What the new file has already."""
 
     segments: Collection[int]
-    boots: Collection[int]
+    boots: Mapping[int, Row]  # by id: the kernel's id and the estimate; another boot may have been given the same id
     layouts: Mapping[bytes, Layout]
     columns: Columns
 
@@ -126,6 +126,8 @@ def rest(path: Path, head: int, there: There) -> Iterator[list[Rows]]:
         for rowid, segment in wreck.by_number("block", "rowid", ("rowid", "segment"), 0, FAR):
             rowids.setdefault(segment, []).append(rowid)
         segments = {lo: wreck.one(ONE_SEGMENT, (lo,)) for lo in rowids}
+        old = {row[0]: row[1:] for row in wreck.from_both_ends("boot", ("id", "kernel_id", "estimate"), ("id",))}
+        there = replace(there, boots={boot: row for boot, row in there.boots.items() if old.get(boot) == row})
         sealed_to = max((row[1] if row else lo + 1 for lo, row in segments.items()), default=0)
         yield from _frames(wreck, sealed_to, head, there)
         for lo in sorted(segments, reverse=True):

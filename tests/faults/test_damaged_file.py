@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gateway.buffer.buffer import Buffer
-from gateway.core.model import Event, Record
+from gateway.core.model import UNCERTAIN, Event, Record
 from gateway.core.span import Span
+from tests.machine import Machine, Process
 from tests.stored import everything
 from tests.sync.parts import site, synced, syncing
 from tests.values import METER, meter, power
@@ -143,6 +144,50 @@ async def test_the_hub_gets_what_is_carried_over_once_and_nothing_again_that_it_
         assert buffer.epoch != epoch
         assert await hub.times() == list(range(602))
         assert sum(span == "records 0-300" for span in hub.batches[sent:]) == 0
+
+
+@pytest.mark.P1
+async def test_a_restart_amid_a_repair_forgets_nothing_that_is_to_be_sent(tmp_path: Path) -> None:
+    """Where the hub had all before the damage, and was away afterwards."""
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(number) for number in range(100)])
+        await buffer.flushed()
+        async with syncing(buffer, hub) as engine:
+            await synced(engine, buffer)
+        await buffer.flushed()
+        buffer._database.damage = "as the check finds it"
+        await buffer.heal()
+        buffer.put(METER, [power(number) for number in range(100, 150)])
+        await buffer.flushed()
+        await buffer.close()
+        again = await repaired(tmp_path / "buffer.db")
+        async with syncing(again, hub) as engine:
+            again.put(METER, [power(150)])
+            await again.flushed()
+            await synced(engine, again)
+        await again.close()
+        assert await hub.times() == list(range(151))
+
+
+@pytest.mark.P5
+async def test_estimates_of_a_damaged_file_are_not_corrected_by_what_another_boot_learns(tmp_path: Path) -> None:
+    machine = Machine()
+    first = await Process.start(machine, tmp_path / "b.db")
+    await first.poll_for(0, 60)
+    await first.buffer.flushed()
+    first.buffer._database.damage = "as the check finds it"
+    await first.buffer.heal()
+    await first.buffer.close()  # nothing is carried over yet
+    estimates = list(range(1000, 61_000, 1000))
+    machine.boot(off_s=3600)
+    second = await Process.start(machine, tmp_path / "b.db")
+    machine.synchronise()
+    second.clock.look()
+    while second.buffer._repair.carrying:
+        await second.buffer.upkeep.round()
+    await second.settle()
+    assert [(r.ts, r.flags) for r in await everything(second.buffer)] == [(ts, UNCERTAIN) for ts in estimates]
+    await second.buffer.close()
 
 
 @pytest.mark.P1
