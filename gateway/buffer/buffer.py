@@ -186,8 +186,8 @@ class Buffer:
 
     async def _attach_boots(self) -> None:
         await self.boots.attach()
-        if self.boots.left:
-            self.upkeep.soon()  # a correction was cut off
+        if self.boots.left or (self._repair.carrying and not self._opening.new_file):
+            self.upkeep.soon()  # a correction, or a repair, was cut off
 
     def use(self, clock: Clock) -> None:
         """Stamp events by this clock from now on."""

@@ -78,15 +78,19 @@ class Repair:
         fresh = "epoch" not in meta
         if fresh and self._carry is None and (found := await asyncio.to_thread(aside.newest, self._database.path)):
             self._carry = Carry(found.name)
-        if self._carry is not None and self._carry.file != self._tried:
-            self._carry.attempts += 1
-            self._tried = self._carry.file
-            await self._keep([], {"carry": self._encoded()})  # before anything of that file is looked at
-        if self._carry is not None and self._carry.attempts > ATTEMPTS_MAX:
-            self._carry = None
         if fresh:
+            if self._carry is not None and not await self._may_try(self._carry):
+                self._carry = None
             await self._begin(head)
         return fresh
+
+    async def _may_try(self, carry: Carry) -> bool:
+        """Count the attempt before anything of that file is looked at; False: processes have ended over it."""
+        if carry.file != self._tried:
+            carry.attempts += 1
+            self._tried = carry.file
+            await self._keep([], {"carry": msgspec.json.encode(carry).decode()})
+        return carry.attempts <= ATTEMPTS_MAX
 
     async def _begin(self, head: int) -> None:
         meta = {"epoch": secrets.token_hex(8)}
@@ -111,6 +115,9 @@ class Repair:
             self._rounds_off -= 1
             return False
         if self._pieces is None:
+            if not await self._may_try(self._carry):
+                await self._end(self._carry)
+                return False
             known = [(layout.id, layout.encoded) for layout in self._layouts.values()]
             await self._keep([Rows("layout", ("id", "encoded"), known)], {})
             self._pieces = salvage.rest(self._path(), self._carry.head, await self._there(self._carry.head))
@@ -119,7 +126,9 @@ class Repair:
         if self._piece is None:
             await self._end(self._carry)
             return False
-        await self._keep(self._piece, {})
+        if self._piece[0].table == "segment":  # it gets on: whoever ends it now does not end it for this file
+            self._carry.attempts = 1
+        await self._keep(self._piece, {"carry": self._encoded()})
         self._piece = None
         return True
 

@@ -208,16 +208,39 @@ async def test_a_repair_that_is_killed_goes_on_at_the_next_start(tmp_path: Path,
     await again.close()
 
 
-async def test_a_repair_that_always_brings_the_program_down_is_given_up(tmp_path: Path) -> None:
+async def test_a_repair_that_always_brings_the_program_down_is_given_up_and_said(tmp_path: Path) -> None:
     await fill(tmp_path / "b.db")
     buffer = await Buffer.open(tmp_path / "b.db")
     buffer._database.damage = "as the check finds it"
     await buffer.heal()
     await buffer._database.close()
-    for _ in range(4):
+    for _ in range(2):
         buffer = await Buffer.open(tmp_path / "b.db")
+        assert buffer._repair._carry is not None
+        assert await buffer._repair._may_try(buffer._repair._carry)  # and there it ended
         await buffer._database.close()
+    buffer = await Buffer.open(tmp_path / "b.db")
+    await buffer.upkeep.round()
+    await buffer.flushed()
     assert not buffer._repair.carrying
+    assert await lost(buffer) == RECORDS
+    await buffer.close()
+
+
+async def test_restarts_do_not_give_up_what_is_carried_over(tmp_path: Path) -> None:
+    """Neither those before it is begun, nor those amid it, as long as it gets on."""
+    await fill(tmp_path / "b.db")
+    buffer = await Buffer.open(tmp_path / "b.db")
+    buffer._database.damage = "as the check finds it"
+    await buffer.heal()
+    for pieces in 5 * [0] + 4 * [1]:
+        await buffer._database.close()
+        buffer = await Buffer.open(tmp_path / "b.db")
+        for _ in range(pieces):
+            assert await buffer._repair.step()
+    await buffer.upkeep.round()
+    assert len(await everything(buffer)) == RECORDS
+    await buffer.close()
 
 
 async def test_renaming_that_was_interrupted_is_finished(tmp_path: Path) -> None:
