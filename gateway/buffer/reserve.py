@@ -13,8 +13,15 @@ class Reserve:
 
     def make(self, size: int, disk_free: int) -> None:
         """Make it, of `size` bytes, where there is room for it; a disk that refuses is asked again."""
-        if disk_free > 3 * size and not self._path.exists():
+        if disk_free > 3 * size and not self._is_there(size):
             self._make(size)
+
+    def _is_there(self, size: int) -> bool:
+        """Of another size it is from another budget."""
+        try:
+            return self._path.stat().st_size == size
+        except OSError:
+            return False
 
     def give_up(self) -> None:
         with contextlib.suppress(OSError):

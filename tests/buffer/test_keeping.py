@@ -336,6 +336,14 @@ async def test_even_without_a_reserve_a_young_log_is_used_again_on_a_full_disk(s
     await again.close()
 
 
+async def test_the_reserve_is_as_large_as_the_budget_of_now_wants_it(tmp_path: Path) -> None:
+    for budget in (100_000_000, 5_000_000, 100_000_000):
+        buffer = await opened(tmp_path, Limits(budget=budget))
+        buffer.keeping.make_reserve()
+        assert (tmp_path / "b.db.reserve").stat().st_size == buffer.keeping.limits.reserve
+        await buffer.close()
+
+
 async def test_on_a_full_disk_work_that_needs_room_waits(small_disk: Path) -> None:
     buffer = await opened(small_disk, Limits(budget=2_000_000))
     done: list[int] = []
