@@ -12,7 +12,7 @@ from local_ui.ranges import parse_range, parse_resolution, periods
 from local_ui.site import Site
 
 PATIENCE_S = 30
-AT_ONCE = 2  # charts that are made; more would take the threads that commits and sealing need
+AT_ONCE = 2  # charts that are made: of the looks into the file that go on at once one is left to the upkeep
 CHARTS = web.AppKey("charts", asyncio.Semaphore)
 T = TypeVar("T")
 
