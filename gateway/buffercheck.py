@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from gateway.bar import Step
 from gateway.buffer.chunk import ChunkFormat
+from gateway.buffer.reading import HEAD
 from gateway.buffer.rollup import HOUR_MS, MINUTE_MS
-from gateway.bufferfile import HEAD, layouts, snapshot, tables
+from gateway.bufferfile import layouts, snapshot, tables
 from gateway.bufferwalk import Block, pieces
 from gateway.core import codec
 from gateway.core.errors import CodecError

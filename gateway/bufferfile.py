@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from gateway.buffer.reading import EPOCH, HEAD
 from gateway.core.diskwords import DAMAGED, primary_code, storage_error
 from gateway.core.errors import RefusedFileError, StorageError
 from gateway.core.migrating import READABLE_BY
@@ -22,10 +23,6 @@ FIRST_BYTES = b"SQLite format 3\0"
 OURS = {"meta", "layout", "frame", "segment", "block", "event", "span"}
 TABLES = "SELECT name FROM sqlite_master WHERE type = 'table'"
 LAYOUTS = "SELECT id, encoded FROM layout"
-EPOCH = "SELECT value FROM meta WHERE key = 'epoch'"
-HEAD = """SELECT max(coalesce((SELECT hi FROM frame ORDER BY lo DESC LIMIT 1), 0),
-          coalesce((SELECT hi FROM segment ORDER BY lo DESC LIMIT 1), 0),
-          coalesce((SELECT value + 0 FROM meta WHERE key = 'head'), 0))"""
 COUNTS = "SELECT (SELECT count(*) FROM segment), (SELECT count(*) FROM frame), (SELECT count(*) FROM event)"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.buffer.pace import CHOSEN
-from gateway.bufferfile import COUNTS, EPOCH, HEAD, layouts, snapshot, tables
+from gateway.buffer.reading import EPOCH, HEAD
+from gateway.bufferfile import COUNTS, layouts, snapshot, tables
 from gateway.config import BufferConfig
 from gateway.core import codec
 from gateway.core.errors import CodecError

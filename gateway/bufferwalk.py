@@ -4,13 +4,14 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gateway.buffer.reading import FRAMES_AT
 from gateway.bufferfile import snapshot
 
-# Both begin at the row that holds the seq asked for, by the primary key alone.
+END = 1 << 62
+FRAMES_AT_ONCE = 200
+# As in reading.py, but without the blocks: they are asked for within the same snapshot.
 SEGMENT_AT = """SELECT lo, hi FROM segment
     WHERE lo >= coalesce((SELECT max(lo) FROM segment WHERE lo <= ?1), 0) AND hi > ?1 ORDER BY lo LIMIT 1"""
-FRAMES_AT = """SELECT lo, hi, bytes FROM frame
-    WHERE lo >= coalesce((SELECT max(lo) FROM frame WHERE lo <= ?1), 0) AND hi > ?1 ORDER BY lo LIMIT 200"""
 BLOCKS = "SELECT bytes, layout, ts_min, ts_max, count FROM block WHERE segment = ?"
 
 
@@ -36,7 +37,7 @@ def pieces(db: sqlite3.Connection, at: int) -> Iterator[Piece]:
     while True:
         with snapshot(db):
             segment = db.execute(SEGMENT_AT, (at,)).fetchone()
-            frames = [Block(*row) for row in db.execute(FRAMES_AT, (at,))]
+            frames = [Block(*row) for row in db.execute(FRAMES_AT, (at, at, END, FRAMES_AT_ONCE))]
             if segment is not None:  # a frame that could not be read stays behind when those after it are sealed
                 frames = [frame for frame in frames if frame.lo < segment[0]]
             sealed = segment is not None and not frames

@@ -9,7 +9,8 @@ from math import isfinite
 from typing import NamedTuple
 
 from gateway.bar import Step
-from gateway.bufferfile import HEAD, snapshot
+from gateway.buffer.reading import HEAD
+from gateway.bufferfile import snapshot
 from gateway.bufferwalk import pieces
 from gateway.core import codec
 from gateway.core.errors import CodecError, ConfigError

@@ -5,8 +5,9 @@ name, and the next start finishes what was begun.
 """
 
 import contextlib
-import os
 from pathlib import Path
+
+from gateway.newfile import sync
 
 KEPT = 2
 
@@ -23,7 +24,7 @@ def set_aside(path: Path, stamp: str) -> Path:
     with contextlib.suppress(FileNotFoundError):
         path.with_name(path.name + "-shm").unlink()
     path.rename(aside)
-    _flush_folder(path.parent)
+    sync(path.parent)
     return aside
 
 
@@ -40,7 +41,7 @@ def finish_interrupted(path: Path) -> None:
         aside = log.with_name(log.name.removesuffix("-wal"))
         if not aside.exists() and path.exists() and not _is_newer(path, log):
             path.rename(aside)
-            _flush_folder(path.parent)
+            sync(path.parent)
 
 
 def _is_newer(path: Path, log: Path) -> bool:
@@ -61,11 +62,3 @@ def _all(path: Path) -> list[Path]:
 
 def _log(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
-
-
-def _flush_folder(folder: Path) -> None:
-    opened = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(opened)
-    finally:
-        os.close(opened)

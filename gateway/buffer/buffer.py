@@ -1,6 +1,6 @@
 """The buffer: takes records and events, one commit at a time, and gives them back by seq or by time.
 
-`put` only queues; a record counts as taken when its commit is on the disk, which `flushed` awaits.
+`put` only notes; a record counts as taken when its commit is on the disk, which `flushed` awaits.
 While the disk takes nothing, records wait in memory; `run` opens the file again where that is needed.
 """
 
@@ -22,6 +22,7 @@ from gateway.buffer.pushed import PushedStore
 from gateway.buffer.repair import Carry, Repair
 from gateway.buffer.retention import Limits
 from gateway.buffer.rolling import Rolling
+from gateway.buffer.rollup import DAY_MS
 from gateway.buffer.sealing import Sealing
 from gateway.buffer.taking import StoredSpans, Taking
 from gateway.buffer.upkeep import Upkeep
@@ -32,7 +33,6 @@ from gateway.core.model import Event, Layout, Record
 from gateway.core.span import Span
 from gateway.core.status import BufferState, EnergyRow, History, Resolution
 
-DAY_MS = 86_400_000
 HURRY_FROM = 10_000  # records in memory, for which a commit comes before its time: memory is bounded
 GATHER_S = 0.1  # the buses poll at the same instants: what they bring within this goes into one commit
 
@@ -114,13 +114,13 @@ class Buffer:
         return self._taking.head
 
     def put(self, layout: Layout, records: Iterable[Record]) -> None:
-        """Queue records of one layout for the next commit."""
+        """Have records of one layout in the next commit."""
         self._taking.put(layout, records)
         if self._taking.pending >= HURRY_FROM:
             self.pace.hurry()
 
     def put_event(self, event: Event) -> None:
-        """Queue an event for the next commit."""
+        """Have an event in the next commit."""
         self._taking.put_event(event)
 
     def keep_spans(self, stream: str, spans: StoredSpans) -> None:
@@ -220,8 +220,8 @@ class Buffer:
 
     async def spans(self, stream: str) -> list[tuple[int, int | None]]:
         """What `keep_spans` kept; for a new stream everything. Raises StorageError."""
-        queued = self._taking.spans(stream)
-        rows = await self._database.fetch(SPANS, (stream,)) if queued is None else queued
+        waiting = self._taking.spans(stream)
+        rows = await self._database.fetch(SPANS, (stream,)) if waiting is None else waiting
         held_back = self._repair.held_back if stream == "records" else []
         return [(lo, hi) for lo, hi in rows if (lo, hi) not in held_back] or [(0, None)]
 
@@ -263,7 +263,7 @@ class Buffer:
         )  # fmt: skip
 
     async def close(self) -> None:
-        """Commit what is queued, and close the file. Raises StorageError where the disk did not take it."""
+        """Commit what waits, and close the file. Raises StorageError where the disk did not take it."""
         try:
             await self.flushed()
         except StorageError as error:

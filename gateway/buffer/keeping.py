@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 
 from gateway.buffer import ledger, retention, thinning
 from gateway.buffer.reserve import Reserve
-from gateway.buffer.retention import HOUR_MS, WHOLE, Limits, Segment, Sizes, Thin
+from gateway.buffer.retention import WHOLE, Limits, Segment, Sizes, Thin
+from gateway.buffer.rollup import DAY_MS, HOUR_MS
 from gateway.buffer.sealing import APPEND_BLOCK, BlockRow, block_rows
 from gateway.buffer.upkeep import Step
 from gateway.core import codec
@@ -22,7 +23,6 @@ from gateway.core.model import Event, Record
 from gateway.core.status import ThinnedRange
 from gateway.core.wording import bytes_text
 
-DAY_MS = 86_400_000
 AT_ONCE = 64  # segments that are looked at for their age
 EVENTS_AT_ONCE = 1000
 EVENTS_MAX = 100_000  # the oldest of more go, whoever has them

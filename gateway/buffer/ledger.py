@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 
 import aiosqlite
 
-from gateway.buffer.retention import HOUR_MS, MINUTE_MS, QUARTER_MS
+from gateway.buffer.retention import QUARTER_MS
+from gateway.buffer.rollup import HOUR_MS, MINUTE_MS
 from gateway.core.database import Database
 from gateway.core.status import ThinnedRange
 

@@ -10,6 +10,7 @@ import msgspec
 
 from gateway.buffer import aside, checking
 from gateway.buffer.outage import REOPEN_AFTER
+from gateway.buffer.reading import EPOCH, HEAD
 from gateway.buffer.repair import Repair
 from gateway.buffer.taking import Taking
 from gateway.core.database import Database
@@ -22,10 +23,6 @@ UNREAD_MAX = 5  # so many reading errors of a disk that takes other files: the f
 CHECK_EVERY_S = 86_400
 SET_ASIDE_PAUSE_S = 600  # a disk that spoils one file after the other shall not fill up with them
 
-EPOCH = "SELECT value FROM meta WHERE key = 'epoch'"
-HEAD = """SELECT max(coalesce((SELECT hi FROM frame ORDER BY lo DESC LIMIT 1), 0),
-          coalesce((SELECT hi FROM segment ORDER BY lo DESC LIMIT 1), 0),
-          (SELECT value + 0 FROM meta WHERE key = 'head'))"""
 EVENTS_HEAD = "SELECT coalesce(max(seq), -1) + 1 FROM event"
 LAYOUTS = "SELECT encoded FROM layout"
 

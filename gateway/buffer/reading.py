@@ -8,6 +8,10 @@ from gateway.core.database import Database
 from gateway.core.model import Record
 from gateway.core.span import Span
 
+EPOCH = "SELECT value FROM meta WHERE key = 'epoch'"
+HEAD = """SELECT max(coalesce((SELECT hi FROM frame ORDER BY lo DESC LIMIT 1), 0),
+          coalesce((SELECT hi FROM segment ORDER BY lo DESC LIMIT 1), 0),
+          coalesce((SELECT value + 0 FROM meta WHERE key = 'head'), 0))"""
 # Both begin at the row that holds the seq asked for, by the primary key alone. One statement, for it is one snapshot:
 # blocks asked for later might have gone, with their segment, into a thinner one.
 SEGMENT_AT = """SELECT at.lo, at.hi, block.bytes FROM (SELECT lo, hi FROM segment

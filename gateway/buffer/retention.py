@@ -8,14 +8,16 @@ minute for as long as what is older can still give something.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-MINUTE_MS, QUARTER_MS, HOUR_MS = 60_000, 900_000, 3_600_000
+from gateway.buffer.rollup import DAY_MS, HOUR_MS, MINUTE_MS
+
+QUARTER_MS = 15 * MINUTE_MS
 WHOLE = 0
 LEVELS = (WHOLE, MINUTE_MS, QUARTER_MS, HOUR_MS)
 RECORDS_AT_ONCE = 20_000  # are rewritten in one transaction
 FEW_RECORDS = 1_000  # a thin segment with fewer takes its younger neighbour in
 RUNS = 32  # so many pieces, about, the records are thinned in: small ones would cost a row and an event each
 AGREEING = 288  # segments, mostly a day's, that have to agree on what time it is before anything is too old
-AGREED_MS = 30 * 86_400_000
+AGREED_MS = 30 * DAY_MS
 SLACK = 200  # once over the limit, this part of it is freed beyond what is needed
 LOG_PAGES_LEAST, LOG_PAGES_MOST = 250, 16_000  # at which the log goes into the file: decision 4
 LOG_PAGE_BYTES = 1024 + 24
@@ -29,7 +31,7 @@ class Limits:
     """What the configuration allows. `hub`: somebody else is to get the records, and acknowledges them."""
 
     budget: int = 4_000_000_000
-    keep_ms: int = 400 * 86_400_000
+    keep_ms: int = 400 * DAY_MS
     hub: bool = False
 
     @property

@@ -73,7 +73,7 @@ class Taking:
         return self.committed.reached
 
     def put(self, layout: Layout, records: Iterable[Record]) -> None:
-        """Queue records of one layout."""
+        """Take records of one layout along."""
         if layout.id not in self.layouts:
             self.layouts[layout.id] = layout
             self._new_layouts.append(layout)
@@ -82,7 +82,7 @@ class Taking:
         self.waiting.set()
 
     def put_event(self, event: Event) -> None:
-        """Queue an event."""
+        """Take an event along."""
         self._events = [*self._events, (event, self._boots.estimating)][-PENDING_MAX:]
         self.waiting.set()
 
@@ -92,11 +92,11 @@ class Taking:
         self.put_event(Event(self.clock.wall_ms(), kind, detail=detail))
 
     def put_spans(self, stream: str, spans: StoredSpans) -> None:
-        """Queue what a stream has left; it wakes nobody."""
+        """Take along what a stream has left; it wakes nobody."""
         self._spans[stream] = tuple(spans)
 
     def spans(self, stream: str) -> StoredSpans | None:
-        """What is queued of a stream; None: nothing."""
+        """What waits of a stream; None: nothing."""
         return self._spans.get(stream)
 
     def begin_file(self) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from gateway.buffer.retention import HOUR_MS
+from gateway.buffer.rollup import HOUR_MS
 from gateway.core.model import Record
 
 Hours = Counter[tuple[bytes, int]]

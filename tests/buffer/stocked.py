@@ -4,7 +4,8 @@ import hashlib
 from pathlib import Path
 
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.retention import HOUR_MS, Limits
+from gateway.buffer.retention import Limits
+from gateway.buffer.rollup import HOUR_MS
 from gateway.core.clock import Clock
 from gateway.core.model import Layout, Record
 from tests.values import METER

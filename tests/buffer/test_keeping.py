@@ -11,7 +11,8 @@ import pytest
 
 from gateway.buffer import keeping, ledger, retention
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.retention import HOUR_MS, Limits
+from gateway.buffer.retention import Limits
+from gateway.buffer.rollup import HOUR_MS
 from gateway.core.errors import StorageError
 from gateway.core.model import Event
 from gateway.core.span import Span

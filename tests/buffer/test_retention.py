@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.buffer import ledger, retention, thinning
-from gateway.buffer.retention import HOUR_MS, LEVELS, MINUTE_MS, QUARTER_MS, WHOLE, Limits, Segment, Sizes
+from gateway.buffer.retention import LEVELS, QUARTER_MS, WHOLE, Limits, Segment, Sizes
+from gateway.buffer.rollup import HOUR_MS, MINUTE_MS
 from gateway.core.model import Record
 from gateway.core.status import ThinnedRange
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.retention import HOUR_MS, Limits
+from gateway.buffer.retention import Limits
+from gateway.buffer.rollup import HOUR_MS
 from gateway.core.model import Layout, Point, Record
 from gateway.core.span import Span
 from tests.buffer.stocked import START_MS, StandingClock, upkeep

@@ -65,7 +65,6 @@ class Disk:
         until = time.monotonic() + PATIENCE_S
         while subprocess.run(["losetup", "-j", self._mount[-2]], capture_output=True, check=True).stdout:
             assert time.monotonic() < until, "somebody still has a file open on the disk"
-            time.sleep(0.05)
         self.path.mkdir()
         self.mount()
 

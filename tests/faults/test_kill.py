@@ -1,7 +1,6 @@
 """P1 under SIGKILL: whatever the buffer was doing, what it had acknowledged is there, once, and nothing else is."""
 
 import random
-import time
 from pathlib import Path
 
 import pytest
@@ -16,8 +15,7 @@ BOTH_WAYS_EVERY = 20  # rounds
 def one_round(writer: Writers, folder: Path, chance: random.Random, number: int, kept: Kept, again: set[int]) -> Kept:
     writer.start(folder / "site", polled=kept.polled)
     writer.work(chance.randrange(30))
-    time.sleep(chance.uniform(0, 0.005))  # not a wait: the moment is to be a random one
-    writer.kill()
+    writer.kill(after_s=chance.uniform(0, 0.005))
     copy = copied(folder / "site", folder / "copy")
     kept = by_sql(copy)
     again |= in_flight(writer.acknowledged)

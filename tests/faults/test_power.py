@@ -2,7 +2,7 @@
 
 import os
 import random
-import time
+import threading
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,9 @@ BOTH_WAYS_EVERY = 10  # cuts
 def cut(disk: Disk, writer: Writers, chance: random.Random) -> None:
     """Cut the power under the writer; it hears of errors, and what it says until it is dead counts."""
     writer.work(chance.randrange(1, 30))
-    time.sleep(chance.uniform(0, 0.005))  # not a wait: the moment is to be a random one
-    disk.cut_power()
+    moment = threading.Timer(chance.uniform(0, 0.005), disk.cut_power)  # amid the writer's work
+    moment.start()
+    moment.join()
     writer.kill()
     disk.unmount()
     disk.mount()

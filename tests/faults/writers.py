@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -47,11 +48,13 @@ class Writers:
         for _ in range(acknowledgements):
             assert self._note(), "the writer ended by itself"
 
-    def kill(self) -> None:
-        """End it, and hear what it said at the last moment."""
-        os.kill(self._pid, signal.SIGKILL)
+    def kill(self, after_s: float = 0) -> None:
+        """End it, at once or at a moment amid its work, and hear what it said until then."""
+        moment = threading.Timer(after_s, os.kill, (self._pid, signal.SIGKILL))
+        moment.start()
         while self._note():
             pass
+        moment.join()
         self._tell("")
         self._pid = 0
 

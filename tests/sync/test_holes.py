@@ -7,7 +7,8 @@ from random import Random
 import pytest
 
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.retention import MINUTE_MS, Limits, Thin
+from gateway.buffer.retention import Limits, Thin
+from gateway.buffer.rollup import MINUTE_MS
 from gateway.core import codec
 from gateway.core.clock import SystemClock
 from gateway.core.span import Span
