@@ -1,10 +1,9 @@
 """The buses as their page shows them: strings, nothing left to compute; pure."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.status import BusState, Contact, SiteState, UnitState
-from gateway.core.wording import number_text
+from gateway.core.wording import number_text, utc_text
 
 
 def buses_view(state: SiteState) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def contacts_view(site: str, device: str, contacts: list[Contact]) -> dict[str, 
     """{site, device, lines: [{time, status, response, error}]}; times are UTC."""
     lines = [
         {
-            "time": f"{datetime.fromtimestamp(line.ts / 1000, UTC):%Y-%m-%d %H:%M:%S}",
+            "time": utc_text(line.ts, "%Y-%m-%d %H:%M:%S"),
             "status": line.status,
             "response": milliseconds_text(line.response_ms),
             "error": line.error,

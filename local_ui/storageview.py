@@ -1,15 +1,13 @@
 """The buffer as its page shows it: strings, nothing left to compute; pure."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.core.status import BufferState, SiteState, ThinnedRange
-from gateway.core.wording import DASH, bytes_text, number_text
+from gateway.core.wording import DASH, bytes_text, number_text, resolution_text, utc_text
 from local_ui.present import storage_text
 
 RANGES_MOST = 100
 LESS_S = 10.0  # the slow-write mode
-RESOLUTIONS = {60_000: "one a minute", 900_000: "one in 15 minutes", 3_600_000: "one an hour"}
 
 
 def storage_view(state: SiteState, thinned: list[ThinnedRange]) -> dict[str, Any]:
@@ -44,7 +42,7 @@ def pace_view(buffer: BufferState) -> dict[str, Any]:
 
 def _facts(state: SiteState) -> list[dict[str, str]]:
     buffer = state.buffer
-    oldest = (time_text(buffer.oldest), "UTC") if buffer.oldest else (DASH, "none but the last minutes'")
+    oldest = (utc_text(buffer.oldest), "UTC") if buffer.oldest else (DASH, "none but the last minutes'")
     thinned = "counted for each poll group, listed below" if buffer.thinned_hours else ""
     return [
         _fact("Size", bytes_text(buffer.bytes), share_text(buffer)),
@@ -88,16 +86,11 @@ def seconds_text(seconds: float) -> str:
     return "second" if seconds == 1 else f"{seconds:g} s"
 
 
-def time_text(ms: int) -> str:
-    """UTC, to the minute."""
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"
-
-
 def _range_view(one: ThinnedRange) -> dict[str, str]:
     return {
-        "since": time_text(one.since),
-        "until": time_text(one.until),
-        "resolution": RESOLUTIONS.get(one.level_ms, f"one in {one.level_ms // 1000} s"),
+        "since": utc_text(one.since),
+        "until": utc_text(one.until),
+        "resolution": f"one {resolution_text(one.level_ms)}",
         "removed": number_text(one.removed, ""),
         "kept": number_text(one.kept, ""),
     }

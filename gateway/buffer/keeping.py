@@ -59,6 +59,7 @@ DELETE_EVENTS = """DELETE FROM event WHERE seq IN (SELECT seq FROM (SELECT seq, 
 DELETE_MARKS = "DELETE FROM pushed WHERE digest IN (SELECT digest FROM pushed WHERE ts < ? ORDER BY ts LIMIT ?)"
 OLDEST_MINUTES = "SELECT min((SELECT min(ts) FROM rollup_1m WHERE layout = layout.id)) FROM layout"
 HALF_ROLLED = "SELECT count(*) FROM segment WHERE rolled = 0 AND rolled_block > 0"
+LAYOUT_IDS = "SELECT id FROM layout"
 DELETE_MINUTES = "DELETE FROM rollup_1m WHERE layout = ? AND ts < ?"
 
 log = logging.getLogger(__name__)
@@ -221,6 +222,8 @@ class Keeping:
         self._note(level, blocks, entries)
 
     def _note(self, level: int, blocks: list[BlockRow], entries: list[tuple[bytes, int, int, int]]) -> None:
+        if not blocks:  # of a run that holds no record any more
+            return
         since, until = min(row[2] for row in blocks), max(row[3] for row in blocks)
         removed, kept = sum(entry[2] for entry in entries), sum(row[4] for row in blocks)
         before = self._thinned.get(level, [since, until, 0, 0])
@@ -266,7 +269,7 @@ class Keeping:
         if oldest is None or not whole_from or oldest >= whole_from - DAY_MS:
             return False
         until = min(whole_from - DAY_MS, oldest + 7 * DAY_MS)
-        layouts = await self._database.fetch("SELECT id FROM layout")
+        layouts = await self._database.fetch(LAYOUT_IDS)
         async with self._database.transaction() as db:
             await db.executemany(DELETE_MINUTES, [(layout, until) for (layout,) in layouts])
         return True

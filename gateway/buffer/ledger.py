@@ -1,14 +1,13 @@
 """The ledger of thinning: which hours have lost resolution, and how many records are gone and left."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 import aiosqlite
 
-from gateway.buffer.retention import QUARTER_MS
-from gateway.buffer.rollup import HOUR_MS, MINUTE_MS
+from gateway.buffer.rollup import HOUR_MS
 from gateway.core.database import Database
 from gateway.core.status import ThinnedRange
+from gateway.core.wording import resolution_text, utc_text
 
 ADD = """INSERT INTO thinned (layout, hour, removed, kept, level) VALUES (?, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET removed = removed + excluded.removed, kept = kept + excluded.kept,
@@ -17,8 +16,6 @@ COUNT = "SELECT count(*) FROM thinned WHERE removed > 0"
 BY_HOUR = """SELECT hour, max(level), sum(removed), sum(kept) FROM thinned WHERE removed > 0
     GROUP BY hour ORDER BY hour"""
 FORGET = "DELETE FROM thinned WHERE layout IN (SELECT id FROM layout) AND hour < ?"  # by the key
-
-RESOLUTION = {MINUTE_MS: "one record a minute", QUARTER_MS: "one in fifteen minutes", HOUR_MS: "one an hour"}
 
 
 async def add(db: aiosqlite.Connection, entries: Iterable[tuple[bytes, int, int, int]], level: int) -> None:
@@ -56,11 +53,8 @@ def joined(rows: Iterable[tuple[int, int, int, int]]) -> list[ThinnedRange]:
 def sentence(thinned: Mapping[int, Sequence[int]]) -> str:
     """What a round has done; by level: the oldest and the newest time, records removed and kept."""
     parts = [
-        f"{_utc(since)} to {_utc(until)} UTC: {RESOLUTION[level]}, {removed} records gone, {kept} kept"
+        f"{utc_text(since)} to {utc_text(until)} UTC:"
+        f" one record {resolution_text(level)}, {removed} records gone, {kept} kept"
         for level, (since, until, removed, kept) in sorted(thinned.items(), reverse=True)
     ]
     return "; ".join(parts)
-
-
-def _utc(ms: int) -> str:
-    return f"{datetime.fromtimestamp(ms / 1000, UTC):%Y-%m-%d %H:%M}"

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import threading
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -17,6 +16,7 @@ from gateway.core.database import Database
 from gateway.core.diskwords import storage_error, takes_files
 from gateway.core.errors import DamagedFileError, StorageError
 from gateway.core.model import decode_layout
+from gateway.core.wording import utc_text
 
 UNKNOWN_EPOCH = 16 * "0"  # until the file has been read once
 UNREAD_MAX = 5  # so many reading errors of a disk that takes other files: the file is damaged
@@ -107,7 +107,7 @@ class Opening:
             raise StorageError(f"{path}: damaged again so soon: {why}", hint="replace the disk")
         async with self._taking.committing:
             await self._database.close()
-            stamp = f"{datetime.fromtimestamp(clock.wall_ms() / 1000, UTC):%Y%m%d-%H%M%S}"
+            stamp = utc_text(clock.wall_ms(), "%Y%m%d-%H%M%S")
             try:
                 name = (await asyncio.to_thread(aside.set_aside, path, stamp)).name
             except OSError as error:

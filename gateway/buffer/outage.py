@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from gateway.core.model import Record
+from gateway.core.wording import utc_text
 
 PAUSE_MAX_S = 5.0
-YEAR_9999_MS = 253_370_764_800_000  # datetime knows no more
+TO_SECONDS = "%Y-%m-%d %H:%M:%S UTC"
 REOPEN_AFTER = 2  # failures in a row; the first one may have been a moment's
 
 
@@ -26,7 +26,9 @@ class Loss:
         self.records += len(dropped)
 
     def __str__(self) -> str:
-        return f"{self.records} records of {_utc(self.first_ms)} to {_utc(self.last_ms)}"
+        return (
+            f"{self.records} records of {utc_text(self.first_ms, TO_SECONDS)} to {utc_text(self.last_ms, TO_SECONDS)}"
+        )
 
 
 class Outage:
@@ -65,7 +67,3 @@ class Outage:
         for why, loss in self._lost.items():
             yield "readings_lost", f"{loss}: {why}, and the memory was full"
         self.failures, self.waited, self.why, self._lost = 0, 0, "", {}
-
-
-def _utc(ms: int) -> str:
-    return f"{datetime.fromtimestamp(min(max(ms, 0), YEAR_9999_MS) / 1000, UTC):%Y-%m-%d %H:%M:%S} UTC"

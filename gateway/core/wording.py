@@ -1,5 +1,6 @@
 """Numbers, keys and ages as people read them; pure, for the site's page and the hub's."""
 
+from datetime import UTC, datetime
 from functools import lru_cache
 
 from gateway.core.model import Raw, Reading
@@ -8,6 +9,7 @@ DECIMALS = {"W": 0, "var": 0, "VA": 0, "Wh": 0, "V": 1, "A": 2, "Hz": 2, "kWh": 
 UPPER = {"pv", "ac", "dc", "soc", "soh", "l1", "l2", "l3", "id", "mppt", "bms", "thd", "va", "n"}
 QUANTITIES = ("power", "battery", "energy", "temperature", "voltage", "current", "frequency")
 MAIN_MOST = 6
+YEAR_9999_MS = 253_370_764_800_000  # datetime knows no more
 MAIN_OF_ONE_QUANTITY = 2
 DASH = "\N{EN DASH}"
 
@@ -80,3 +82,13 @@ def bytes_text(count: int) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} GB"
+
+
+def utc_text(ms: int, form: str = "%Y-%m-%d %H:%M") -> str:
+    """A time since 1970 UTC, to the minute; what no calendar has is shown as its nearest end."""
+    return f"{datetime.fromtimestamp(min(max(ms, 0), YEAR_9999_MS) / 1000, UTC):{form}}"
+
+
+def resolution_text(level_ms: int) -> str:
+    """How far apart thinned records are: there is one ... in so many milliseconds."""
+    return {60_000: "a minute", 3_600_000: "an hour"}.get(level_ms, f"in {level_ms // 60_000} minutes")

@@ -134,3 +134,8 @@ def test_hours_of_one_resolution_that_follow_each_other_are_one_range() -> None:
         ThinnedRange(2 * HOUR_MS, 3 * HOUR_MS, HOUR_MS, 7, 3),
         ThinnedRange(4 * HOUR_MS, 5 * HOUR_MS, HOUR_MS, 8, 4),
     ]
+
+
+def test_a_record_of_a_time_that_no_calendar_has_does_not_keep_thinning_from_being_told() -> None:
+    told = ledger.sentence({MINUTE_MS: [0, 1 << 60, 59, 1]})
+    assert told == "1970-01-01 00:00 to 9999-01-01 00:00 UTC: one record a minute, 59 records gone, 1 kept"

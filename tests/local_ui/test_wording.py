@@ -5,6 +5,7 @@ import pytest
 from gateway.core import wording
 from gateway.core.model import Quality, Reading
 from gateway.core.status import SyncState
+from gateway.core.wording import utc_text
 from local_ui.present import device_view, sync_text
 from tests.local_ui.parts import device
 
@@ -57,3 +58,9 @@ def test_sync_is_told_in_the_owners_words() -> None:
     assert sync_text(SyncState("")) == "No hub; everything stays here"
     assert sync_text(SyncState("h", connected=True)) == "The hub has everything"
     assert sync_text(SyncState("h", backlog=1240, error="no route")) == "1,240 records wait for the hub: no route"
+
+
+def test_a_time_that_no_calendar_has_is_shown_as_the_nearest_that_one_has() -> None:
+    assert [utc_text(ms) for ms in (-5, 1_790_000_000_000, 1 << 60)] == [
+        "1970-01-01 00:00", "2026-09-21 14:13", "9999-01-01 00:00",
+    ]  # fmt: skip
