@@ -18,10 +18,14 @@ BOTH_WAYS_EVERY = 10  # cuts
 def cut(disk: Disk, writer: Writers, chance: random.Random) -> None:
     """Cut the power under the writer; it hears of errors, and what it says until it is dead counts."""
     writer.work(chance.randrange(1, 30))
-    moment = threading.Timer(chance.uniform(0, 0.005), disk.cut_power)  # amid the writer's work
+
+    def lose_power() -> None:  # the writer with it: nothing works on without
+        disk.cut_power()
+        writer.kill()
+
+    moment = threading.Timer(chance.uniform(0, 0.005), lose_power)  # amid the writer's work
     moment.start()
     moment.join()
-    writer.kill()
     disk.unmount()
     disk.mount()
 

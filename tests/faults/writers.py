@@ -50,11 +50,14 @@ class Writers:
 
     def kill(self, after_s: float = 0) -> None:
         """End it, at once or at a moment amid its work, and hear what it said until then."""
-        moment = threading.Timer(after_s, os.kill, (self._pid, signal.SIGKILL))
-        moment.start()
+        if after_s:
+            moment = threading.Timer(after_s, os.kill, (self._pid, signal.SIGKILL))
+            moment.start()
+            moment.join()
+        else:
+            os.kill(self._pid, signal.SIGKILL)
         while self._note():
             pass
-        moment.join()
         self._tell("")
         self._pid = 0
 
