@@ -74,17 +74,18 @@ class Opening:
                 raise storage_error(path, error) from error
             except StorageError:
                 with contextlib.suppress(StorageError):
-                    await self._load()  # what cannot be written may be read, and sent
+                    await self._load(writable=False)  # what cannot be written may be read, and sent
                 raise
-            await self._load()
+            await self._load(writable=True)
 
-    async def _load(self) -> None:
+    async def _load(self, *, writable: bool) -> None:
         epochs = await self._database.fetch(EPOCH)
         if not epochs:
             raise StorageError(f"{self._database.path}: begun and not finished")
         epoch = epochs[0][0]
         ((head,),), ((events_head,),) = await self._database.fetch(HEAD), await self._database.fetch(EVENTS_HEAD)
-        self._taking.found(head, events_head, same_file=epoch == self.epoch)
+        if writable or epoch != self.epoch:  # else: a commit that failed may be seen here, and be on no disk
+            self._taking.found(head, events_head, same_file=epoch == self.epoch)
         for (encoded,) in await self._database.fetch(LAYOUTS):
             try:
                 layout = decode_layout(encoded)

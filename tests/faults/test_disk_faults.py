@@ -12,11 +12,15 @@ from typing import Any
 import pytest
 
 from gateway.backup import backup
+from gateway.buffer.buffer import Buffer
+from gateway.core.errors import StorageError
 from gateway.core.model import Event
 from tests.buffer.onfile import holdfast
 from tests.faults.disks import ext4, failing_ext4, tmpfs
 from tests.faults.gateways import Site, gateway, kept, nothing_is_missing, run_to_its_end
 from tests.needs import needs
+from tests.stored import everything
+from tests.values import METER, power
 
 
 def fails(state: dict[str, Any]) -> bool:
@@ -90,6 +94,30 @@ async def test_a_file_system_that_is_read_only_at_the_start(tmp_path: Path) -> N
             disk.writable()
             await site.until(works)
             assert await site.stop() == 0
+
+
+@pytest.mark.P1
+async def test_what_is_seen_on_a_read_only_disk_is_not_taken_for_kept(tmp_path: Path) -> None:
+    """After a failed flush the system shows what may be on no disk."""
+    with ext4(tmp_path) as disk:
+        buffer = await Buffer.open(disk.path / "buffer.db")
+        buffer.put(METER, [power(1), power(2)])
+        await buffer.flushed()
+        await buffer._database.close()
+        disk.read_only()
+        buffer.committed.reached -= 2  # as where COMMIT failed, and the log shows it
+        buffer._taking._records = [power(1), power(2)]
+        buffer._taking._unsure = buffer._taking._records[0]
+        with pytest.raises(StorageError, match="read-only"):
+            await buffer.heal()
+        assert (buffer.state().pending, buffer.head) == (2, 0)
+        with pytest.raises(StorageError, match="read-only"):
+            await buffer.flushed()
+        disk.writable()
+        await buffer.heal()
+        await buffer.flushed()
+        assert [record.ts for record in await everything(buffer)] == [1, 2]
+        await buffer.close()
 
 
 @pytest.mark.P1

@@ -16,16 +16,19 @@ BOTH_WAYS_EVERY = 10  # cuts
 
 
 def cut(disk: Disk, writer: Writers, chance: random.Random) -> None:
-    """Cut the power under the writer; it hears of errors, and what it says until it is dead counts."""
+    """Cut the power under the writer, who is amid its work; what it said until then counts."""
     writer.work(chance.randrange(1, 30))
 
-    def lose_power() -> None:  # the writer with it: nothing works on without
+    def lose_power() -> None:
+        # Who works on without power is lied to: ext4 then calls a file that it could not lengthen flushed (6.18; a
+        # bare write with fdatasync met it in 48 cuts of 300).
+        writer.stop()
         disk.cut_power()
-        writer.kill()
 
-    moment = threading.Timer(chance.uniform(0, 0.005), lose_power)  # amid the writer's work
+    moment = threading.Timer(chance.uniform(0, 0.005), lose_power)
     moment.start()
     moment.join()
+    writer.kill()
     disk.unmount()
     disk.mount()
 

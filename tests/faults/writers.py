@@ -48,6 +48,10 @@ class Writers:
         for _ in range(acknowledgements):
             assert self._note(), "the writer ended by itself"
 
+    def stop(self) -> None:
+        """It says nothing any more, whatever its system calls still answer; only `kill` comes after this."""
+        os.kill(self._pid, signal.SIGSTOP)
+
     def kill(self, after_s: float = 0) -> None:
         """End it, at once or at a moment amid its work, and hear what it said until then."""
         if after_s:
