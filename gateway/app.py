@@ -33,15 +33,14 @@ from gateway.loadconfig import load_config, read_text
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
 from gateway.timekeeping import Timekeeper
+from gateway.uplink import Uplink
 from gateway.wear import Wear
 from local_ui import guard
 from local_ui.app import build_app
 from sync import wire
-from sync.edge.engine import Engine
-from sync.edge.https import HttpsTransport
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, parse_hub_config
-from sync.hub.store import SqliteStore
+from sync.hub.sqlite import SqliteStore
 
 # The door for batches has secrets of its own; whether the process lives is no secret.
 HUB_OPEN_PATHS = (wire.PATH, "/healthz")
@@ -87,9 +86,9 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         stack.push_async_callback(buffer.close)
         clock = Timekeeper(machine, await buffer.begin_boot(machine))
         buffer.use(clock)
-        engine = await _engine(config, buffer, clock, stack)
+        uplink = Uplink(config.hub, plan.folder, buffer, clock, stack) if config.hub else None
         live = Live(clock)
-        sync_state = engine.state if engine else lambda: SyncState(hub="")
+        sync_state = uplink.state if uplink else lambda: SyncState(hub="")
         zone, wear = ZoneInfo(config.site.timezone), Wear(path, config.buffer.card_tbw, clock)
         site = RunningSite(config.site.name, buffer, live, clock, sync_state, zone, clock, wear)
         clock.listener = site
@@ -112,8 +111,8 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         jobs = {"time": clock.run(), "buffer": buffer.run(), "watch": site.watch_buses()}
         jobs["links"] = linkwatch.watch(lambda: _wake(buses))
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
-        if engine is not None:
-            jobs["sync"] = engine.run()
+        if uplink is not None:
+            jobs |= uplink.jobs()
         jobs["intake"] = intake.run()
         if config.mqtt is not None:
             jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)
@@ -131,14 +130,6 @@ def _limits(config: Config) -> Limits:
 def _wake(buses: Iterable[Bus]) -> None:
     for bus in buses:
         bus.poller.wake()
-
-
-async def _engine(config: Config, buffer: Buffer, clock: Timekeeper, stack: contextlib.AsyncExitStack) -> Engine | None:
-    if config.hub is None:
-        return None
-    transport = HttpsTransport(config.hub.url, config.hub.node_id, config.hub.secret, clock)
-    stack.push_async_callback(transport.close)
-    return Engine(buffer, transport, clock, Random(), push_interval_s=config.hub.push_interval_s)
 
 
 async def _intake(config: Config, site: RunningSite, live: Live, buffer: Buffer, clock: Clock) -> Intake:

@@ -43,6 +43,13 @@ class PageConfig(_Checked, frozen=True, kw_only=True):
     open: bool = False  # everybody who reaches the page may look at it
 
 
+class AmqpLink(_Checked, frozen=True, kw_only=True):
+    """The broker; user and password are the node's id and secret."""
+
+    url: Annotated[str, msgspec.Meta(pattern="^amqps?://[^/@]+(/[^/]*)?$", description="amqp(s)://HOST[:PORT][/VHOST]")]
+    tls_ca: File | None = None
+
+
 class HubLink(_Checked, frozen=True, kw_only=True):
     url: Annotated[str, msgspec.Meta(pattern="^https?://[^/]+", description="http(s)://HOST[:PORT]")]
     node_id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}\Z", description="1 to 64 of A-Za-z0-9._-")]
@@ -50,6 +57,16 @@ class HubLink(_Checked, frozen=True, kw_only=True):
         str, msgspec.Meta(pattern=r"^[^\x00-\x1f\x7f]{16,}\Z", description="16 characters or more, in one line")
     ]
     push_interval_s: Annotated[float, msgspec.Meta(ge=0.5, le=3600)] = 5
+    transport: Literal["https", "amqp", "auto"] = "https"  # auto: amqp, and https where that does not get through
+    amqp: AmqpLink | None = None
+    tls_ca: File | None = None  # certificates that the hub's is signed by, relative to the configuration's folder
+    tls_fingerprint: Sha256 | None = None  # of the hub's certificate: this one and no other
+    proxy: Annotated[str, msgspec.Meta(pattern="^http://[^/]+", description="http://HOST:PORT")] | None = None
+    heartbeat_s: Annotated[float, msgspec.Meta(ge=30, le=300)] = 60
+    long_poll: bool = True  # commands come at once; else with the next heartbeat
+    compare_s: Annotated[float, msgspec.Meta(ge=60, le=86400)] = 3600  # so often both ends compare what they hold
+    daily_mb: Annotated[float, msgspec.Meta(ge=0.1, le=1e6)] | None = None  # of a metered line
+    quiet: bool = False  # a metered line: what is new goes once a minute, commands come with heartbeats
 
 
 class LogConfig(_Checked, frozen=True, kw_only=True):

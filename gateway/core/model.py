@@ -151,6 +151,20 @@ class Event(msgspec.Struct, frozen=True):
     seq: int = -1  # given out by the buffer; -1 until then
 
 
+class Command(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that the site shall do, once, unless it comes too late."""
+
+    id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._:-]{1,64}\Z")]  # the idempotency key
+    kind: Annotated[str, msgspec.Meta(pattern=r"^[A-Z_]{1,32}\Z")]  # RESEND, LEDGER, RESTART, CONFIGURE, WRITE, ...
+    not_after: int  # milliseconds since 1970 UTC: later than this it is refused
+    device: str = ""
+    point: str = ""
+    value: int | float | str | None = None
+    body: str = ""  # what the kind needs beyond that: a configuration's text
+    who: str = ""
+    reason: str = ""
+
+
 def decode_layout(encoded: bytes) -> Layout:
     """Raises msgspec.ValidationError for anything that is not a layout."""
     return msgspec.json.decode(encoded, type=Layout)

@@ -109,6 +109,20 @@ class ClockState(msgspec.Struct, frozen=True):
     steps: int = 0  # how often the clock was set since the start, beyond half a second
 
 
+class StreamState(msgspec.Struct, frozen=True):
+    """How far the hub has one stream."""
+
+    name: Literal["records", "events"]
+    head: int = 0  # the seq that the next one gets
+    backlog: int = 0  # how many the hub has not acknowledged
+    oldest: int = 0  # ts of the oldest of them, as far as is known; 0: none
+    newest_sent: int = 0  # ts of the newest that the hub acknowledged
+    per_s: float = 0.0  # acknowledged per second, over the last minute
+    done_s: float | None = None  # until the backlog is sent, at that rate; None: nobody knows
+    error: str = ""  # of the last attempt, and what to do
+    next_s: float = 0.0  # until the next attempt
+
+
 class SyncState(msgspec.Struct, frozen=True):
     """How far the hub has what we have."""
 
@@ -117,6 +131,13 @@ class SyncState(msgspec.Struct, frozen=True):
     backlog: int = 0  # records that the hub has not acknowledged
     acknowledged_at: int = 0
     error: str = ""  # of the last attempt, and what to do
+    streams: tuple[StreamState, ...] = ()
+    transport: str = ""  # https or amqp: what carries at present
+    quarantined: int = 0  # records and events that the hub refuses for good
+    bytes_today: int = 0  # sent and received since midnight, site's time; headers estimated
+    bytes_budget: int = 0  # of a day; 0: no limit
+    compared_at: int = 0  # when the hub's account was last compared with ours
+    differing: int = 0  # hours of layouts that differed then
 
 
 class SiteState(msgspec.Struct, frozen=True):

@@ -6,12 +6,9 @@ Two lanes share one connection. The live lane sends the newest end of what is ne
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from random import Random
 from typing import Protocol
-
-import msgspec
 
 from gateway.core.clock import Clock
 from gateway.core.errors import PushError, StorageError
@@ -20,16 +17,15 @@ from gateway.core.span import Span
 from gateway.core.status import SyncState
 from sync.edge import spans as span_math
 from sync.edge.backoff import Backoff
-from sync.edge.transport import HubBusy, HubRefused, LayoutsWanted, Transport
-from sync.wire import BatchType, Cursor, Events, Layouts, Records
+from sync.edge.link import Link
+from sync.edge.transport import HubRefused, LayoutsWanted
+from sync.wire import Events, Layouts, Records
 
 LIVE_RECORDS_MAX = 5_000
 BACKLOG_RECORDS_MAX = 20_000
 EVENTS_MAX = 1_000
 HEARTBEAT_S = 60.0  # so often the hub hears of us, news or not
 STORAGE_PAUSE_S = 2.0  # until a buffer that could not be read is asked again
-
-log = logging.getLogger(__name__)
 
 
 class Head(Protocol):
@@ -75,11 +71,9 @@ class Outbox(Protocol):
 class Engine:
     """Pushes one buffer to one hub."""
 
-    def __init__(
-        self, outbox: Outbox, transport: Transport, clock: Clock, random: Random, *, push_interval_s: float
-    ) -> None:
+    def __init__(self, outbox: Outbox, link: Link, clock: Clock, random: Random, *, push_interval_s: float) -> None:
         self._outbox = outbox
-        self._transport = transport
+        self._link = link
         self._clock = clock
         self._random = random
         self._interval_s = push_interval_s
@@ -88,10 +82,6 @@ class Engine:
         self._generation = -1
         self._live_hi = 0  # below this everything left is the backlog lane's
         self._live_at = -1e9  # monotonic, of the live lane's last push
-        self._heard_s = -1e9  # monotonic, when the hub acknowledged something last
-        self._connected = False
-        self._acknowledged_at = 0
-        self._error = ""
 
     async def run(self) -> None:
         """Push for ever. Run until cancelled."""
@@ -102,7 +92,8 @@ class Engine:
     def state(self) -> SyncState:
         self._grow()
         backlog = span_math.length(self._spans)
-        return SyncState(self._transport.name, self._connected, backlog, self._acknowledged_at, self._error)
+        link = self._link
+        return SyncState(link.transport.name, link.connected, backlog, link.acknowledged_at, link.error)
 
     async def _run_records(self) -> None:
         backoff = Backoff(self._random)
@@ -115,22 +106,22 @@ class Engine:
                     continue
                 await self._push_records()
             except LayoutsWanted as missing:
-                await self._attempt(backoff, self._push_layouts(missing.wanted))
+                await self._link.attempt(backoff, self._push_layouts(missing.wanted))
             except PushError as error:
-                await self._back_off(backoff, error)
+                await self._link.back_off(backoff, error)
             except StorageError:  # the buffer says so itself; the hub still hears of us
-                if self._clock.monotonic_s() >= self._heard_s + HEARTBEAT_S:
-                    await self._attempt(backoff, self._push("records", Span(0, 0), Records([])))
+                if self._clock.monotonic_s() >= self._link.heard_s + HEARTBEAT_S:
+                    await self._link.attempt(backoff, self._link.push("records", Span(0, 0), Records([])))
                 await asyncio.sleep(STORAGE_PAUSE_S)
             else:
-                self._succeeded(backoff)
+                self._link.succeeded(backoff)
 
     async def _hold(self, backoff: Backoff) -> None:
         """Until the outbox lets go, send nothing but signs of life: their answers may bring the time."""
         pauses = Backoff(self._random)
         while self._outbox.held:
             head = self._outbox.committed.reached
-            if await self._attempt(backoff, self._push("records", Span(head, head), Records([]))):
+            if await self._link.attempt(backoff, self._link.push("records", Span(head, head), Records([]))):
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(pauses.failed()):
                         await self._outbox.released()
@@ -184,7 +175,7 @@ class Engine:
             covered, packs = await self._newest(span_math.newest(self._spans, LIVE_RECORDS_MAX))
         elif backlog:
             covered, packs = await self._outbox.read(span_math.oldest(backlog), BACKLOG_RECORDS_MAX)
-        await self._push("records", covered, Records(packs))
+        await self._link.push("records", covered, Records(packs))
         if self._generation != self._outbox.generation:
             return  # these seqs may stand for other records now
         self._live_hi = max(self._live_hi, covered.hi)
@@ -204,7 +195,7 @@ class Engine:
         layouts = [layout.encoded for layout in known if layout is not None]
         if len(layouts) < len(wanted):
             raise HubRefused("the hub asks for layouts that this gateway never had", hint="look into the hub's log")
-        await self._push("layouts", Span(0, len(layouts)), Layouts(layouts))
+        await self._link.push("layouts", Span(0, len(layouts)), Layouts(layouts))
         self._live_at = -1e9  # the batch that was put off is due again
 
     async def _run_events(self) -> None:
@@ -226,37 +217,7 @@ class Engine:
                 await asyncio.sleep(STORAGE_PAUSE_S)
                 continue
             hi = events[-1].seq + 1 if events else head
-            pushed = await self._attempt(backoff, self._push("events", Span(lo, hi), Events(events)))
+            pushed = await self._link.attempt(backoff, self._link.push("events", Span(lo, hi), Events(events)))
             if pushed and generation == self._outbox.generation:
                 lo = hi
                 self._outbox.keep_spans("events", [(lo, None)])
-
-    async def _push(self, batch_type: BatchType, span: Span, batch: msgspec.Struct) -> None:
-        cursor = Cursor(self._outbox.epoch, span.lo, span.hi)
-        await self._transport.push(batch_type, cursor, msgspec.msgpack.encode(batch))
-
-    async def _attempt(self, backoff: Backoff, push: Coroutine[None, None, None]) -> bool:
-        """Whether `push` went through; if not, the pause that is due has been kept."""
-        try:
-            await push
-        except PushError as error:
-            await self._back_off(backoff, error)
-            return False
-        self._succeeded(backoff)
-        return True
-
-    def _succeeded(self, backoff: Backoff) -> None:
-        backoff.succeeded()
-        if not self._connected:
-            log.info("hub reached", extra={"hub": self._transport.name})
-        self._connected, self._error = True, ""
-        self._acknowledged_at = self._clock.wall_ms()
-        self._heard_s = self._clock.monotonic_s()
-
-    async def _back_off(self, backoff: Backoff, error: PushError) -> None:
-        why = f"{error}; {error.hint}" if error.hint else str(error)
-        if self._connected or not self._error:
-            log.warning("hub not reached", extra={"hub": self._transport.name, "why": why})
-        self._connected, self._error = False, why
-        at_least_s = error.retry_after_s if isinstance(error, HubBusy) else 0
-        await asyncio.sleep(backoff.failed(refused=isinstance(error, HubRefused), at_least_s=at_least_s))

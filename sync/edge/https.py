@@ -1,5 +1,6 @@
 """Batches over HTTP(S), on one connection that is kept; what time it is comes back with the answers."""
 
+import asyncio
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from typing import Protocol
@@ -9,7 +10,7 @@ import msgspec
 
 from gateway.core.errors import PushError
 from sync import wire
-from sync.edge.transport import HubBusy, HubRefused, LayoutsWanted
+from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused, LayoutsWanted
 
 DATE_MS = 500  # a Date header is cut to whole seconds: in the middle it is wrong by at most this
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
@@ -28,6 +29,7 @@ class HttpsTransport:
     def __init__(self, url: str, node_id: str, secret: str, time_sink: TimeSink | None = None) -> None:
         self._time_sink = time_sink
         self.name = url
+        self.kind = "https"
         self._url = url.rstrip("/") + wire.PATH
         self._headers = {wire.NODE_ID: node_id, wire.NODE_SECRET: secret, "Content-Type": wire.CONTENT_TYPE}
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1), timeout=TIMEOUT, trust_env=True)
@@ -51,6 +53,10 @@ class HttpsTransport:
             return
         half_ms = round((self._time_sink.monotonic_s() - sent_s) * 500)
         self._time_sink.hub_says(hub_time[0] + half_ms, hub_time[1] + half_ms)
+
+    async def run(self, hear: Hear) -> None:
+        """See `Transport.run`."""
+        await asyncio.Event().wait()
 
     async def close(self) -> None:
         await self._session.close()
@@ -93,6 +99,10 @@ def _judge(status: int, retry_after: str, answer: wire.Answer, cursor: wire.Curs
         raise HubBusy(f"the hub is busy: {answer.error}", float(retry_after) if retry_after.isdigit() else 0)
     if status == 401:
         raise HubRefused("the hub does not know this node or its secret", hint="check hub.node_id and hub.secret")
+    if status == 413:
+        raise BatchTooLarge(f"the hub, or a proxy before it, takes no batch of this size: {answer.error}")
+    if status in (400, 422) and answer.cursor == str(cursor):
+        raise BatchRefused(answer.error)
     if 400 <= status < 500:
         raise HubRefused(f"the hub refuses the batch ({status}): {answer.error}", hint="update the gateway or the hub")
     raise PushError(f"the hub fails ({status}): {answer.error}", hint="look into the hub's log")

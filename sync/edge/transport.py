@@ -1,5 +1,6 @@
 """What the engine needs of a transport, and how one says that a batch did not go through."""
 
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from gateway.core.errors import PushError
@@ -15,7 +16,15 @@ class LayoutsWanted(PushError):
 
 
 class HubRefused(PushError):
-    """The hub is there and says no: a wrong secret, a batch that it cannot read."""
+    """Something is there and says no to whatever we send: a wrong secret, a proxy."""
+
+
+class BatchRefused(PushError):
+    """The hub itself says that this batch is not what it should be; a part of it may be."""
+
+
+class BatchTooLarge(PushError):
+    """It is to be sent in smaller pieces."""
 
 
 class HubBusy(PushError):
@@ -26,11 +35,21 @@ class HubBusy(PushError):
         self.retry_after_s = retry_after_s
 
 
+Hear = Callable[[Answer], Awaitable[None]]
+
+
 class Transport(Protocol):
-    """Carries batches to the hub."""
+    """Carries batches to the hub, and what the hub says by itself from it."""
 
     name: str
+    kind: str  # https or amqp: what carries at present
 
     async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes) -> Answer:
         """Deliver one batch; it is the hub's when this returns. Raises PushError otherwise."""
         ...
+
+    async def run(self, hear: Hear) -> None:
+        """Hand over what the hub says beside its answers. Run until cancelled."""
+        ...
+
+    async def close(self) -> None: ...

@@ -9,18 +9,20 @@ from aiohttp.typedefs import Middleware
 from gateway.core.clock import Clock
 from sync import wire
 from sync.hub.config import HubConfig
+from sync.hub.door import Door
 from sync.hub.ingest import Ingest
 from sync.hub.pages import add_pages
-from sync.hub.store import SqliteStore
+from sync.hub.store import Store
 
 OPEN_PATHS = (wire.PATH, "/healthz")  # the door has its own secrets; the process's health is nobody's
 
 
 def build_hub(
-    config: HubConfig, store: SqliteStore, clock: Clock, static: Path, guards: Iterable[Middleware]
+    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware]
 ) -> web.Application:
     """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
-    ingest = Ingest(store, {node.id: node.secret_sha256 for node in config.nodes}, clock)
+    door = Door(store, clock)
+    ingest = Ingest(door, {node.id: node.secret_sha256 for node in config.nodes}, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
     app.router.add_get("/healthz", _healthz)

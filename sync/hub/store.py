@@ -1,30 +1,14 @@
-"""The hub's store on SQLite: each reading once, however often it comes."""
+"""What the hub needs of a store; `sqlite.py` and `postgres.py` are two of them."""
 
 from collections.abc import Sequence
-from pathlib import Path
+from typing import Protocol
 
 import msgspec
 
-from gateway.core.database import Database
-from gateway.core.model import Event, Layout, Reading, Record, decode_layout, readings_of
-from gateway.core.status import DeviceState, NodeState
+from gateway.core.model import Event, Layout, Record
+from gateway.core.status import NodeState
 
 ONLINE_MS = 5 * 60_000  # a node that was silent for longer is offline
-
-SAW_NODE = """INSERT INTO node (id, first_seen, last_seen) VALUES (?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen"""
-COUNT_RECORDS = "UPDATE node SET records = records + ? WHERE id = ?"
-APPEND_SERIES = "INSERT OR IGNORE INTO series (node, layout, encoded) VALUES (?, ?, ?)"
-SERIES = "SELECT id, node, layout, encoded FROM series"
-APPEND_RECORD = "INSERT OR IGNORE INTO record (series, ts, flags, row) VALUES (?, ?, ?, ?)"
-APPEND_EVENT = """INSERT OR IGNORE INTO event (node, epoch, seq, ts, kind, device, detail)
-    VALUES (?, ?, ?, ?, ?, ?, ?)"""
-APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?)"""
-NODES = "SELECT id, last_seen, records FROM node ORDER BY id"
-NEWEST = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts DESC LIMIT 1"
-RECORDS = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts"
-EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = ? ORDER BY ts DESC LIMIT ?"
 
 
 class Audit(msgspec.Struct, frozen=True):
@@ -38,103 +22,44 @@ class Audit(msgspec.Struct, frozen=True):
     accepted: int = 0
     duplicate: int = 0
     error: str = ""
+    rejected: int = 0
 
 
-class SqliteStore:
-    """Make it with `open`, end it with `close`."""
+class Store(Protocol):
+    """Each reading once, however often it comes. All methods raise StorageError."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}
-
-    @classmethod
-    async def open(cls, path: Path) -> "SqliteStore":
-        """Open or make the file. Raises StorageError where that cannot be."""
-        store = cls(await Database.open(path, "sync.hub", page_size=4096))
-        await store._load_series()
-        return store
-
-    async def _load_series(self) -> None:
-        for series, node, layout_id, encoded in await self._database.fetch(SERIES):
-            self._layouts[node, layout_id] = series, decode_layout(encoded)
-
-    def layout(self, node: str, layout_id: bytes) -> Layout | None:
-        known = self._layouts.get((node, layout_id))
-        return known[1] if known else None
+    async def layout(self, node: str, layout_id: bytes) -> Layout | None:
+        """None: the node never sent it."""
+        ...
 
     async def take_layouts(self, layouts: Sequence[Layout], audit: Audit) -> Audit:
         """Keep layouts of a node; what is known already is a duplicate."""
-        audit = await self._take(APPEND_SERIES, [(audit.node, layout.id, layout.encoded) for layout in layouts], audit)
-        await self._load_series()
-        return audit
+        ...
 
     async def take_records(self, records: Sequence[Record], audit: Audit) -> Audit:
         """Keep records whose layouts are all known; those that are here already are duplicates."""
-        rows = [(self._layouts[audit.node, r.layout_id][0], r.ts, r.flags, r.row) for r in records]
-        return await self._take(APPEND_RECORD, rows, audit)
+        ...
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """Keep events; those of the same epoch, seq and time are duplicates."""
-        rows = [(audit.node, epoch, e.seq, e.ts, e.kind, e.device, e.detail) for e in events]
-        return await self._take(APPEND_EVENT, rows, audit)
-
-    async def _take(self, append: str, rows: Sequence[tuple[object, ...]], audit: Audit) -> Audit:
-        """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
-        async with self._database.transaction() as db:
-            await db.execute(SAW_NODE, (audit.node, audit.at, audit.at))
-            accepted = max(0, (await db.executemany(append, rows)).rowcount)
-            audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=len(rows) - accepted)
-            if append is APPEND_RECORD:
-                await db.execute(COUNT_RECORDS, (accepted, audit.node))
-            await db.execute(APPEND_AUDIT, msgspec.structs.astuple(audit))
-        return audit
+        ...
 
     async def note(self, audit: Audit) -> None:
         """Keep the audit row of a batch that was not taken."""
-        async with self._database.transaction() as db:
-            await db.execute(APPEND_AUDIT, msgspec.structs.astuple(audit))
+        ...
 
     async def nodes(self, now: int) -> list[NodeState]:
         """Every node, with the newest values of each of its devices."""
-        return [
-            await self._node(node, last_seen, records, now)
-            for node, last_seen, records in await self._database.fetch(NODES)
-        ]
-
-    async def _node(self, node: str, last_seen: int, records: int, now: int) -> NodeState:
-        devices = await self._devices(node)
-        newest = max((device.ts for device in devices), default=0)
-        online = now - last_seen < ONLINE_MS
-        return NodeState(node, online, last_seen, newest, now - newest if newest else 0, records, tuple(devices))
-
-    async def _devices(self, node: str) -> list[DeviceState]:
-        """One entry a device, its groups joined; of a key in several layouts the newest value."""
-        newest: list[tuple[int, Layout, Record]] = []
-        for (of_node, layout_id), (series, layout) in self._layouts.items():
-            if of_node == node:
-                for ts, flags, row in await self._database.fetch(NEWEST, (series,)):
-                    newest.append((ts, layout, Record(layout_id, ts, row, flags)))
-        readings: dict[str, dict[str, Reading]] = {}
-        latest: dict[str, tuple[int, Layout]] = {}
-        for ts, layout, record in sorted(newest, key=lambda entry: entry[0]):
-            readings.setdefault(layout.device, {}).update((r.key, r) for r in readings_of(layout, record))
-            latest[layout.device] = ts, layout
-        return [
-            DeviceState(name, layout.role, layout.profile, "online", ts, ts=ts, readings=tuple(readings[name].values()))
-            for name, (ts, layout) in sorted(latest.items())
-        ]
+        ...
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """All records of one layout, by time."""
-        series, _ = self._layouts[node, layout_id]
-        return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._database.fetch(RECORDS, (series,))]
+        ...
 
-    def layouts(self, node: str) -> list[Layout]:
-        return [layout for (of_node, _), (_, layout) in self._layouts.items() if of_node == node]
+    async def layouts(self, node: str) -> list[Layout]: ...
 
     async def events(self, node: str, most: int) -> list[Event]:
         """The newest events of a node, newest first."""
-        return [Event(*row) for row in await self._database.fetch(EVENTS, (node, most))]
+        ...
 
-    async def close(self) -> None:
-        await self._database.close()
+    async def close(self) -> None: ...

@@ -15,7 +15,7 @@ import pytest
 from gateway.buffer.buffer import Buffer
 from gateway.core.credential import digest
 from gateway.core.model import Record
-from sync.hub.store import SqliteStore
+from sync.hub.sqlite import SqliteStore
 from tests.e2e.parts import ROOT, free_ports, part, served, until
 from tests.stored import everything
 
@@ -107,12 +107,13 @@ async def compare_stores(folder: Path, acknowledged: int, buffer: Buffer, store:
     by_layout: dict[bytes, list[Record]] = {}
     for record in kept:
         by_layout.setdefault(record.layout_id, []).append(record)
-    assert {layout.id for layout in store.layouts("node")} == set(by_layout)
+    layouts = await store.layouts("node")
+    assert {layout.id for layout in layouts} == set(by_layout)
     for layout_id, records in by_layout.items():
         at_hub = [(record.ts, record.row) for record in await store.records("node", layout_id)]
         assert at_hub == sorted((record.ts, record.row) for record in records), "each of them, once, and no other"
     for device in ("tcp counter", "rtu counter"):
-        layout = next(lay for lay in store.layouts("node") if (lay.device, lay.group) == (device, "live"))
+        layout = next(lay for lay in layouts if (lay.device, lay.group) == (device, "live"))
         shown = served(folder, device)
         counts = [int(str(layout.rows.unpack(record.row)[0])) for record in by_layout[layout.id]]
         for record in by_layout[layout.id]:

@@ -41,7 +41,7 @@ async def at_the_hub(folder: Path, images: dict[str, tuple[str, Image]]) -> dict
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
         values: dict[str, dict[str, object]] = {name: {} for name in images}
-        for layout in hub.store.layouts("node"):
+        for layout in await hub.store.layouts("node"):
             for record in await hub.store.records("node", layout.id):
                 values[layout.device] |= {r.key: r.value for r in readings_of(layout, record)}
         return values

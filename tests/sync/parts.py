@@ -17,8 +17,10 @@ from gateway.timekeeping import Timekeeper
 from sync import wire
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
+from sync.edge.link import Link
+from sync.hub.door import Door
 from sync.hub.ingest import Ingest
-from sync.hub.store import SqliteStore
+from sync.hub.sqlite import SqliteStore
 from tests.values import METER
 
 SECRET = "a secret of the test"
@@ -32,7 +34,7 @@ class Hub:
         self.batches: list[str] = []
         self.spoil: list[Callable[[], web.Response] | str] = []
         self.timeless = False  # as where the hub itself has no idea of the time
-        self._ingest = Ingest(store, {"node": digest(SECRET)}, SystemClock())
+        self._ingest = Ingest(Door(store, SystemClock()), {"node": digest(SECRET)}, SystemClock())
         app = web.Application(client_max_size=wire.BODY_MAX)
         app.router.add_post(wire.PATH, self._handle)
         self.server = TestServer(app)
@@ -50,7 +52,7 @@ class Hub:
         return response
 
     async def times(self, layout: Layout = METER) -> list[int]:
-        if self.store.layout("node", layout.id) is None:
+        if await self.store.layout("node", layout.id) is None:
             return []
         return [record.ts for record in await self.store.records("node", layout.id)]
 
@@ -74,7 +76,8 @@ async def syncing(buffer: Buffer, hub: Hub, timekeeper: Timekeeper | None = None
             return 0  # the shortest pause that full jitter allows
 
     transport = HttpsTransport(str(hub.server.make_url("")), "node", SECRET, timekeeper)
-    engine = Engine(buffer, transport, SystemClock(), Eager(), push_interval_s=0.01)
+    link = Link(lambda: buffer.epoch, transport, SystemClock(), Eager())
+    engine = Engine(buffer, link, SystemClock(), Eager(), push_interval_s=0.01)
     task = asyncio.ensure_future(engine.run())
     yield engine
     task.cancel()

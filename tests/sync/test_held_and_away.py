@@ -9,7 +9,7 @@ from gateway.buffer.buffer import Buffer
 from gateway.core.model import Event
 from gateway.timekeeping import Timekeeper
 from sync.edge import engine as engine_module
-from sync.hub.store import SqliteStore
+from sync.hub.sqlite import SqliteStore
 from tests.machine import Machine, Process
 from tests.sync.parts import Hub, site, synced, syncing
 from tests.values import METER, power

@@ -15,6 +15,7 @@ from gateway.core.span import Span
 from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
+from sync.edge.link import Link
 from tests.buffer.stocked import START_MS, opened, store
 from tests.machine import Machine, Process
 from tests.sync.parts import SECRET, site, synced, syncing
@@ -129,7 +130,8 @@ async def test_a_buffer_that_cannot_be_opened_yet_does_not_end_the_engine(tmp_pa
     async with site(tmp_path) as (buffer, hub):
         await buffer._database.close()
         transport = HttpsTransport(str(hub.server.make_url("")), "node", SECRET)
-        engine = Engine(buffer, transport, SystemClock(), Random(), push_interval_s=0.01)
+        link = Link(lambda: buffer.epoch, transport, SystemClock(), Random())
+        engine = Engine(buffer, link, SystemClock(), Random(), push_interval_s=0.01)
         task = asyncio.ensure_future(engine.run())
         while not engine.state().connected and not task.done():
             await asyncio.sleep(0)

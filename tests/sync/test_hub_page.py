@@ -13,7 +13,8 @@ from sync import wire
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
 from sync.hub.pages import fleet_view
-from sync.hub.store import Audit, SqliteStore
+from sync.hub.sqlite import SqliteStore
+from sync.hub.store import Audit
 from tests.values import METER, password, power
 
 NOW = 1_790_000_000_000

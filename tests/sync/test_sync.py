@@ -25,7 +25,7 @@ async def test_records_and_their_layouts_reach_the_hub(tmp_path: Path) -> None:
         await buffer.flushed()
         await synced(engine, buffer)
         assert await hub.times() == list(range(100))
-        assert hub.store.layouts("node") == [METER]
+        assert await hub.store.layouts("node") == [METER]
 
 
 @pytest.mark.P2
@@ -163,8 +163,6 @@ WIDE = Layout("meter", "live", (*METER.points, Point("more", "u64")))
         (msgspec.msgpack.encode({"packs": [], "more": 1}), {}, 400),
         (msgspec.msgpack.encode({"packs": [zstandard.compress(bytes(65 * 1024 * 1024))]}), {}, 400),
         (msgspec.msgpack.encode({"packs": [zstandard.compress(bytes(60 * 1024 * 1024))] * 5}), {}, 413),
-        (body([power(-5, 0)]), {}, 400),
-        (body([Record(METER.id, 1, bytes(WIDE.rows.size))], WIDE), {}, 400),
         (body([power(1)]), {"BATCH_TYPE": "wishes"}, 400),
         (body([power(1)]), {"CURSOR": "nonsense"}, 400),
         (body([power(1)]), {"CURSOR": "0123456789abcdef:-4-2"}, 400),
@@ -188,6 +186,21 @@ async def test_a_bad_batch_is_refused_with_a_reason_and_the_hub_lives(
         assert await good.json() == {"cursor": "0123456789abcdef:0-1", "accepted": 1}
 
 
+@pytest.mark.parametrize("bad", [power(-5, 0), Record(METER.id, 1, bytes(WIDE.rows.size))], ids=["time", "row"])
+async def test_a_record_that_can_never_be_kept_is_named_and_the_rest_is_taken(tmp_path: Path, bad: Record) -> None:
+    async with door(tmp_path) as (client, hub):
+        known = msgspec.msgpack.encode(wire.Layouts([METER.encoded]))
+        await client.post(wire.PATH, data=known, headers=headers(BATCH_TYPE="layouts"))
+        packs = [
+            codec.encode([bad], {METER.id: WIDE if len(bad.row) > METER.rows.size else METER}),
+            codec.encode([power(1)], {METER.id: METER}),
+        ]
+        response = await client.post(wire.PATH, data=msgspec.msgpack.encode(wire.Records(packs)), headers=headers())
+        answer = msgspec.json.decode(await response.read(), type=wire.Answer)
+        assert (answer.accepted, [rejection.seq for rejection in answer.rejected]) == (1, [bad.seq])
+        assert await hub.times() == [1]
+
+
 @pytest.mark.P2
 async def test_a_batch_twice_or_cut_otherwise_is_counted_and_changes_nothing(tmp_path: Path) -> None:
     async with door(tmp_path) as (client, hub):
@@ -206,4 +219,4 @@ async def test_a_node_cannot_write_into_anothers_series(tmp_path: Path) -> None:
     async with door(tmp_path) as (client, hub):
         known = msgspec.msgpack.encode(wire.Layouts([meter("other").encoded]))
         await client.post(wire.PATH, data=known, headers=headers(BATCH_TYPE="layouts"))
-        assert hub.store.layout("another node", meter("other").id) is None
+        assert await hub.store.layout("another node", meter("other").id) is None

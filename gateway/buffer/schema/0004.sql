@@ -1,0 +1,15 @@
+-- What passes between gateway and hub beside the readings.
+
+-- Records and events that the hub refuses for good. body: a record's pack, an event as MessagePack; `epoch` and `seq`:
+-- of the buffer it was in; `again`: 1 when it is to be sent once more.
+CREATE TABLE quarantine (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
+    layout BLOB, body BLOB NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, again INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (kind, epoch, seq)
+);
+
+-- Commands that came, by their idempotency key. body: the Command as JSON; state: as in docs/sync.md.
+CREATE TABLE command (
+    id TEXT PRIMARY KEY, received INTEGER NOT NULL, changed INTEGER NOT NULL, state TEXT NOT NULL,
+    detail TEXT NOT NULL DEFAULT '', body BLOB NOT NULL
+) WITHOUT ROWID;

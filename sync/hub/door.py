@@ -1,0 +1,104 @@
+"""What a node sends, whichever way it came: checked, stored, answered; what each part means is in sync/wire.py."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from gateway.core import codec, packing
+from gateway.core.clock import Clock
+from gateway.core.errors import CodecError
+from gateway.core.model import Layout, Record, decode_layout
+from sync import wire
+from sync.hub.store import Audit, Store
+
+RECORDS_MAX = 200_000  # of one batch
+UNPACKED_MAX = 256 * 1024 * 1024
+TS_MAX = 1 << 53  # whole milliseconds that JSON readers keep exactly
+
+Handler = Callable[[str, wire.Cursor, bytes], Awaitable[wire.Answer]]
+"""Takes node, cursor and body. Raises Refused, StorageError, and ValueError for a body that is none."""
+
+
+class Refused(Exception):
+    """The batch is not taken: a status, and an answer that says why."""
+
+    def __init__(self, status: int, error: str, wanted: tuple[str, ...] = ()) -> None:
+        super().__init__(error)
+        self.status = status
+        self.wanted = list(wanted)
+
+
+class Door:
+    """Takes batches of nodes whose secret was checked."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self.handlers: dict[str, Handler] = {}  # of the batch types that are no readings
+
+    async def take(self, node: str, batch_type: str, cursor_text: str, body: bytes) -> wire.Answer:
+        """One batch; stored when this returns. Raises Refused, StorageError."""
+        audit = Audit(self._clock.wall_ms(), node, batch_type[:20], cursor_text[:80], len(body))
+        try:
+            return await self._take(batch_type, cursor_text, body, audit)
+        except Refused as refused:
+            if not refused.wanted:
+                await self._store.note(msgspec.structs.replace(audit, error=str(refused)))
+            raise
+
+    async def _take(self, batch_type: str, cursor_text: str, body: bytes, audit: Audit) -> wire.Answer:
+        try:
+            cursor = wire.parse_cursor(cursor_text)
+            if batch_type in self.handlers:
+                return await self.handlers[batch_type](audit.node, cursor, body)
+            if batch_type == "records":
+                batch = msgspec.msgpack.decode(body, type=wire.Records)
+                records, rejected = await self._records(batch, audit.node)
+                audit = msgspec.structs.replace(audit, rejected=len(rejected))
+                return _answer(cursor_text, await self._store.take_records(records, audit), rejected)
+            if batch_type == "layouts":
+                encoded = msgspec.msgpack.decode(body, type=wire.Layouts).layouts
+                return _answer(cursor_text, await self._store.take_layouts([_layout(one) for one in encoded], audit))
+            if batch_type == "events":
+                events = msgspec.msgpack.decode(body, type=wire.Events).events
+                return _answer(cursor_text, await self._store.take_events(events, cursor.epoch, audit))
+        except (CodecError, ValueError) as error:  # msgspec's errors are ValueErrors
+            raise Refused(400, str(error)) from error
+        known = ", ".join(["records", "layouts", "events", *self.handlers])
+        raise Refused(400, f"{wire.BATCH_TYPE}: expected one of {known}; got {batch_type!r}")
+
+    async def _records(self, batch: wire.Records, node: str) -> tuple[list[Record], list[wire.Rejection]]:
+        if sum(map(packing.unpacked_size, batch.packs)) > UNPACKED_MAX:
+            raise Refused(413, f"more than {UNPACKED_MAX} bytes when unpacked")
+        records = await asyncio.to_thread(lambda: [record for pack in batch.packs for record in codec.decode(pack)])
+        if len(records) > RECORDS_MAX:
+            raise Refused(413, f"{len(records)} records; at most {RECORDS_MAX} in one batch")
+        ids = {record.layout_id for record in records}
+        layouts = {layout_id: await self._store.layout(node, layout_id) for layout_id in ids}
+        if unknown := sorted(layout_id.hex() for layout_id, layout in layouts.items() if layout is None):
+            raise Refused(409, "send these layouts first, then the batch again", tuple(unknown))
+        reasons = [_why_not(record, layouts[record.layout_id]) for record in records]
+        good = [record for record, reason in zip(records, reasons, strict=True) if not reason]
+        rejected = [wire.Rejection(r.seq, reason) for r, reason in zip(records, reasons, strict=True) if reason]
+        return good, rejected
+
+
+def _why_not(record: Record, layout: Layout | None) -> str:
+    """Why it can never be kept; empty: it can."""
+    if layout is None or len(record.row) != layout.rows.size:
+        return f"a row of {len(record.row)} bytes does not fit its layout"
+    if not 0 <= record.ts < TS_MAX:
+        return f"{record.ts} is no time in milliseconds since 1970"
+    return ""
+
+
+def _layout(encoded: bytes) -> Layout:
+    layout = decode_layout(encoded)
+    if layout.encoded != encoded:
+        raise ValueError("a layout that is not in its own encoding: its id would not be its digest")
+    return layout
+
+
+def _answer(cursor: str, audit: Audit, rejected: Sequence[wire.Rejection] = ()) -> wire.Answer:
+    return wire.Answer(cursor, audit.accepted, audit.duplicate, list(rejected))
