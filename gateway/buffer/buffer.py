@@ -19,6 +19,7 @@ from gateway.buffer.overlap import Overlap
 from gateway.buffer.pace import Pace
 from gateway.buffer.pulled import Pulled
 from gateway.buffer.pushed import PushedStore
+from gateway.buffer.quarantine import Quarantine
 from gateway.buffer.repair import Carry, Repair
 from gateway.buffer.retention import Limits
 from gateway.buffer.rolling import Rolling
@@ -48,6 +49,7 @@ class Buffer:
         self.pushed = PushedStore(database)
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
+        self.quarantine = Quarantine(database)
         # A site without a hub may never learn the time, and wants its charts all the same.
         self.boots = Boots(database, self.layouts, stand_after_ms=None if limits.hub else DAY_MS)
         self.overlap = Overlap(database)
@@ -59,7 +61,7 @@ class Buffer:
         self._taking = Taking(database, self.layouts, self.boots, self.overlap, clock, self._look_after_room)
         self._repair = Repair(database, self.layouts, self._repaired)
         self.keeping = Keeping(database, self.layouts, limits, clock, self.put_event)
-        loaders = (self.overlap.load, self._attach_boots, self.keeping.begin, self.pace.load)
+        loaders = (self.overlap.load, self._attach_boots, self.keeping.begin, self.pace.load, self.quarantine.load)
         self._opening = Opening(database, self._taking, self._repair, loaders)
         growing = (
             self._carry_over, self.boots.step, self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours,
