@@ -86,10 +86,11 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         stack.push_async_callback(buffer.close)
         clock = Timekeeper(machine, await buffer.begin_boot(machine))
         buffer.use(clock)
-        uplink = Uplink(config.hub, plan.folder, buffer, clock, stack) if config.hub else None
+        zone = ZoneInfo(config.site.timezone)
+        uplink = Uplink(config.hub, plan.folder, buffer, clock, zone, stack) if config.hub else None
         live = Live(clock)
         sync_state = uplink.state if uplink else lambda: SyncState(hub="")
-        zone, wear = ZoneInfo(config.site.timezone), Wear(path, config.buffer.card_tbw, clock)
+        wear = Wear(path, config.buffer.card_tbw, clock)
         site = RunningSite(config.site.name, buffer, live, clock, sync_state, zone, clock, wear)
         clock.listener = site
         roles = {

@@ -25,6 +25,7 @@ from gateway.buffer.retention import Limits
 from gateway.buffer.rolling import Rolling
 from gateway.buffer.rollup import DAY_MS
 from gateway.buffer.sealing import Sealing
+from gateway.buffer.spent import SpentBytes
 from gateway.buffer.taking import StoredSpans, Taking
 from gateway.buffer.upkeep import Upkeep
 from gateway.core.clock import Clock, RawClock, SystemClock
@@ -50,6 +51,7 @@ class Buffer:
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
         self.quarantine = Quarantine(database)
+        self.spent = SpentBytes(database)
         # A site without a hub may never learn the time, and wants its charts all the same.
         self.boots = Boots(database, self.layouts, stand_after_ms=None if limits.hub else DAY_MS)
         self.overlap = Overlap(database)
@@ -230,6 +232,10 @@ class Buffer:
     async def read(self, wanted: Span, records_max: int) -> tuple[Span, list[bytes]]:
         """The front of `wanted` as packs, and how far they reach; see `reading.packs`."""
         return await reading.packs(self._database, self.layouts, wanted, records_max)
+
+    async def measured_at(self, seq: int) -> int:
+        """See `reading.measured_at`."""
+        return await reading.measured_at(self._database, seq)
 
     async def read_events(self, wanted: Span, events_max: int) -> list[Event]:
         """Events of `wanted`, by seq."""

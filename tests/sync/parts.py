@@ -86,5 +86,5 @@ async def syncing(buffer: Buffer, hub: Hub, timekeeper: Timekeeper | None = None
 
 
 async def synced(engine: Engine, buffer: Buffer) -> None:
-    while engine.state().backlog or not engine.state().acknowledged_at or engine._live_hi < buffer.head:
+    while engine.state().backlog or not engine.state().acknowledged_at or buffer.committed.reached < buffer.head:
         await asyncio.sleep(0)

@@ -1,0 +1,70 @@
+"""What one stream still has to send: its spans, as the buffer keeps them and as its head moves on."""
+
+from collections.abc import Iterable
+
+from gateway.core.span import Span
+from sync.edge import spans as span_math
+from sync.edge.outbox import Head, Kind, Outbox
+
+
+class Outgoing:
+    """The spans of the stream `name`, of the file's generation that `restore` met last."""
+
+    def __init__(self, name: Kind, outbox: Outbox) -> None:
+        self.generation = -1
+        self.reached = 0  # the head, as far as it was looked at
+        self._name = name
+        self._outbox = outbox
+        self._spans: span_math.Spans = ()
+        self._again: list[Span] = []  # asked for before there was a file
+
+    @property
+    def head(self) -> Head:
+        return self._outbox.committed if self._name == "records" else self._outbox.events_committed
+
+    @property
+    def is_current(self) -> bool:
+        """Whether these seqs still stand for what they stood for when `restore` was called."""
+        return self.generation == self._outbox.generation
+
+    @property
+    def spans(self) -> span_math.Spans:
+        head = self.head.reached
+        self._spans = span_math.grown(self._spans, self.reached, head)
+        self.reached = head
+        return self._spans
+
+    async def restore(self) -> bool:
+        """Take up what the buffer has kept, where it is not what we have; whether it was. Raises StorageError."""
+        generation = self._outbox.generation
+        if generation == self.generation:
+            return False
+        kept = await self._outbox.spans(self._name)
+        if generation == self.generation:
+            return False  # the other lane was quicker, and may have sent some of it
+        self.reached = self.head.reached
+        self._spans = span_math.restored(kept, self.reached)
+        self.generation = generation
+        self._put_back()
+        return True
+
+    def resend(self, spans: Iterable[Span]) -> None:
+        """Send these once more."""
+        self._again += spans
+        if self.is_current:
+            self._put_back()
+
+    def _put_back(self) -> None:
+        if self._again:
+            for again in self._again:
+                self._spans = span_math.resent(self.spans, again.within(Span(0, self.reached)))
+            self._again = []
+            self._keep()
+
+    def done(self, span: Span) -> None:
+        """The hub has it, or it is in quarantine."""
+        self._spans = span_math.without(self.spans, span)
+        self._keep()
+
+    def _keep(self) -> None:
+        self._outbox.keep_spans(self._name, span_math.stored(self._spans, self.reached))
