@@ -41,7 +41,8 @@ class Engine:
         interval_s = max(push_interval_s, QUIET_S) if quiet else push_interval_s
         self._records = RecordLanes(outbox, link, clock, layouts, interval_s)
         self._events = EventLane(outbox, link, clock)
-        self._rejected = Rejected(outbox, link, clock, layouts)
+        divide = {"records": self._records.divide, "events": self._events.divide}
+        self._rejected = Rejected(outbox, link, clock, layouts, divide)
         link.hear(layouts.heard)
         link.hear(self._rejected.heard)
 
@@ -69,6 +70,10 @@ class Engine:
                 await asyncio.sleep(STORAGE_PAUSE_S)
             else:
                 backoff.succeeded()
+
+    def unsent(self) -> span_math.Spans:
+        """The records that the hub has not acknowledged."""
+        return self._records.outgoing.spans
 
     def resend(self, spans: Iterable[Span]) -> None:
         """Send these records once more: the hub does not have them, or may not."""

@@ -41,6 +41,10 @@ class EventLane:
         self.outgoing.resend(again)
         self._asked.set()
 
+    def divide(self, span: Span, at: int) -> None:
+        self.outgoing.divide(span, at)
+        self._asked.set()
+
     async def step(self) -> None:
         """Raises PushError, StorageError."""
         await self._outbox.released()
@@ -55,7 +59,8 @@ class EventLane:
         suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
         if not suspects:
             self._portion = self._portion.cleared()
-        await self._push(span_math.oldest(suspects or left))
+        wanted, _ = self.outgoing.front(suspects or left)
+        await self._push(wanted)
 
     async def _wait(self) -> None:
         """Until there is more, or something is to be sent again."""

@@ -17,6 +17,7 @@ class Outgoing:
         self._outbox = outbox
         self._spans: span_math.Spans = ()
         self._again: list[Span] = []  # asked for before there was a file
+        self._cuts: set[int] = set()  # seqs over which no batch goes
 
     @property
     def head(self) -> Head:
@@ -45,8 +46,20 @@ class Outgoing:
         self.reached = self.head.reached
         self._spans = span_math.restored(kept, self.reached)
         self.generation = generation
+        self._cuts.clear()
         self._put_back()
         return True
+
+    def front(self, left: span_math.Spans) -> tuple[Span, bool]:
+        """Where to go on in `left`, which is not empty; and whether nothing beyond may go with it."""
+        span = span_math.oldest(left)
+        cuts = [cut for cut in self._cuts if span.lo <= cut <= span.hi]
+        return Span(span.lo, min((cut for cut in cuts if cut > span.lo), default=span.hi)), bool(cuts)
+
+    def divide(self, span: Span, at: int) -> None:
+        """Send `span` once more, in two batches at least: a part of it is bad."""
+        self._cuts |= {span.lo, at, span.hi}
+        self.resend([span])
 
     def resend(self, spans: Iterable[Span]) -> None:
         """Send these once more."""
@@ -64,6 +77,7 @@ class Outgoing:
     def done(self, span: Span) -> None:
         """The hub has it, or it is in quarantine."""
         self._spans = span_math.without(self.spans, span)
+        self._cuts = {cut for cut in self._cuts if not span.lo <= cut < span.hi}
         self._keep()
 
     def _keep(self) -> None:

@@ -62,6 +62,10 @@ class RecordLanes:
         self.outgoing.resend(again)
         self._more.set()
 
+    def divide(self, span: Span, at: int) -> None:
+        self.outgoing.divide(span, at)
+        self._more.set()
+
     async def live(self) -> None:
         """One batch of the newest. Raises PushError, StorageError."""
         try:
@@ -94,7 +98,7 @@ class RecordLanes:
         suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
         if not suspects:
             self._portion = self._portion.cleared()
-        await self._push_backlog(span_math.oldest(suspects or left))
+        await self._push_backlog(*self.outgoing.front(suspects or left))
         await self._look_at_oldest()
 
     async def _hold(self) -> None:
@@ -172,10 +176,10 @@ class RecordLanes:
                 return covered, packs
             wanted = Span(covered.hi, wanted.hi)
 
-    async def _push_backlog(self, wanted: Span) -> None:
+    async def _push_backlog(self, wanted: Span, exact: bool) -> None:
         covered, packs = await self._gathered(wanted)
         records: list[Record] = []
-        if self._portion.cuts:
+        if exact or self._portion.cuts:
             records = await asyncio.to_thread(_records, packs, covered)
             chosen = self._portion.of(len(records))
             hi = records[chosen].seq if chosen < len(records) else covered.hi

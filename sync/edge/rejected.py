@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable, Mapping, Sequence
 
 from gateway.core import codec
 from gateway.core.clock import Clock
@@ -22,46 +23,66 @@ STORAGE_PAUSE_S = 2.0
 NOT_SAID = "sent again; the hub has not said whether it took it"
 
 log = logging.getLogger(__name__)
+Divide = Callable[[Span, int], None]
 
 
 class Rejected:
     """Hears the hub's answers, and sends again."""
 
-    def __init__(self, outbox: Outbox, link: Link, clock: Clock, layouts: LayoutSender) -> None:
+    def __init__(
+        self, outbox: Outbox, link: Link, clock: Clock, layouts: LayoutSender, divide: Mapping[str, Divide]
+    ) -> None:
+        """`divide`: by stream, what has a span sent once more, in pieces."""
         self._outbox = outbox
         self._link = link
         self._clock = clock
         self._layouts = layouts
+        self._divide = divide
         self._backoff = Backoff(link.random)
 
     async def heard(self, answer: Answer) -> None:
-        """Keep the records that it rejects: the hub has the rest of their batch. Raises StorageError."""
-        if not answer.rejected:
-            return
-        reasons = {rejection.seq: rejection.reason for rejection in answer.rejected}
-        try:
-            epoch = parse_cursor(answer.cursor).epoch
-        except ValueError:
-            epoch = ""
-        if epoch != self._outbox.epoch:
-            log.warning("the hub rejects records of another file", extra={"cursor": answer.cursor})
-            return
-        found = await self._find(set(reasons))
-        refused = [(record, reasons[record.seq]) for record in found]
-        await self._outbox.quarantine.add(epoch, refused, self._clock.wall_ms())
-        log.warning("records put into quarantine", extra={"records": len(found), "why": answer.rejected[0].reason})
+        """Keep what it rejects: the hub has the rest of the batch. Raises StorageError.
 
-    async def _find(self, seqs: set[int]) -> list[Record]:
-        """Those that are still there. Raises StorageError."""
+        Where it refuses the whole, after the batch was delivered, it is to come again in two, down to a single one.
+        """
+        kind: Kind = "events" if answer.type == "events" else "records"
+        if not (answer.rejected or answer.error) or answer.wanted or answer.type not in ("", "records", "events"):
+            return
+        try:
+            cursor = parse_cursor(answer.cursor)
+        except ValueError:
+            return  # not about a batch
+        if cursor.epoch != self._outbox.epoch:
+            log.warning("the hub refuses what was in another file", extra={"cursor": answer.cursor})
+        elif answer.rejected:
+            reasons = {rejection.seq: rejection.reason for rejection in answer.rejected}
+            found = await self._find(kind, Span(min(reasons), max(reasons) + 1))
+            await self._keep([(one, reasons[one.seq]) for one in found if one.seq in reasons])
+        else:
+            found = await self._find(kind, Span(cursor.lo, cursor.hi))
+            if len(found) == 1:
+                await self._keep([(found[0], answer.error)])
+            elif found:
+                self._divide[kind](Span(cursor.lo, cursor.hi), found[len(found) // 2].seq)
+
+    async def _keep(self, refused: Sequence[tuple[Record | Event, str]]) -> None:
+        if refused:
+            await self._outbox.quarantine.add(self._outbox.epoch, refused, self._clock.wall_ms())
+            log.warning("put into quarantine", extra={"count": len(refused), "why": refused[0][1]})
+
+    async def _find(self, kind: Kind, span: Span) -> Sequence[Record | Event]:
+        """What is still there of it, by seq. Raises StorageError."""
+        if kind == "events":
+            return await self._outbox.read_events(span, len(span))
         found: dict[int, Record] = {}
-        left = Span(min(seqs), max(seqs) + 1)
+        left = span
         while left:
             covered, packs = await self._outbox.read(left, READ_AT_ONCE)
             for pack in packs:
                 records = await asyncio.to_thread(codec.readable, pack)
-                found |= {record.seq: record for record in records if record.seq in seqs}
+                found |= {record.seq: record for record in records if span.lo <= record.seq < span.hi}
             left = Span(covered.hi, left.hi)
-        return list(found.values())
+        return [found[seq] for seq in sorted(found)]
 
     async def run(self) -> None:
         """Send again what somebody wants sent again. Run until cancelled."""
