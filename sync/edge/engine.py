@@ -96,7 +96,7 @@ class Engine:
         lanes, now_s = self._records, self._clock.monotonic_s()
         spans = lanes.outgoing.spans if lanes.outgoing.is_current else (Span(0, self._outbox.committed.reached),)
         left_over = span_math.length(lanes.left_over)
-        failing = [backoff for backoff in (lanes.live_backoff, lanes.backlog_backoff) if backoff.error]
+        failing = [backoff for backoff in (lanes.backlog_backoff, lanes.live_backoff) if backoff.error]
         return StreamState(
             "records", self._outbox.committed.reached, span_math.length(spans), lanes.oldest if spans else 0,
             lanes.newest_sent, lanes.progress.per_s(now_s), lanes.backlog_progress.done_s(now_s, left_over),

@@ -87,6 +87,7 @@ class EventLane:
         try:
             if events:
                 await self._link.push("events", covered, Events(events))
+                self._condemning.taken()
         except (BatchRefused, BatchTooLarge) as error:
             if len(events) == 1:
                 await self._condemning.condemn(events[0], error)
@@ -98,7 +99,6 @@ class EventLane:
                 self._portion = self._portion.too_large(len(events))
             return
         if self.outgoing.is_current:
-            self._condemning.taken()
             self.outgoing.done(covered)
             self._portion = self._portion.done(covered, len(events))
             self.progress.add(self._clock.monotonic_s(), len(events))

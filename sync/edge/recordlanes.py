@@ -10,6 +10,7 @@ import contextlib
 
 from gateway.core import codec
 from gateway.core.clock import Clock
+from gateway.core.errors import CodecError
 from gateway.core.model import Record
 from gateway.core.span import Span
 from sync.edge import spans as span_math
@@ -155,7 +156,7 @@ class RecordLanes:
             self.live_hi = covered.hi  # the backlog lane finds out which record it is
             raise
         except BatchTooLarge:
-            count = await asyncio.to_thread(_count, packs)
+            count = len(await asyncio.to_thread(_times, packs))
             if count <= 1:
                 self.live_hi = covered.hi
                 raise
@@ -165,7 +166,7 @@ class RecordLanes:
         if self.outgoing.is_current:
             self.live_hi = covered.hi
             self._live_portion = self._live_portion.done(covered, len(covered), self._link.took_s)
-            self.newest_sent = max(self.newest_sent, *map(max, map(codec.times, packs)), 0)
+            self.newest_sent = max(self.newest_sent, *_times(packs), 0)
             await self._look_at_oldest()
 
     async def _newest(self, wanted: Span) -> tuple[Span, list[bytes]]:
@@ -195,7 +196,7 @@ class RecordLanes:
             elif isinstance(error, BatchRefused):
                 self._portion = self._portion.refused(covered)
             else:
-                self._portion = self._portion.too_large(len(records) or await asyncio.to_thread(_count, packs))
+                self._portion = self._portion.too_large(len(records) or len(await asyncio.to_thread(_times, packs)))
         else:
             self._portion = self._portion.done(covered, len(records) or len(covered), self._link.took_s)
 
@@ -216,8 +217,8 @@ class RecordLanes:
         """Of what is not there any more the hub need not know."""
         if packs:
             await self._layouts.push("records", covered, Records(packs))
-        if self.outgoing.is_current:
             self._condemning.taken()
+        if self.outgoing.is_current:
             self.outgoing.done(covered)
             for progress in told:  # of the records, and of the lane
                 progress.add(self._clock.monotonic_s(), len(covered))
@@ -236,5 +237,10 @@ def _records(packs: list[bytes], within: Span) -> list[Record]:
     return sorted(found, key=lambda record: record.seq)
 
 
-def _count(packs: list[bytes]) -> int:
-    return sum(len(codec.times(pack)) for pack in packs)
+def _times(packs: list[bytes]) -> list[int]:
+    """When their records were measured; of a pack that a disk has spoilt, the hub says what it thinks of it."""
+    times: list[int] = []
+    for pack in packs:
+        with contextlib.suppress(CodecError):
+            times += codec.times(pack)
+    return times
