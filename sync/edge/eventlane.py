@@ -1,7 +1,6 @@
 """The events' lane: the oldest first, in a stream of its own beside the records."""
 
 import asyncio
-import contextlib
 
 from gateway.core.clock import Clock
 from gateway.core.span import Span
@@ -72,8 +71,6 @@ class EventLane:
         finally:
             more.cancel()
             asked.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await asyncio.gather(more, asked, return_exceptions=True)
 
     async def _push(self, wanted: Span) -> None:
         events = await self._outbox.read_events(wanted, self._portion.limit)

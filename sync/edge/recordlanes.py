@@ -201,12 +201,11 @@ class RecordLanes:
             self._portion = self._portion.done(covered, len(records) or len(covered), self._link.took_s)
 
     async def _gathered(self, wanted: Span) -> tuple[Span, list[bytes]]:
-        """The front of `wanted`; whole where it is small."""
-        covered, packs = await self._outbox.read(wanted, BACKLOG_RECORDS_MAX)
-        while (
-            covered.hi < wanted.hi and len(covered) < BACKLOG_RECORDS_MAX // 2 and sum(map(len, packs)) < BACKLOG_BYTES
-        ):
-            more, its_packs = await self._outbox.read(Span(covered.hi, wanted.hi), BACKLOG_RECORDS_MAX)
+        """The front of `wanted`: at least a piece as the buffer is cut, and more where pieces are small."""
+        most = self._portion.limit
+        covered, packs = await self._outbox.read(wanted, most)
+        while covered.hi < wanted.hi and len(covered) < most // 2 and sum(map(len, packs)) < BACKLOG_BYTES:
+            more, its_packs = await self._outbox.read(Span(covered.hi, wanted.hi), most)
             covered, packs = Span(covered.lo, more.hi), packs + its_packs
         return covered, packs
 

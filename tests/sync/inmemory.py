@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from gateway.bell import Bell
+from gateway.core import codec
 from gateway.core.model import Event, Layout, Record
 from gateway.core.span import Span
 from sync import wire
@@ -13,6 +14,7 @@ from sync.edge.engine import Engine
 from sync.edge.link import Link
 from sync.edge.metering import Meter
 from sync.edge.transport import Hear
+from tests.values import METER
 from tests.virtual import VirtualClock
 
 EPOCH = "0123456789abcdef"
@@ -36,12 +38,12 @@ class NoQuarantine:
 
 
 class MemoryOutbox:
-    """Records are but their seqs: of each the hub gets `record_bytes`, which are no pack."""
+    """Of each record the hub gets `record_bytes`, which are no pack; with 0 they are real, and noise."""
 
     epoch, generation, held = EPOCH, 0, False
 
     def __init__(self, head: int = 0, record_bytes: int = 1) -> None:
-        self.layouts: dict[bytes, Layout] = {}
+        self.layouts: dict[bytes, Layout] = {METER.id: METER}
         self.committed, self.events_committed = Bell(head), Bell()
         self.quarantine = NoQuarantine()
         self.kept: dict[str, Sequence[tuple[int, int | None]]] = {}
@@ -52,7 +54,12 @@ class MemoryOutbox:
 
     async def read(self, wanted: Span, records_max: int) -> tuple[Span, list[bytes]]:
         covered = Span(wanted.lo, min(wanted.hi, wanted.lo + records_max))
-        return covered, [bytes(self._record_bytes * len(covered))]
+        if self._record_bytes:
+            return covered, [bytes(self._record_bytes * len(covered))]
+        noise = Random(covered.lo)
+        rows = [METER.rows.pack([noise.getrandbits(32), 0]) for _ in range(len(covered))]
+        records = [Record(METER.id, 1, row, 0, covered.lo + at) for at, row in enumerate(rows)]
+        return covered, [codec.encode(records, self.layouts)]
 
     async def read_events(self, wanted: Span, events_max: int) -> list[Event]:
         return [Event(1, "noted", seq=seq) for seq in range(wanted.lo, min(wanted.hi, wanted.lo + events_max))]
