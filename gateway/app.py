@@ -110,7 +110,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         site.event("gateway_started")
         ready(address)
         jobs = {"time": clock.run(), "buffer": buffer.run(), "watch": site.watch_buses()}
-        jobs["links"] = linkwatch.watch(lambda: _wake(buses))
+        jobs["links"] = linkwatch.watch(lambda: _wake(buses, uplink))
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if uplink is not None:
             jobs |= uplink.jobs()
@@ -128,9 +128,11 @@ def _limits(config: Config) -> Limits:
     )
 
 
-def _wake(buses: Iterable[Bus]) -> None:
+def _wake(buses: Iterable[Bus], uplink: Uplink | None) -> None:
     for bus in buses:
         bus.poller.wake()
+    if uplink is not None:
+        uplink.wake()
 
 
 async def _intake(config: Config, site: RunningSite, live: Live, buffer: Buffer, clock: Clock) -> Intake:

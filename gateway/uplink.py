@@ -38,6 +38,10 @@ class Uplink:
     def state(self) -> Callable[[], SyncState]:
         return self._engine.state
 
+    def wake(self) -> None:
+        """See `Link.wake`."""
+        self._link.wake()
+
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
         return {"sync": self._engine.run(), "hub's word": self._link.run()}

@@ -53,6 +53,10 @@ class Link:
         """Hear what the hub says by itself. Run until cancelled."""
         await self.transport.run(self._heard)
 
+    def wake(self) -> None:
+        """The network may be back: whoever waits for the hub tries at once."""
+        self._reached.set()
+
     async def push(self, batch_type: BatchType, span: Span, batch: msgspec.Struct, *, epoch: str = "") -> Answer:
         """Bring one batch to the hub; `epoch`: where the span is not of the present one. Raises PushError.
 

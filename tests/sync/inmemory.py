@@ -13,6 +13,7 @@ from sync import wire
 from sync.edge.engine import Engine
 from sync.edge.link import Link
 from sync.edge.metering import Meter
+from sync.edge.outbox import Refused
 from sync.edge.transport import Hear
 from tests.values import METER
 from tests.virtual import VirtualClock
@@ -31,7 +32,7 @@ class NoQuarantine:
     async def add(self, epoch: str, refused: Iterable[tuple[Record | Event, str]], at: int) -> None:
         raise AssertionError("something was refused")
 
-    async def wanted(self, kind: str, limit: int) -> Sequence[object]:
+    async def wanted(self, kind: str, limit: int) -> Sequence[Refused]:
         return []
 
     async def drop(self, ids: Iterable[int]) -> None: ...
