@@ -38,11 +38,12 @@ class Condemning:
         words = f"the hub refuses every batch: {error}"
         if self._in_a_row >= IN_A_ROW:
             raise HubRefused(words, hint="update the hub, or the gateway; nothing is lost meanwhile")
+        epoch = self._outbox.epoch
         empty = Records([]) if self._kind == "records" else Events([])
         try:
             await self._link.push(self._kind, Span(one.seq, one.seq), empty)
         except (BatchRefused, BatchTooLarge) as refusal:
             raise HubRefused(words, hint="update the hub, or the gateway; nothing is lost meanwhile") from refusal
-        await self._outbox.quarantine.add(self._outbox.epoch, [(one, str(error))], self._clock.wall_ms())
+        await self._outbox.quarantine.add(epoch, [(one, str(error))], self._clock.wall_ms())
         self._in_a_row += 1
         log.warning("put into quarantine", extra={"stream": self._kind, "seq": one.seq, "why": str(error)})

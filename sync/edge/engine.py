@@ -94,7 +94,7 @@ class Engine:
 
     def _records_state(self) -> StreamState:
         lanes, now_s = self._records, self._clock.monotonic_s()
-        spans = lanes.outgoing.spans if lanes.outgoing.is_current else (Span(0, self._outbox.committed.reached),)
+        spans = lanes.outgoing.spans
         left_over = span_math.length(lanes.left_over)
         failing = [backoff for backoff in (lanes.backlog_backoff, lanes.live_backoff) if backoff.error]
         return StreamState(

@@ -95,8 +95,7 @@ class EventLane:
             else:
                 self._portion = self._portion.too_large(len(events))
             return
-        if self.outgoing.is_current:
-            self.outgoing.done(covered)
-            self._portion = self._portion.done(covered, len(events))
-            self.progress.add(self._clock.monotonic_s(), len(events))
-            self.newest_sent = max(self.newest_sent, *(event.ts for event in events), 0)
+        self.outgoing.done(covered)
+        self._portion = self._portion.done(covered, len(events))
+        self.progress.add(self._clock.monotonic_s(), len(events))
+        self.newest_sent = max(self.newest_sent, *(event.ts for event in events), 0)

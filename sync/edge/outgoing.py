@@ -30,7 +30,10 @@ class Outgoing:
 
     @property
     def spans(self) -> span_math.Spans:
+        """What the hub has not acknowledged; until `restore` was called, everything."""
         head = self.head.reached
+        if not self.is_current:
+            return span_math.normal([Span(0, head)])
         self._spans = span_math.grown(self._spans, self.reached, head)
         self.reached = head
         return self._spans
@@ -75,10 +78,11 @@ class Outgoing:
             self._keep()
 
     def done(self, span: Span) -> None:
-        """The hub has it, or it is in quarantine."""
-        self._spans = span_math.without(self.spans, span)
-        self._cuts = {cut for cut in self._cuts if not span.lo <= cut < span.hi}
-        self._keep()
+        """The hub has it, or it is in quarantine; what `restore` has not met yet is another file's."""
+        if self.is_current:
+            self._spans = span_math.without(self.spans, span)
+            self._cuts = {cut for cut in self._cuts if not span.lo <= cut < span.hi}
+            self._keep()
 
     def _keep(self) -> None:
         self._outbox.keep_spans(self._name, span_math.stored(self._spans, self.reached))

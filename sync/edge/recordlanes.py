@@ -217,10 +217,9 @@ class RecordLanes:
         if packs:
             await self._layouts.push("records", covered, Records(packs))
             self._condemning.taken()
-        if self.outgoing.is_current:
-            self.outgoing.done(covered)
-            for progress in told:  # of the records, and of the lane
-                progress.add(self._clock.monotonic_s(), len(covered))
+        self.outgoing.done(covered)
+        for progress in told:  # of the records, and of the lane
+            progress.add(self._clock.monotonic_s(), len(covered))
 
     async def _look_at_oldest(self) -> None:
         spans = self.outgoing.spans
