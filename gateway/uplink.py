@@ -1,11 +1,13 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
+
+import msgspec
 
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
@@ -13,6 +15,7 @@ from gateway.core.status import SyncState
 from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
+from sync.edge.ledger import Comparison
 from sync.edge.link import Link
 from sync.edge.metering import Meter
 from sync.edge.transport import Transport
@@ -33,14 +36,15 @@ class Uplink:
         self._engine = Engine(
             buffer, self._link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
         )
+        self.comparison = Comparison(buffer.accounts, buffer, self._engine, self._link, clock, every_s=config.compare_s)
 
-    @property
-    def state(self) -> Callable[[], SyncState]:
-        return self._engine.state
+    def state(self) -> SyncState:
+        compared_at, differing = self.comparison.compared_at, self.comparison.differing
+        return msgspec.structs.replace(self._engine.state(), compared_at=compared_at, differing=differing)
 
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
-        return {"sync": self._engine.run(), "hub's word": self._link.run()}
+        return {"sync": self._engine.run(), "hub's word": self._link.run(), "ledger": self.comparison.run()}
 
 
 def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:

@@ -75,6 +75,11 @@ class Engine:
         """The records that the hub has not acknowledged."""
         return self._records.outgoing.spans
 
+    def unsent(self) -> span_math.Spans:
+        """The records that the hub has not acknowledged; all, until that was read."""
+        outgoing = self._records.outgoing
+        return outgoing.spans if outgoing.is_current else (Span(0, self._outbox.committed.reached),)
+
     def resend(self, spans: Iterable[Span]) -> None:
         """Send these records once more: the hub does not have them, or may not."""
         self._records.resend(list(spans))
@@ -94,7 +99,7 @@ class Engine:
 
     def _records_state(self) -> StreamState:
         lanes, now_s = self._records, self._clock.monotonic_s()
-        spans = lanes.outgoing.spans if lanes.outgoing.is_current else (Span(0, self._outbox.committed.reached),)
+        spans = self.unsent()
         left_over = span_math.length(lanes.left_over)
         failing = [backoff for backoff in (lanes.backlog_backoff, lanes.live_backoff) if backoff.error]
         return StreamState(

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Middleware
 
 from gateway.core.clock import Clock
 from sync import wire
+from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
@@ -22,6 +23,7 @@ def build_hub(
 ) -> web.Application:
     """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
     door = Door(store, clock)
+    door.handlers["ledger"] = Compare(store, clock).handle
     ingest = Ingest(door, {node.id: node.secret_sha256 for node in config.nodes}, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
