@@ -37,13 +37,13 @@ from gateway.uplink import Uplink
 from gateway.wear import Wear
 from local_ui import guard
 from local_ui.app import build_app
-from sync import wire
+from sync import carry, wire
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, parse_hub_config
 from sync.hub.sqlite import SqliteStore
 
 # The door for batches has secrets of its own; whether the process lives is no secret.
-HUB_OPEN_PATHS = (wire.PATH, "/healthz")
+HUB_OPEN_PATHS = (wire.PATH, carry.PATH, "/healthz")
 
 
 class Plan:
