@@ -40,7 +40,8 @@ def stat(db: sqlite3.Connection, path: Path, config: BufferConfig | None) -> Sta
         found = _file(db, path) | {"epoch": _one(db, EPOCH)[0], "head": head}
         found |= {"records": _sealed(db) + _one(db, TAIL)[0], "segments": segments, "frames": frames, "events": events}
         found["layouts"] = _layouts(db)
-        found["unsent"] = _unsent(db, {"records": head, "events": events})
+        left = unsent(db, {"records": head, "events": events})
+        found["unsent"] = {stream: _left(spans) for stream, spans in left.items()}
         found["doubtful"] = _one(db, DOUBTFUL)[0] if "doubtful" in there else 0
         if "thinned" in there:
             found["thinned"] = dict(zip(("hours", "removed", "kept"), _one(db, THINNED), strict=True))
@@ -97,15 +98,16 @@ def _layouts(db: sqlite3.Connection) -> list[Stat]:
     return listed + [{"id": one, "device": "damaged", "oldest": None, "newest": None} for one in damaged]
 
 
-def _unsent(db: sqlite3.Connection, heads: dict[str, int]) -> Stat:
+def unsent(db: sqlite3.Connection, heads: dict[str, int]) -> dict[str, list[Span]]:
+    """By stream, what the hub lacks, in order; `heads`: the seq that the next one of each gets."""
     left: dict[str, list[Span]] = {}
     for stream, lo, hi in db.execute(SPANS):
         left.setdefault(stream, []).append(Span(lo, heads.get(stream, 0) if hi is None else hi))
-    return {stream: _left(left.get(stream, [Span(0, head)])) for stream, head in heads.items()}
+    return {stream: [span for span in left.get(stream, [Span(0, head)]) if span] for stream, head in heads.items()}
 
 
 def _left(spans: list[Span]) -> Stat:
-    return {"count": sum(map(len, spans)), "spans": sum(1 for span in spans if span)}
+    return {"count": sum(map(len, spans)), "spans": len(spans)}
 
 
 def _range(db: sqlite3.Connection, query: str) -> list[int | None]:

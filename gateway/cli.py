@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway import __version__, buffercommands, carrycommands, commission, hubcommands, logs
+from gateway import __version__, buffercommands, carrycommands, commission, hubcommands, logs, synccommands
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.options import where
 
@@ -152,17 +152,12 @@ def profile_schema() -> None:
     click.echo(schema(), nl=False)
 
 
-@main.group()
-def sync() -> None:
-    """What is on its way to the hub."""
-
-
-for verb in (*commission.VERBS, *buffercommands.VERBS):
+for verb in (*commission.VERBS, *buffercommands.VERBS, synccommands.sync):
     main.add_command(verb)
 for verb in hubcommands.VERBS:
     hub.add_command(verb)
 for verb in carrycommands.VERBS:
-    sync.add_command(verb)
+    synccommands.sync.add_command(verb)
 
 early.over()
 

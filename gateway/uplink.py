@@ -42,6 +42,10 @@ class Uplink:
         compared_at, differing = self.comparison.compared_at, self.comparison.differing
         return msgspec.structs.replace(self._engine.state(), compared_at=compared_at, differing=differing)
 
+    def compare(self) -> None:
+        """Have both ends compared now."""
+        self.comparison.compare_now()
+
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
         return {"sync": self._engine.run(), "hub's word": self._link.run(), "ledger": self.comparison.run()}
