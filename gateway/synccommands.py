@@ -48,13 +48,14 @@ def sync_status(site: Path, as_json: bool) -> None:
 
 def status_lines(state: "SyncState", now: int, zone: tzinfo, *, running: bool) -> Iterator[str]:
     """The state for people; without a running gateway only what its file can tell."""
-    from gateway.core.syncwording import holding_facts, hub_facts, progress_facts, sync_text
+    from gateway.core.syncwording import holding_facts, hub_facts, hub_text, progress_facts, sync_text
 
     if not running:
         yield "No gateway runs; this is what its buffer's file says."
     yield sync_text(state)
     if not state.hub:
         return
+    yield hub_text(state)
     if running:
         yield from _table(hub_facts(state, now, zone))
     for stream in state.streams:

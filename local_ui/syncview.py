@@ -5,7 +5,7 @@ from datetime import tzinfo
 from typing import Any
 
 from gateway.core.status import RefusedLine, SiteState, StreamState
-from gateway.core.syncwording import Fact, holding_facts, hub_facts, progress_facts, sync_text, time_text
+from gateway.core.syncwording import Fact, holding_facts, hub_facts, hub_text, progress_facts, sync_text, time_text
 from gateway.core.wording import number_text
 from local_ui.present import sync_level
 
@@ -13,7 +13,7 @@ TITLES = {"records": "Records", "events": "Events"}
 
 
 def sync_view(state: SiteState, refused: Sequence[RefusedLine], zone: tzinfo) -> dict[str, Any]:
-    """{site, zone, text, level, facts, streams: [{title, error, facts}], refused, more_refused}; the newest first."""
+    """{site, zone, text, level, hub, facts, streams: [{title, error, facts}], refused, more_refused}; newest first."""
     sync = state.sync
     more = sync.quarantined - len(refused)
     return {
@@ -21,6 +21,7 @@ def sync_view(state: SiteState, refused: Sequence[RefusedLine], zone: tzinfo) ->
         "zone": str(zone),
         "text": sync_text(sync),
         "level": sync_level(sync),
+        "hub": hub_text(sync),
         "facts": [_fact(fact) for fact in hub_facts(sync, state.now, zone)] if sync.hub else [],
         "streams": [_stream_view(stream, state.now, zone) for stream in sync.streams],
         "refused": [_refused_view(line, zone) for line in refused],

@@ -30,9 +30,13 @@ def sync_text(sync: SyncState) -> str:
     return "The hub has everything"
 
 
+def hub_text(sync: SyncState) -> str:
+    """Where the hub is, and what carries to it at present."""
+    return f"{sync.hub}, over {sync.transport.upper()}" if sync.transport else sync.hub
+
+
 def hub_facts(sync: SyncState, now: int, zone: tzinfo) -> Iterator[Fact]:
     """What is true of all streams; `now` in milliseconds since 1970 UTC, times in `zone`."""
-    yield Fact("Hub", sync.hub, f"over {sync.transport}" if sync.transport else "")
     yield Fact("Last acknowledged", *_moment(sync.acknowledged_at, now, zone, "not since the start"))
     budget = f"of {bytes_text(sync.bytes_budget)} a day" if sync.bytes_budget else "sent and received since midnight"
     yield Fact("Today", bytes_text(sync.bytes_today), budget)
@@ -42,9 +46,9 @@ def hub_facts(sync: SyncState, now: int, zone: tzinfo) -> Iterator[Fact]:
 
 def holding_facts(stream: StreamState, now: int, zone: tzinfo) -> Iterator[Fact]:
     """How much of one stream is here, and how much of it at the hub."""
-    oldest = f"the oldest of {time_text(stream.oldest, zone)}, {age_text(now - stream.oldest)} ago"
-    yield Fact("Taken", number_text(stream.head, ""), "so many, here")
-    yield Fact("Acknowledged", number_text(stream.head - stream.backlog, ""), "so many, by the hub")
+    oldest = f"the oldest for {age_text(now - stream.oldest)}, of {time_text(stream.oldest, zone)}"
+    yield Fact("Taken", number_text(stream.head, ""), "by this file")
+    yield Fact("Acknowledged", number_text(stream.head - stream.backlog, ""), "by the hub")
     yield Fact("Waiting", number_text(stream.backlog, ""), oldest if stream.backlog and stream.oldest else "")
 
 
@@ -54,14 +58,14 @@ def progress_facts(stream: StreamState, now: int, zone: tzinfo) -> Iterator[Fact
     yield Fact("Rate", f"{rate_text(stream.per_s)}/s", "acknowledged, in the last minute")
     yield Fact("All sent", done_text(stream), "at this rate" if stream.backlog and stream.done_s is not None else "")
     if stream.next_s > 0:
-        yield Fact("Next attempt", f"in {age_text(round(stream.next_s * 1000))}")
+        yield Fact("Next attempt", f"in {_wait_text(stream.next_s)}")
 
 
 def done_text(stream: StreamState) -> str:
     """When nothing of the stream will wait any more."""
     if not stream.backlog:
         return "nothing waits"
-    return "not known" if stream.done_s is None else f"in {age_text(round(stream.done_s * 1000))}"
+    return "not known" if stream.done_s is None else f"in {_wait_text(stream.done_s)}"
 
 
 def rate_text(per_s: float) -> str:
@@ -78,14 +82,18 @@ def _records(count: int) -> str:
     return f"{number_text(count, '')} record{'' if count == 1 else 's'}"
 
 
+def _wait_text(seconds: float) -> str:
+    return age_text(max(1000, round(seconds * 1000)))
+
+
 def _moment(ms: int, now: int, zone: tzinfo, never: str) -> tuple[str, str]:
-    return (time_text(ms, zone), f"{age_text(now - ms)} ago") if ms else (DASH, never)
+    return (f"{age_text(now - ms)} ago", time_text(ms, zone)) if ms else (DASH, never)
 
 
 def _compared(sync: SyncState, now: int, zone: tzinfo) -> tuple[str, str]:
     if not sync.compared_at:
         return DASH, "not yet"
-    ago = f"{time_text(sync.compared_at, zone)}, {age_text(now - sync.compared_at)} ago"
+    ago = f"{age_text(now - sync.compared_at)} ago, {time_text(sync.compared_at, zone)}"
     if not sync.differing:
         return "no difference", ago
     return f"{number_text(sync.differing, '')} h differ", f"{ago}; hours of poll groups, sent again while they are here"
