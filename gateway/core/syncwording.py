@@ -46,7 +46,7 @@ def hub_facts(sync: SyncState, now: int, zone: tzinfo) -> Iterator[Fact]:
 
 def holding_facts(stream: StreamState, now: int, zone: tzinfo) -> Iterator[Fact]:
     """How much of one stream is here, and how much of it at the hub."""
-    oldest = f"the oldest for {age_text(now - stream.oldest)}, of {time_text(stream.oldest, zone)}"
+    oldest = f"the oldest {age_text(now - stream.oldest)} old, {time_text(stream.oldest, zone)}"
     yield Fact("Taken", number_text(stream.head, ""), "by this file")
     yield Fact("Acknowledged", number_text(stream.head - stream.backlog, ""), "by the hub")
     yield Fact("Waiting", number_text(stream.backlog, ""), oldest if stream.backlog and stream.oldest else "")
@@ -96,4 +96,5 @@ def _compared(sync: SyncState, now: int, zone: tzinfo) -> tuple[str, str]:
     ago = f"{age_text(now - sync.compared_at)} ago, {time_text(sync.compared_at, zone)}"
     if not sync.differing:
         return "no difference", ago
-    return f"{number_text(sync.differing, '')} h differ", f"{ago}; hours of poll groups, sent again while they are here"
+    hours = "1 hour differs" if sync.differing == 1 else f"{number_text(sync.differing, '')} hours differ"
+    return hours, f"{ago}; of a poll group each, sent again while they are here"

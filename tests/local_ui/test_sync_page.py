@@ -83,7 +83,8 @@ async def test_the_page_tells_of_each_stream_what_waits_since_when_and_what_keep
         home = await (await client.get("/")).text()
     for said in (
         "34,567 records wait for the hub: the hub does not answer", "https://hub.example:8443", "over HTTPS",
-        "4.2 MB", "of 5.0 MB a day", "3 h differ", "1,200,000", "the oldest for 30 h", "1,203/s", "in 28 s", "in 4 s",
+        "4.2 MB", "of 5.0 MB a day", "3 hours differ", "1,200,000", "the oldest 30 h old", "1,203/s", "in 28 s",
+        "in 4 s",
         "the hub does not answer: try &lt;this&gt;", "nothing waits", "a time before &lt;1970&gt;", "and 2 older ones",
         "Meter, live",
     ):  # fmt: skip
@@ -127,6 +128,14 @@ async def test_the_state_comes_as_json() -> None:
     async with page(away(), FakeDoor()) as client:
         answer = await (await client.get("/api/v1/sync")).read()
     assert msgspec.json.decode(answer, type=SyncState) == AWAY
+
+
+async def test_metrics_tell_of_it() -> None:
+    async with page(away(), FakeDoor()) as client:
+        lines = (await (await client.get("/metrics")).text()).splitlines()
+    for line in ('holdfast_backlog{stream="records"} 34567.0', "holdfast_quarantined 102.0",
+                 "holdfast_sync_bytes_today 4.2e+06", "holdfast_differing_hours 3.0"):  # fmt: skip
+        assert line in lines
 
 
 async def test_all_of_the_quarantine_is_downloaded_an_object_a_line() -> None:
@@ -197,3 +206,24 @@ async def test_the_buttons_work_and_the_page_fits(size: str, scheme: str) -> Non
         await expect(tab.get_by_text("is sent again")).to_have_count(100)
     assert door.asked == ["compare", [102], None]
     assert complaints == []
+
+
+async def test_a_press_that_a_refresh_meets_still_counts_and_the_keyboard_stays_where_it_was() -> None:
+    door = FakeDoor(5)
+    async with browsed(away(), "desktop", "light", door) as (tab, server, _):
+        await tab.goto(str(server.make_url("/sync")))
+        await expect(tab.locator("[data-stream]")).to_have_text("live")
+        again = tab.get_by_role("button", name="Send again").first
+        await again.hover()
+        await tab.mouse.down()
+        for _ in range(2):  # the first may have been under way
+            async with tab.expect_response("**/part/sync"):
+                pass
+        await tab.mouse.up()
+        await expect(tab.get_by_text("is sent again")).to_have_count(1)
+        compare = tab.get_by_role("button", name="Compare both ends now")
+        await compare.focus()
+        door.lines = []
+        await expect(tab.get_by_text("is sent again")).to_have_count(0)
+        await expect(compare).to_be_focused()
+    assert door.asked == [[5]]
