@@ -4,9 +4,8 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from gateway.buffer.quarantine import COUNT, ENTRIES, NEWEST, entry
-from gateway.buffer.reading import HEAD
-from gateway.bufferfile import COUNTS, layouts, snapshot, tables
-from gateway.bufferstat import unsent
+from gateway.bufferfile import layouts, snapshot, tables
+from gateway.bufferstat import heads, unsent
 from gateway.bufferwalk import pieces
 from gateway.core import codec
 from gateway.core.span import Span
@@ -19,12 +18,11 @@ EVENT_AT = "SELECT ts FROM event WHERE seq >= ? ORDER BY seq LIMIT 1"
 def sync_state(db: sqlite3.Connection, hub: str) -> SyncState:
     """What waits for `hub`, and how much it refuses; nothing else of it is known. Raises sqlite3.Error."""
     with snapshot(db):
-        (records,), (*_, events) = db.execute(HEAD).fetchone(), db.execute(COUNTS).fetchone()
-        left = unsent(db, {"records": records, "events": events})
+        ends, left = heads(db), unsent(db)
         quarantined = db.execute(COUNT).fetchone()[0] if "quarantine" in tables(db) else 0
     streams = (
-        StreamState("records", records, sum(map(len, left["records"])), _oldest_record(db, left["records"])),
-        StreamState("events", events, sum(map(len, left["events"])), _oldest_event(db, left["events"])),
+        StreamState("records", ends["records"], sum(map(len, left["records"])), _oldest_record(db, left["records"])),
+        StreamState("events", ends["events"], sum(map(len, left["events"])), _oldest_event(db, left["events"])),
     )
     return SyncState(hub, backlog=streams[0].backlog, streams=streams, quarantined=quarantined)
 
