@@ -20,7 +20,7 @@ def sync_text(sync: SyncState) -> str:
     """How far the hub is, in the owner's words: one sentence."""
     if not sync.hub:
         return "No hub; everything stays here"
-    if not sync.connected:
+    if not sync.connected or (sync.backlog and sync.error):  # a metered line may be closed though the hub is reached
         waiting = f"{_records(sync.backlog)} wait{'s' if sync.backlog == 1 else ''} for the hub"
         return f"{waiting}: {sync.error}" if sync.error else waiting
     if sync.backlog > 0:

@@ -29,6 +29,7 @@ def device_with(*readings: Reading) -> DeviceState:
         (SyncState(UNREACHED, backlog=1), "1 record waits for the hub"),
         (SyncState(UNREACHED, backlog=0, error="refused"), "0 records wait for the hub: refused"),
         (SyncState(UNREACHED, connected=True, backlog=1240), "Live; 1,240 records on the way to the hub"),
+        (SyncState(UNREACHED, connected=True, backlog=3, error="spent"), "3 records wait for the hub: spent"),
         (SyncState(UNREACHED, connected=True, backlog=1), "Live; 1 record on the way to the hub"),
         (SyncState(UNREACHED, connected=True, backlog=0, error="old"), "The hub has everything"),
         (SyncState(UNREACHED, connected=True, quarantined=3), "The hub has everything but 3 that it refuses"),
