@@ -3,8 +3,6 @@
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-import msgspec
-
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.quarantine import NEWEST, Quarantined
 from gateway.core.model import Event, Layout, Raw, readings_of
@@ -48,7 +46,7 @@ def refused_line(entry: Quarantined, layouts: Mapping[bytes, Layout]) -> Refused
     layout = layouts.get(entry.layout or b"")
     device, what = (layout.device, layout.group) if layout else ("", "")
     content: dict[str, Raw | None] = {}
-    with contextlib.suppress(msgspec.DecodeError, ValueError):  # it may be refused for being what no layout allows
+    with contextlib.suppress(ValueError):  # spoilt by a disk, or refused for being what no layout allows
         kept = entry.content
         if isinstance(kept, Event):
             device, what, content = kept.device, kept.kind, {"detail": kept.detail}

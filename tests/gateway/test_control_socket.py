@@ -115,7 +115,8 @@ async def test_a_gateway_that_goes_away_amid_a_question_is_an_error_and_not_sile
 async def test_another_user_is_told_to_run_it_as_the_gateways_user(tmp_path: Path) -> None:
     question = (
         "import os, sys, pathlib; from gateway.controlsocket import ask; os.setuid(65534)\n"
-        "ask(pathlib.Path(sys.argv[1]), 'GET', '/healthz')"
+        "try: ask(pathlib.Path(sys.argv[1]), 'GET', '/healthz')\n"
+        "except Exception as error: print(error.hint)"
     )
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
@@ -123,5 +124,4 @@ async def test_another_user_is_told_to_run_it_as_the_gateways_user(tmp_path: Pat
         done = await asyncio.to_thread(
             subprocess.run, [sys.executable, "-c", question, tmp_path / "buffer.db"], capture_output=True, text=True
         )
-    assert "PermissionError" in done.stderr
-    assert "HoldfastError" in done.stderr.splitlines()[-1]
+    assert done.stdout == "run this as the user that the gateway runs as\n"
