@@ -108,7 +108,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         for bus in buses:
             site.add_bus(bus.watch, bus.devices)
         intake = await _intake(config, site, live, buffer, clock)
-        desk = SyncDesk(buffer, uplink.compare) if uplink else None
+        desk = SyncDesk(buffer, uplink) if uplink else None
         page = build_app(site, password_sha256=config.page.password_sha256, push=intake, sync=desk)
         control = stack.enter_context(listening(socket_path(path)))
         serving = serve(page, config.page.host, config.page.port, unpack=False, control=control)

@@ -31,13 +31,13 @@ async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-def check_own(request: web.Request) -> None:
+def check_own(request: web.Request, content_type: str = "application/json") -> None:
     """Raises PermissionError for what a page of another site can make a browser send.
 
-    Only a page of our own may send JSON; and where the browser says which page it was, it must be ours.
+    Only a page of our own may send JSON, or bytes; and where the browser says which page it was, it must be ours.
     """
-    if request.content_type != "application/json":
-        raise PermissionError("expected Content-Type: application/json")
+    if request.content_type != content_type:
+        raise PermissionError(f"expected Content-Type: {content_type}")
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
         raise PermissionError("another site's page asked for this")

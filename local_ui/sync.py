@@ -1,19 +1,23 @@
 """The way to the hub: its page, its JSON API, and what somebody can have done about it."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Annotated, Any, Protocol
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from typing import Annotated, Protocol
 
 import jinja2
 import msgspec
 from aiohttp import web
 
-from gateway.core.errors import StorageError
+from gateway.core.errors import CodecError
 from gateway.core.status import RefusedLine
 from local_ui import guard
+from local_ui.download import download
 from local_ui.site import Site
 from local_ui.syncview import sync_view
 
 SHOWN_MOST = 100
+RECEIPT_MAX = 64 * 1024 * 1024
+BYTES = "application/octet-stream"
 NO_HUB = "this site has no hub"
 
 
@@ -24,7 +28,7 @@ class SyncDoor(Protocol):
         """What the hub refuses for good, the newest first."""
         ...
 
-    def all_refused(self) -> AsyncIterator[RefusedLine]:
+    def all_refused(self) -> AsyncGenerator[RefusedLine, None]:
         """All of it, the newest first."""
         ...
 
@@ -34,6 +38,14 @@ class SyncDoor(Protocol):
 
     async def compare(self) -> None:
         """Have both ends compared soon."""
+        ...
+
+    def carry_out(self) -> AsyncGenerator[bytes, None]:
+        """All that the hub lacks, as a signed file, piece by piece."""
+        ...
+
+    async def take_receipt(self, receipt: bytes) -> str:
+        """Send no more what the hub has by a carried file; a sentence that says how much. Raises CodecError."""
         ...
 
 
@@ -50,6 +62,7 @@ class SyncPages:
         self._site = site
         self._door = door
         self._pages = pages
+        self._carrying = asyncio.Semaphore(1)  # it is much work, and needs a thread
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -59,6 +72,8 @@ class SyncPages:
             web.post("/api/v1/sync/compare", self.post_compare),
             web.get("/api/v1/sync/quarantine", self.get_quarantine),
             web.post("/api/v1/sync/quarantine/resend", self.post_resend),
+            web.get("/api/v1/sync/carry", self.get_carry),
+            web.post("/api/v1/sync/receipt", self.post_receipt),
         ]
 
     async def get_page(self, request: web.Request) -> web.Response:
@@ -83,17 +98,28 @@ class SyncPages:
         """GET /api/v1/sync/quarantine -> a file of RefusedLines, NDJSON, the newest first."""
         if self._door is None:
             return _error(404, NO_HUB)
-        response = web.StreamResponse(headers=guard.HEADERS | {
-            "Content-Type": "application/x-ndjson", "Content-Disposition": 'attachment; filename="quarantine.ndjson"',
-        })  # fmt: skip
-        await response.prepare(request)
+        lines = (msgspec.json.encode(line) + b"\n" async for line in self._door.all_refused())
+        return await download(request, "quarantine.ndjson", "application/x-ndjson", lines)
+
+    async def get_carry(self, request: web.Request) -> web.StreamResponse:
+        """GET /api/v1/sync/carry -> all that the hub lacks, as one signed file for `holdfast hub import`."""
+        if self._door is None:
+            return _error(404, NO_HUB)
+        async with self._carrying:
+            return await download(request, "unsent.carry", BYTES, self._door.carry_out())
+
+    async def post_receipt(self, request: web.Request) -> web.Response:
+        """POST /api/v1/sync/receipt, the file as it is -> {"told": sentence}: what the hub has of what was carried."""
         try:
-            async for line in self._door.all_refused():
-                await response.write(msgspec.json.encode(line) + b"\n")
-        except StorageError:  # a file that was cut off must not look whole
-            if request.transport is not None:
-                request.transport.abort()
-        return response
+            guard.check_own(request, BYTES)
+            if self._door is None:
+                return _error(404, NO_HUB)
+            body = await request.clone(client_max_size=RECEIPT_MAX).read()
+            return web.json_response({"told": await self._door.take_receipt(body)})
+        except PermissionError as error:
+            return _error(403, str(error))
+        except CodecError as error:
+            return _error(400, f"{error}; {error.hint}" if error.hint else str(error))
 
     async def post_resend(self, request: web.Request) -> web.Response:
         """POST /api/v1/sync/quarantine/resend {"ids": [ID...] or null} -> {}; null: all."""
@@ -106,7 +132,7 @@ class SyncPages:
     async def _send_again(self, door: SyncDoor, body: bytes) -> None:
         await door.send_again(msgspec.json.decode(body, type=SendAgain).ids)
 
-    async def _do(self, request: web.Request, what: Any) -> web.Response:
+    async def _do(self, request: web.Request, what: Callable[[SyncDoor, bytes], Awaitable[None]]) -> web.Response:
         try:
             guard.check_own(request)
             if self._door is None:

@@ -1,7 +1,8 @@
 """The hub's page: how far the hub is, what it refuses, and the buttons that do something about it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import aiohttp
@@ -11,7 +12,7 @@ from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import expect
 
 from gateway.core.credential import digest
-from gateway.core.errors import StorageError
+from gateway.core.errors import CodecError, StorageError
 from gateway.core.status import RefusedLine, StreamState, SyncState
 from local_ui.app import build_app
 from local_ui.syncview import sync_view
@@ -28,6 +29,7 @@ AWAY = SyncState(
     "https://hub.example:8443", False, 34_567, NOW - 90_000, "the hub does not answer", (RECORDS, EVENTS), "https",
     102, 4_200_000, 5_000_000, NOW - HOUR_MS, 3,
 )  # fmt: skip
+CARRY, RECEIPT = "/api/v1/sync/carry", "/api/v1/sync/receipt"
 RESEND, COMPARE = "/api/v1/sync/quarantine/resend", "/api/v1/sync/compare"
 
 
@@ -45,11 +47,12 @@ class FakeDoor:
         self.lines = [line(number) for number in range(entries, 0, -1)]
         self.asked: list[object] = []
         self.broken_after = -1
+        self.carried = [b"a first piece, ", b"a second"]
 
     async def refused(self, limit: int) -> list[RefusedLine]:
         return self.lines[:limit]
 
-    async def all_refused(self) -> AsyncIterator[RefusedLine]:
+    async def all_refused(self) -> AsyncGenerator[RefusedLine, None]:
         for number, one in enumerate(self.lines):
             if number == self.broken_after:
                 raise StorageError("buffer.db: disk I/O error")
@@ -62,6 +65,17 @@ class FakeDoor:
 
     async def compare(self) -> None:
         self.asked.append("compare")
+
+    async def carry_out(self) -> AsyncGenerator[bytes, None]:
+        for number, piece in enumerate(self.carried):
+            if number == self.broken_after:
+                raise StorageError("buffer.db: disk I/O error", hint="try this")
+            yield piece
+
+    async def take_receipt(self, receipt: bytes) -> str:
+        if receipt != b"a receipt":
+            raise CodecError("it is no receipt", hint="bring the one that the import wrote")
+        return "the hub has 7 records of it"
 
 
 def away() -> FakeSite:
@@ -104,6 +118,8 @@ async def test_without_a_hub_nothing_is_offered_and_nothing_can_be_asked_for() -
             async with client.post(route, json=body) as answer:
                 assert (answer.status, await answer.json()) == (404, {"error": "this site has no hub"})
         assert (await client.get("/api/v1/sync/quarantine")).status == 404
+        assert (await client.get(CARRY)).status == 404
+        assert (await client.post(RECEIPT, data=b"a receipt")).status == 404
 
 
 def test_what_is_not_known_is_not_shown_as_nothing() -> None:
@@ -146,12 +162,35 @@ async def test_all_of_the_quarantine_is_downloaded_an_object_a_line() -> None:
     assert [msgspec.json.decode(one, type=RefusedLine) for one in lines] == door.lines
 
 
-async def test_a_download_that_the_disk_cuts_off_does_not_look_whole() -> None:
+async def test_what_waits_is_downloaded_as_one_file() -> None:
+    async with page(away(), FakeDoor()) as client, client.get(CARRY) as answer:
+        assert await answer.read() == b"a first piece, a second"
+        assert answer.headers["Content-Disposition"] == 'attachment; filename="unsent.carry"'
+
+
+@pytest.mark.parametrize(("route", "after"), [("/api/v1/sync/quarantine", 50), (CARRY, 1)])
+async def test_a_download_that_the_disk_cuts_off_does_not_look_whole(route: str, after: int) -> None:
     door = FakeDoor()
-    door.broken_after = 50
+    door.broken_after = after
     async with page(away(), door) as client:
         with pytest.raises(aiohttp.ClientError):
-            await (await client.get("/api/v1/sync/quarantine")).read()
+            await (await client.get(route)).read()
+
+
+async def test_a_download_that_cannot_begin_says_why() -> None:
+    door = FakeDoor()
+    door.broken_after = 0
+    async with page(away(), door) as client, client.get(CARRY) as answer:
+        assert (answer.status, await answer.json()) == (503, {"error": "buffer.db: disk I/O error; try this"})
+
+
+async def test_a_receipt_is_taken_or_refused_in_words() -> None:
+    async with page(away(), FakeDoor()) as client:
+        async with client.post(RECEIPT, data=b"a receipt") as answer:
+            assert (answer.status, await answer.json()) == (200, {"told": "the hub has 7 records of it"})
+        async with client.post(RECEIPT, data=b"x" * 2_000_000) as answer:
+            told = {"error": "it is no receipt; bring the one that the import wrote"}
+            assert (answer.status, await answer.json()) == (400, told)
 
 
 @pytest.mark.parametrize("ids", [[3, 4], None])
@@ -173,17 +212,17 @@ async def test_a_wish_that_cannot_be_is_refused_in_words(body: str) -> None:
 
 
 @pytest.mark.P11
-@pytest.mark.parametrize("route", [RESEND, COMPARE])
+@pytest.mark.parametrize("route", [RESEND, COMPARE, RECEIPT])
 async def test_another_sites_page_can_ask_for_nothing(route: str) -> None:
-    door = FakeDoor()
+    door, own = FakeDoor(), "application/octet-stream" if route == RECEIPT else "application/json"
     async with page(away(), door) as client:
-        for headers in ({"Content-Type": "text/plain"}, {"Content-Type": "application/json", "Origin": "http://x"}):
+        for headers in ({"Content-Type": "text/plain"}, {"Content-Type": own, "Origin": "http://x"}):
             assert (await client.post(route, data='{"ids": null}', headers=headers)).status == 403
     assert door.asked == []
 
 
 @pytest.mark.P11
-@pytest.mark.parametrize("route", ["/sync", "/part/sync", "/api/v1/sync", "/api/v1/sync/quarantine"])
+@pytest.mark.parametrize("route", ["/sync", "/part/sync", "/api/v1/sync", "/api/v1/sync/quarantine", CARRY])
 async def test_nothing_of_it_is_shown_without_the_password(route: str) -> None:
     app = build_app(away(), password_sha256=digest("right"), sync=FakeDoor())
     async with TestClient(TestServer(app)) as client:
@@ -227,3 +266,17 @@ async def test_a_press_that_a_refresh_meets_still_counts_and_the_keyboard_stays_
         await expect(tab.get_by_text("is sent again")).to_have_count(0)
         await expect(compare).to_be_focused()
     assert door.asked == [[5]]
+
+
+async def test_a_receipt_is_brought_back_on_the_page(tmp_path: Path) -> None:
+    good, wrong = tmp_path / "good", tmp_path / "wrong"
+    good.write_bytes(b"a receipt")
+    wrong.write_bytes(b"something else")
+    async with browsed(away(), "phone", "light", FakeDoor()) as (tab, server, _):
+        await tab.goto(str(server.make_url("/sync")))
+        await tab.locator("[data-receipt]").set_input_files(wrong)
+        await expect(tab.locator("[data-refused]")).to_contain_text("it is no receipt; bring the one")
+        await tab.locator("[data-receipt]").set_input_files(good)
+        await expect(tab.locator("[data-told]")).to_have_text("the hub has 7 records of it")
+        await expect(tab.locator("[data-refused]")).to_be_hidden()
+        assert await tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
