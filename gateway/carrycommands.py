@@ -35,12 +35,20 @@ def export_(file: Path, site: Path, force: bool) -> None:
 @CONFIG
 def receipt_(file: Path, site: Path) -> None:
     """Take the receipt FILE of an import: what the hub has is not sent any more; the gateway may run."""
-    from gateway.carryout import acknowledge, receipt
+    import json
+
+    from gateway.carryout import acknowledge, receipt, receipt_text
+    from gateway.controlsocket import ask
 
     buffer, hub = _of(site)
-    found = receipt(file.read_bytes(), hub)
-    left = asyncio.run(acknowledge(buffer, found))
-    click.echo(f"{file}: the hub has {found.records:,} records of it; {left:,} are left to send")
+    body = file.read_bytes()
+    found = receipt(body, hub)
+    answer = ask(buffer, "POST", "/api/v1/sync/receipt", body, "application/octet-stream")
+    if answer is not None:
+        told = json.loads(answer)["told"]
+    else:
+        told = receipt_text(found, asyncio.run(acknowledge(buffer, found)))
+    click.echo(f"{file}: {told}")
 
 
 VERBS = (export_, receipt_)

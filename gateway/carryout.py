@@ -6,7 +6,7 @@ until the receipt is here, or the line is back, all of it is still to be sent.
 
 import io
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.bar import Step, bar
 from gateway.buffer.buffer import Buffer
-from gateway.bufferfile import layouts, life, looking_at, snapshot
+from gateway.bufferfile import layouts, life, looking_at, looking_within, snapshot
 from gateway.bufferwalk import pieces
 from gateway.config import HubLink
 from gateway.core import codec, credential
@@ -69,6 +69,22 @@ def export(buffer: Path, hub: HubLink, clock: Clock, file: Path, *, force: bool 
                 writer.batch(batch)
             writer.end()
         return Exported(count, span_math.length(unsent.events), part.stat().st_size)
+
+
+def streamed(buffer: Path, hub: HubLink, clock: Clock) -> Generator[bytes, None, None]:
+    """The same file piece by piece, of the buffer that the gateway in this process has open. Raises StorageError."""
+    key, out = carry.key_of(credential.digest(hub.secret)), io.BytesIO()
+    with looking_within(buffer) as db:
+        with snapshot(db):
+            unsent = _unsent(db)
+        writer = carry.Writer(out, key, carry.Opening("batches", hub.node_id, unsent.epoch, clock.wall_ms()))
+        for batch in _batches(db, unsent, lambda done, total: None, 0):
+            writer.batch(batch)
+            yield out.getvalue()
+            out.seek(0)
+            out.truncate()
+        writer.end()
+        yield out.getvalue()
 
 
 def _unsent(db: sqlite3.Connection) -> Unsent:
@@ -174,7 +190,7 @@ async def acknowledge(path: Path, found: Receipt) -> int:
     """
     buffer = await Buffer.open(path)
     try:
-        _check_epoch(found, buffer.epoch)
+        check_epoch(found, buffer.epoch)
         heads = {"records": buffer.head, "events": buffer.events_committed.reached}
         for stream, head in heads.items():
             left = span_math.restored(await buffer.spans(stream), head)
@@ -187,7 +203,13 @@ async def acknowledge(path: Path, found: Receipt) -> int:
         await buffer.close()
 
 
-def _check_epoch(found: Receipt, epoch: str) -> None:
+def receipt_text(found: Receipt, left: int) -> str:
+    """What came of a receipt, in words; `left`: records that are still to be sent."""
+    return f"the hub has {found.records:,} records of it; {left:,} are left to send"
+
+
+def check_epoch(found: Receipt, epoch: str) -> None:
+    """Raises CodecError where the receipt is of another buffer than that of this epoch."""
     if found.epoch != epoch:
         raise CodecError(
             "the receipt is of another buffer than this one, which was set aside, or restored",

@@ -98,14 +98,16 @@ class _Connection(http.client.HTTPConnection):
         self.sock = _connected(self._path, PATIENCE_S)
 
 
-def ask(buffer: Path, method: str, route: str, body: bytes | None = None) -> bytes | None:
-    """What the running gateway of this buffer answers; None where none runs. `body` is JSON.
+def ask(
+    buffer: Path, method: str, route: str, body: bytes | None = None, content_type: str = "application/json"
+) -> bytes | None:
+    """What the running gateway of this buffer answers; None where none runs.
 
     Raises HoldfastError for what the gateway refuses, and where it cannot be asked.
     """
     connection = _Connection(socket_path(buffer))
     try:
-        connection.request(method, route, body, {"Content-Type": "application/json"} if body is not None else {})
+        connection.request(method, route, body, {"Content-Type": content_type} if body is not None else {})
         response = connection.getresponse()
         answer = response.read()
     except (FileNotFoundError, ConnectionRefusedError):

@@ -147,7 +147,6 @@ def quarantine_resend(ids: tuple[int, ...], site: Path, everything: bool) -> Non
     click.echo("asked for; what the hub takes leaves the quarantine")
 
 
-
 def _state(site: Path) -> "tuple[bool, SyncState]":
     """Whether the gateway runs, and how far the hub is."""
     import msgspec

@@ -1,6 +1,6 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from gateway import carryout
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
 from gateway.core.status import SyncState
@@ -28,6 +29,7 @@ class Uplink:
         self, config: HubLink, folder: Path, buffer: Buffer, clock: Timekeeper, zone: ZoneInfo, stack: AsyncExitStack
     ) -> None:
         """Files in `config` are relative to `folder`; `stack` closes what is opened; `zone`: when a day ends."""
+        self._config, self._buffer, self._clock = config, buffer, clock
         transport = _transport(config, folder, clock)
         stack.push_async_callback(transport.close)
         random = Random()
@@ -45,6 +47,17 @@ class Uplink:
     def compare(self) -> None:
         """Have both ends compared now."""
         self.comparison.compare_now()
+
+    def carry_out(self) -> Generator[bytes, None, None]:
+        """See `gateway.syncdesk.Way`."""
+        return carryout.streamed(self._buffer.path, self._config, self._clock)
+
+    async def take_receipt(self, receipt: bytes) -> str:
+        """See `gateway.syncdesk.Way`."""
+        found = carryout.receipt(receipt, self._config)
+        carryout.check_epoch(found, self._buffer.epoch)
+        left = await self._engine.acknowledged(found.epoch, found.taken["records"], found.taken["events"])
+        return carryout.receipt_text(found, left)
 
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""

@@ -91,6 +91,10 @@ class Buffer:
         return buffer
 
     @property
+    def path(self) -> Path:
+        return self._database.path
+
+    @property
     def epoch(self) -> str:
         """The random id of the file's life."""
         return self._opening.epoch

@@ -1,5 +1,6 @@
 """The hub's page: how far the hub is, what it refuses, and the buttons that do something about it."""
 
+import io
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -30,6 +31,7 @@ AWAY = SyncState(
     102, 4_200_000, 5_000_000, NOW - HOUR_MS, 3,
 )  # fmt: skip
 CARRY, RECEIPT = "/api/v1/sync/carry", "/api/v1/sync/receipt"
+BYTES = {"Content-Type": "application/octet-stream"}
 RESEND, COMPARE = "/api/v1/sync/quarantine/resend", "/api/v1/sync/compare"
 
 
@@ -188,7 +190,7 @@ async def test_a_receipt_is_taken_or_refused_in_words() -> None:
     async with page(away(), FakeDoor()) as client:
         async with client.post(RECEIPT, data=b"a receipt") as answer:
             assert (answer.status, await answer.json()) == (200, {"told": "the hub has 7 records of it"})
-        async with client.post(RECEIPT, data=b"x" * 2_000_000) as answer:
+        async with client.post(RECEIPT, data=io.BytesIO(2_000_000 * b"x"), headers=BYTES) as answer:
             told = {"error": "it is no receipt; bring the one that the import wrote"}
             assert (answer.status, await answer.json()) == (400, told)
 
