@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import errno
 import signal
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.buffer.retention import Limits
 from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
 from gateway.checkbus import check_bus
 from gateway.config import Config, MqttConfig
+from gateway.controlsocket import listening, socket_path
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
@@ -32,18 +34,19 @@ from gateway.live import Live
 from gateway.loadconfig import load_config, read_text
 from gateway.profiles import profile_text
 from gateway.site import RunningSite
+from gateway.syncdesk import SyncDesk
 from gateway.timekeeping import Timekeeper
 from gateway.uplink import Uplink
 from gateway.wear import Wear
 from local_ui import guard
 from local_ui.app import build_app
-from sync import wire
+from sync import carry, wire
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, parse_hub_config
 from sync.hub.sqlite import SqliteStore
 
 # The door for batches has secrets of its own; whether the process lives is no secret.
-HUB_OPEN_PATHS = (wire.PATH, "/healthz")
+HUB_OPEN_PATHS = (wire.PATH, carry.PATH, "/healthz")
 
 
 class Plan:
@@ -105,8 +108,11 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         for bus in buses:
             site.add_bus(bus.watch, bus.devices)
         intake = await _intake(config, site, live, buffer, clock)
-        page = build_app(site, password_sha256=config.page.password_sha256, push=intake)
-        address = await stack.enter_async_context(serve(page, config.page.host, config.page.port, unpack=False))
+        desk = SyncDesk(buffer, uplink) if uplink else None
+        page = build_app(site, password_sha256=config.page.password_sha256, push=intake, sync=desk)
+        control = stack.enter_context(listening(socket_path(path)))
+        serving = serve(page, config.page.host, config.page.port, unpack=False, control=control)
+        address = await stack.enter_async_context(serving)
         site.event("gateway_started")
         ready(address)
         jobs = {"time": clock.run(), "buffer": buffer.run(), "watch": site.watch_buses()}
@@ -184,8 +190,10 @@ async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def serve(app: web.Application, host: str, port: int, *, unpack: bool = True) -> AsyncIterator[str]:
-    """Serve `app`; yields its address. Raises HoldfastError where the port cannot be had.
+async def serve(
+    app: web.Application, host: str, port: int, *, unpack: bool = True, control: socket.socket | None = None
+) -> AsyncIterator[str]:
+    """Serve `app`, at `control` too; yields its address. Raises HoldfastError where the port cannot be had.
 
     `unpack`: aiohttp unpacks bodies by their Content-Encoding; it takes gzip that was cut off for whole.
     """
@@ -199,6 +207,8 @@ async def serve(app: web.Application, host: str, port: int, *, unpack: bool = Tr
         hint = "another program uses the port" if busy else "check that it is an address of this machine, and the port"
         raise HoldfastError(f"{host}:{port}: {error.strerror}", hint=hint) from error
     try:
+        if control is not None:
+            await web.SockSite(runner, control).start()
         yield f"http://{host}:{port}/"
     finally:
         await runner.cleanup()

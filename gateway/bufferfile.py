@@ -52,6 +52,19 @@ def looking_at(path: Path) -> Iterator[sqlite3.Connection]:
         raise trouble(path, error) from error
 
 
+@contextlib.contextmanager
+def looking_within(path: Path) -> Iterator[sqlite3.Connection]:
+    """As `looking_at`, in the process whose gateway has the file open: only SQLite may open it there.
+
+    Where a process closes any other handle on a file, all its locks on that file are gone.
+    """
+    try:
+        with contextlib.closing(connect(path, "ro")) as db:
+            yield db
+    except sqlite3.Error as error:
+        raise trouble(path, error) from error
+
+
 def connect(path: Path, mode: str) -> sqlite3.Connection:
     """`mode` is ro, rw or rwc; the caller begins and ends transactions."""
     db = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode={mode}", uri=True, isolation_level=None)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any
 
+from gateway.buffer.opening import EVENTS_HEAD
 from gateway.buffer.pace import CHOSEN
 from gateway.buffer.reading import EPOCH, HEAD
 from gateway.bufferfile import COUNTS, layouts, snapshot, tables
@@ -40,7 +41,7 @@ def stat(db: sqlite3.Connection, path: Path, config: BufferConfig | None) -> Sta
         found = _file(db, path) | {"epoch": _one(db, EPOCH)[0], "head": head}
         found |= {"records": _sealed(db) + _one(db, TAIL)[0], "segments": segments, "frames": frames, "events": events}
         found["layouts"] = _layouts(db)
-        found["unsent"] = _unsent(db, {"records": head, "events": events})
+        found["unsent"] = {stream: _left(spans) for stream, spans in unsent(db).items()}
         found["doubtful"] = _one(db, DOUBTFUL)[0] if "doubtful" in there else 0
         if "thinned" in there:
             found["thinned"] = dict(zip(("hours", "removed", "kept"), _one(db, THINNED), strict=True))
@@ -97,15 +98,22 @@ def _layouts(db: sqlite3.Connection) -> list[Stat]:
     return listed + [{"id": one, "device": "damaged", "oldest": None, "newest": None} for one in damaged]
 
 
-def _unsent(db: sqlite3.Connection, heads: dict[str, int]) -> Stat:
+def heads(db: sqlite3.Connection) -> dict[str, int]:
+    """By stream, the seq that the next one gets."""
+    return {"records": _one(db, HEAD)[0], "events": _one(db, EVENTS_HEAD)[0]}
+
+
+def unsent(db: sqlite3.Connection) -> dict[str, list[Span]]:
+    """By stream, what the hub lacks, in order."""
+    ends = heads(db)
     left: dict[str, list[Span]] = {}
     for stream, lo, hi in db.execute(SPANS):
-        left.setdefault(stream, []).append(Span(lo, heads.get(stream, 0) if hi is None else hi))
-    return {stream: _left(left.get(stream, [Span(0, head)])) for stream, head in heads.items()}
+        left.setdefault(stream, []).append(Span(lo, ends.get(stream, 0) if hi is None else hi))
+    return {stream: [span for span in left.get(stream, [Span(0, head)]) if span] for stream, head in ends.items()}
 
 
 def _left(spans: list[Span]) -> Stat:
-    return {"count": sum(map(len, spans)), "spans": sum(1 for span in spans if span)}
+    return {"count": sum(map(len, spans)), "spans": len(spans)}
 
 
 def _range(db: sqlite3.Connection, query: str) -> list[int | None]:

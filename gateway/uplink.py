@@ -1,18 +1,22 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Generator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from random import Random
 from zoneinfo import ZoneInfo
 
+import msgspec
+
+from gateway import carryout
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
 from gateway.core.status import SyncState
 from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
+from sync.edge.ledger import Comparison
 from sync.edge.link import Link
 from sync.edge.metering import Meter
 from sync.edge.transport import Transport
@@ -25,6 +29,7 @@ class Uplink:
         self, config: HubLink, folder: Path, buffer: Buffer, clock: Timekeeper, zone: ZoneInfo, stack: AsyncExitStack
     ) -> None:
         """Files in `config` are relative to `folder`; `stack` closes what is opened; `zone`: when a day ends."""
+        self._config, self._buffer, self._clock = config, buffer, clock
         transport = _transport(config, folder, clock)
         stack.push_async_callback(transport.close)
         random = Random()
@@ -33,10 +38,26 @@ class Uplink:
         self._engine = Engine(
             buffer, self._link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
         )
+        self.comparison = Comparison(buffer.accounts, buffer, self._engine, self._link, clock, every_s=config.compare_s)
 
-    @property
-    def state(self) -> Callable[[], SyncState]:
-        return self._engine.state
+    def state(self) -> SyncState:
+        compared_at, differing = self.comparison.compared_at, self.comparison.differing
+        return msgspec.structs.replace(self._engine.state(), compared_at=compared_at, differing=differing)
+
+    def compare(self) -> None:
+        """Have both ends compared now."""
+        self.comparison.compare_now()
+
+    def carry_out(self) -> Generator[bytes, None, None]:
+        """See `gateway.syncdesk.Way`."""
+        return carryout.streamed(self._buffer.path, self._config, self._clock)
+
+    async def take_receipt(self, receipt: bytes) -> str:
+        """See `gateway.syncdesk.Way`."""
+        found = carryout.receipt(receipt, self._config)
+        carryout.check_epoch(found, self._buffer.epoch)
+        left = await self._engine.acknowledged(found.epoch, found.taken["records"], found.taken["events"])
+        return carryout.receipt_text(found, left)
 
     def wake(self) -> None:
         """See `Link.wake`."""
@@ -44,7 +65,7 @@ class Uplink:
 
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
-        return {"sync": self._engine.run(), "hub's word": self._link.run()}
+        return {"sync": self._engine.run(), "hub's word": self._link.run(), "ledger": self.comparison.run()}
 
 
 def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:

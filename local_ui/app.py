@@ -21,6 +21,7 @@ from local_ui.push import OpenPaths, Push, PushDoor
 from local_ui.site import Site
 from local_ui.storageview import storage_view
 from local_ui.stream import STREAMS, Streams, end_streams, get_stream
+from local_ui.sync import SyncDoor, SyncPages
 
 SITE = web.AppKey("site", Site)
 PAGES = web.AppKey("pages", jinja2.Environment)
@@ -32,7 +33,9 @@ class PaceWanted(msgspec.Struct, forbid_unknown_fields=True):
     commit_s: Annotated[float, msgspec.Meta(ge=0.2, le=600)] | None
 
 
-def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None = None) -> web.Application:
+def build_app(
+    site: Site, *, password_sha256: str | None, push: PushDoor | None = None, sync: SyncDoor | None = None
+) -> web.Application:
     """The page of `site`; with `password_sha256` set, all but /healthz and what devices push asks for that password."""
     app = web.Application(middlewares=[headers, sign_in(password_sha256, OpenPaths()), say_storage_errors])
     app[SITE] = site
@@ -58,6 +61,7 @@ def build_app(site: Site, *, password_sha256: str | None, push: PushDoor | None 
             web.get("/api/v1/contacts", get_contacts),
             web.post("/api/v1/storage/pace", post_pace),
             web.static("/static", static),
+            *SyncPages(site, sync, app[PAGES]).routes(),
         ]
     )
     if push is not None:

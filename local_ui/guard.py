@@ -3,6 +3,7 @@
 The hub is handed these too, by `gateway/app.py`.
 """
 
+import socket
 from collections.abc import Container
 from urllib.parse import urlsplit
 
@@ -30,26 +31,35 @@ async def headers(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response
 
 
-def check_own(request: web.Request) -> None:
+def check_own(request: web.Request, content_type: str = "application/json") -> None:
     """Raises PermissionError for what a page of another site can make a browser send.
 
-    Only a page of our own may send JSON; and where the browser says which page it was, it must be ours.
+    Only a page of our own may send JSON, or bytes; and where the browser says which page it was, it must be ours.
     """
-    if request.content_type != "application/json":
-        raise PermissionError("expected Content-Type: application/json")
+    if request.content_type != content_type:
+        raise PermissionError(f"expected Content-Type: {content_type}")
     origin = request.headers.get("Origin")
     if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
         raise PermissionError("another site's page asked for this")
 
 
 def sign_in(password_sha256: str | None, open_paths: Container[str]) -> Middleware:
-    """Asks for the password by HTTP Basic, any user name goes; `open_paths` need none, and None asks nobody."""
+    """Asks for the password by HTTP Basic, any user name goes; `open_paths` need none, and None asks nobody.
+
+    Who comes by a Unix socket was let in by the socket's own rights.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         password = credential.basic_password(request.headers.get("Authorization", ""))
-        if password_sha256 is None or request.path in open_paths or credential.matches(password, password_sha256):
+        is_open = password_sha256 is None or request.path in open_paths or _is_local(request)
+        if is_open or credential.matches(password, password_sha256):
             return await handler(request)
         return web.Response(status=401, headers={"WWW-Authenticate": 'Basic realm="Holdfast"'}, text="sign in")
 
     return check
+
+
+def _is_local(request: web.Request) -> bool:
+    connection = request.get_extra_info("socket")
+    return connection is not None and connection.family == socket.AF_UNIX

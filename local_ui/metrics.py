@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.core.status import BufferState, BusState, DeviceState, SiteState
+from gateway.core.status import BufferState, BusState, DeviceState, SiteState, SyncState
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 UNIT = ["bus", "unit", "device"]
@@ -35,8 +35,23 @@ class _Snapshot(Collector):
         yield GaugeMetricFamily("holdfast_buffer_bytes", "Size of the buffer's file and log", buffer.bytes)
         yield from _of_storage(buffer)
         yield GaugeMetricFamily("holdfast_buffer_healthy", "1 where the disk takes everything", not buffer.error)
-        yield GaugeMetricFamily("holdfast_backlog_records", "Records that the hub has not acknowledged", sync.backlog)
-        yield GaugeMetricFamily("holdfast_hub_connected", "1 where the last push was taken", sync.connected)
+        yield from _of_sync(sync)
+
+
+def _of_sync(sync: SyncState) -> Iterator[Metric]:
+    yield GaugeMetricFamily("holdfast_backlog_records", "Records that the hub has not acknowledged", sync.backlog)
+    yield GaugeMetricFamily("holdfast_hub_connected", "1 where the last push was taken", sync.connected)
+    yield GaugeMetricFamily(
+        "holdfast_quarantined", "Records and events that the hub refuses for good", sync.quarantined
+    )
+    yield GaugeMetricFamily(
+        "holdfast_sync_bytes_today", "Sent to the hub and received, since midnight", sync.bytes_today
+    )
+    yield GaugeMetricFamily("holdfast_differing_hours", "Hours of a poll group the hub has otherwise", sync.differing)
+    waiting = GaugeMetricFamily("holdfast_backlog", "What the hub has not acknowledged", labels=["stream"])
+    for stream in sync.streams:
+        waiting.add_metric([stream.name], stream.backlog)
+    yield waiting
 
 
 def _of_storage(buffer: BufferState) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gateway.core.status import BufferState, ClockState, DeviceState, SiteState, SyncState
+from gateway.core.syncwording import sync_text
 from gateway.core.wording import bytes_text, label, main_readings, number_text, reading_text, span_text
 
 GAVE_NONE = "the device does not give it"
@@ -24,7 +25,7 @@ def site_view(state: SiteState) -> dict[str, Any]:
         "buffer_error": storage_text(state.buffer),
         "clock": clock_text(state.clock),
         "sync": sync_text(state.sync),
-        "sync_level": "none" if not state.sync.hub else "good" if state.sync.connected else "bad",
+        "sync_level": sync_level(state.sync),
         "devices": [device_view(device) for device in state.devices],
     }
 
@@ -107,13 +108,6 @@ def problems(state: SiteState) -> list[str]:
     return found
 
 
-def sync_text(sync: SyncState) -> str:
-    """How far the hub is, in the owner's words."""
-    if not sync.hub:
-        return "No hub; everything stays here"
-    if not sync.connected:
-        waiting = f"{number_text(sync.backlog, '')} records wait for the hub"
-        return f"{waiting}: {sync.error}" if sync.error else waiting
-    if sync.backlog <= 0:
-        return "The hub has everything"
-    return f"Live; {number_text(sync.backlog, '')} record{'s' if sync.backlog > 1 else ''} on the way to the hub"
+def sync_level(sync: SyncState) -> str:
+    """none without a hub, bad where it is not reached, else good: its color."""
+    return "none" if not sync.hub else "good" if sync.connected else "bad"

@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 OURS = ("gateway", "drivers", "sync", "local_ui", "config", "bench", "tests")
 BUILDERS = {
-    "gateway/app.py", "gateway/buses.py", "gateway/catalogue.py", "gateway/checkbus.py", "gateway/cli.py",
+    "gateway/app.py", "gateway/buses.py", "gateway/carryin.py", "gateway/carryout.py", "gateway/catalogue.py",
+    "gateway/checkbus.py", "gateway/cli.py",
     "gateway/commission.py", "gateway/exploring.py", "gateway/options.py", "gateway/readonce.py", "gateway/scanning.py",
     "gateway/uplink.py",
 }  # fmt: skip
@@ -18,7 +19,7 @@ TABLE = {
     "drivers": ("gateway.core",),
     "sync": ("gateway.core",),
     "sync/edge": ("sync.wire", "gateway.core"),
-    "sync/hub": ("sync.wire", "gateway.core"),
+    "sync/hub": ("sync.wire", "sync.carry", "gateway.core"),
     "local_ui": ("gateway.core",),
     "config": (),
 }

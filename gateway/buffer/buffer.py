@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gateway.bell import Bell
 from gateway.buffer import charts, reading
+from gateway.buffer.accounts import Accounts
 from gateway.buffer.boots import Boot, Boots
 from gateway.buffer.energy import energy
 from gateway.buffer.keeping import Keeping
@@ -49,6 +50,7 @@ class Buffer:
         self.layouts: dict[bytes, Layout] = {}
         self.pushed = PushedStore(database)
         self.notebook = Notebook(database)
+        self.accounts = Accounts(database)
         self.pulled = Pulled(database)
         self.quarantine = Quarantine(database)
         self.spent = SpentBytes(database)
@@ -87,6 +89,10 @@ class Buffer:
         except StorageError:
             buffer._taking.waiting.set()
         return buffer
+
+    @property
+    def path(self) -> Path:
+        return self._database.path
 
     @property
     def epoch(self) -> str:

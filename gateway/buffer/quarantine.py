@@ -14,11 +14,13 @@ COLUMNS = "id, kind, epoch, seq, ts, layout, body, reason, at, again"
 KEEP = """INSERT INTO quarantine (kind, epoch, seq, ts, layout, body, reason, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (kind, epoch, seq) DO UPDATE SET reason = excluded.reason, at = excluded.at, again = 0"""
 COUNT = "SELECT count(*) FROM quarantine"
-ENTRIES = f"SELECT {COLUMNS} FROM quarantine ORDER BY id DESC LIMIT ?"  # noqa: S608 - our own column names
+ENTRIES = f"SELECT {COLUMNS} FROM quarantine WHERE id < ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - our own column names
 AGAIN = f"SELECT {COLUMNS} FROM quarantine WHERE again AND kind = ? ORDER BY id LIMIT ?"  # noqa: S608
 MARK = "UPDATE quarantine SET again = 1 WHERE id = ?"
 MARK_ALL = "UPDATE quarantine SET again = 1"
 DROP = "DELETE FROM quarantine WHERE id = ?"
+
+NEWEST = 1 << 62  # above every id
 
 Kind = Literal["records", "events"]
 
@@ -65,9 +67,9 @@ class Quarantine:
             await db.executemany(KEEP, rows)
         await self._count()
 
-    async def entries(self, limit: int) -> list[Quarantined]:
-        """The newest ones, newest first."""
-        return [_entry(row) for row in await self._database.fetch(ENTRIES, (limit,))]
+    async def entries(self, limit: int, below: int = NEWEST) -> list[Quarantined]:
+        """The newest ones with an id below that, newest first."""
+        return [entry(row) for row in await self._database.fetch(ENTRIES, (below, limit))]
 
     async def resend(self, ids: Sequence[int] | None = None) -> None:
         """Have these, or all, sent again; what the hub takes leaves the quarantine."""
@@ -77,7 +79,7 @@ class Quarantine:
 
     async def wanted(self, kind: Kind, limit: int) -> list[Quarantined]:
         """The oldest of those that are to be sent again."""
-        return [_entry(row) for row in await self._database.fetch(AGAIN, (kind, limit))]
+        return [entry(row) for row in await self._database.fetch(AGAIN, (kind, limit))]
 
     async def drop(self, ids: Iterable[int]) -> None:
         """Forget what the hub has now."""
@@ -94,6 +96,7 @@ def _row(epoch: str, content: Record | Event, reason: str, at: int) -> tuple[obj
     return kind, epoch, content.seq, content.ts, layout, msgspec.msgpack.encode(content), reason, at
 
 
-def _entry(row: Sequence[object]) -> Quarantined:
+def entry(row: Sequence[object]) -> Quarantined:
+    """Of COLUMNS."""
     fields = dict(zip(COLUMNS.split(", "), row, strict=True))
     return msgspec.convert(fields | {"again": bool(fields["again"])}, Quarantined)

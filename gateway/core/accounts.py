@@ -2,9 +2,33 @@
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import dataclass
+
+from gateway.core.span import Span
 
 HOUR_MS = 3_600_000
 MODULUS = 1 << 63
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What one end holds of one layout's hour."""
+
+    count: int  # records
+    digest: int  # of_records
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the gateway holds of one layout's hour, and where."""
+
+    layout: bytes  # its id
+    hour: int  # when it begins, milliseconds since 1970 UTC
+    account: Account
+    exact: bool  # whether the hub should hold just this: not where it was thinned, or a time came with two rows
+    spans: tuple[Span, ...]  # the segments and frames that it is in
+    sent_for: int | None = None  # the hub's digest for which all of this was sent again
+    told: bool = False  # that the hub has other records, all the same
 
 
 def of_record(ts: int, row: bytes) -> int:

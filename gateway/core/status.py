@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from gateway.core.model import Reading, Role
+from gateway.core.model import Raw, Reading, Role
 
 Presence = Literal["starting", "online", "offline"]
 Resolution = Literal["raw", "1m", "1h"]
@@ -138,6 +138,22 @@ class SyncState(msgspec.Struct, frozen=True):
     bytes_budget: int = 0  # of a day; 0: no limit
     compared_at: int = 0  # when the hub's account was last compared with ours
     differing: int = 0  # hours of layouts that differed then
+
+
+class RefusedLine(msgspec.Struct, frozen=True):
+    """A record or an event that the hub refuses for good, as people see it."""
+
+    id: int
+    kind: Literal["records", "events"]
+    epoch: str  # of the buffer that it was in
+    seq: int
+    ts: int  # when it was measured, or happened
+    device: str  # empty where it is not known
+    what: str  # a record's poll group, an event's kind
+    reason: str  # the hub's words
+    at: int  # when it was refused
+    again: bool  # it is about to be sent once more
+    content: dict[str, Raw | None]  # by key; null: missing. Empty where it cannot be read
 
 
 class SiteState(msgspec.Struct, frozen=True):

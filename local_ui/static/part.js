@@ -2,11 +2,14 @@
 const part = document.querySelector("[data-part]");
 const pill = document.querySelector("[data-stream]");
 
-// A table that somebody has moved sideways stays where it is.
+// A table that somebody has moved sideways stays where it is, and so does the keyboard; a press must not lose its button.
 function replace(html) {
+  if (part.querySelector("button:active, a:active")) return;
+  const focused = part.contains(document.activeElement) ? document.activeElement.id : "";
   const moved = [...part.querySelectorAll(".scroll")].map((table) => table.scrollLeft);
   part.innerHTML = html;
   part.querySelectorAll(".scroll").forEach((table, index) => { table.scrollLeft = moved[index] ?? 0; });
+  if (focused) document.getElementById(focused)?.focus();
 }
 
 async function refresh() {

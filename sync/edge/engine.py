@@ -72,8 +72,9 @@ class Engine:
                 backoff.succeeded()
 
     def unsent(self) -> span_math.Spans:
-        """The records that the hub has not acknowledged."""
-        return self._records.outgoing.spans
+        """The records that the hub has not acknowledged; all, until that was read."""
+        outgoing = self._records.outgoing
+        return outgoing.spans if outgoing.is_current else (Span(0, self._outbox.committed.reached),)
 
     def resend(self, spans: Iterable[Span]) -> None:
         """Send these records once more: the hub does not have them, or may not."""
@@ -82,6 +83,14 @@ class Engine:
     def resend_events(self, spans: Iterable[Span]) -> None:
         """Send these events once more."""
         self._events.resend(list(spans))
+
+    async def acknowledged(self, epoch: str, records: Iterable[Span], events: Iterable[Span]) -> int:
+        """The hub has these, of the buffer of this epoch, by another way; how many records are left.
+
+        Raises StorageError.
+        """
+        await self._events.outgoing.acknowledged(epoch, events)
+        return span_math.length(await self._records.outgoing.acknowledged(epoch, records))
 
     def state(self) -> SyncState:
         streams = (self._records_state(), self._events_state())
@@ -94,7 +103,7 @@ class Engine:
 
     def _records_state(self) -> StreamState:
         lanes, now_s = self._records, self._clock.monotonic_s()
-        spans = lanes.outgoing.spans
+        spans = self.unsent()
         left_over = span_math.length(lanes.left_over)
         failing = [backoff for backoff in (lanes.backlog_backoff, lanes.live_backoff) if backoff.error]
         return StreamState(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from gateway.core.errors import StorageError
 from gateway.core.span import Span
 from sync.edge import spans as span_math
 from sync.edge.outbox import Head, Kind, Outbox
@@ -83,6 +84,19 @@ class Outgoing:
             self._spans = span_math.without(self.spans, span)
             self._cuts = {cut for cut in self._cuts if not span.lo <= cut < span.hi}
             self._keep()
+
+    async def acknowledged(self, epoch: str, spans: Iterable[Span]) -> span_math.Spans:
+        """The hub has these, of the buffer of this epoch, by another way; what is left. Raises StorageError."""
+        kept = await self._outbox.spans(self._name)
+        if self._outbox.epoch != epoch:
+            raise StorageError("the buffer has become another one meanwhile", hint="nothing is lost: all is sent again")
+        left = self.spans if self.is_current else span_math.restored(kept, self.head.reached)
+        for span in spans:
+            left = span_math.without(left, span)
+        if self.is_current:
+            self._spans = left
+        self._outbox.keep_spans(self._name, span_math.stored(left, self.head.reached))
+        return left
 
     def _keep(self) -> None:
         self._outbox.keep_spans(self._name, span_math.stored(self._spans, self.reached))

@@ -7,14 +7,16 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gateway.core.clock import Clock
-from sync import wire
+from sync import carry, wire
+from sync.hub.carry import CarryIn
+from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
 from sync.hub.pages import add_pages
 from sync.hub.store import Store
 
-OPEN_PATHS = (wire.PATH, "/healthz")  # the door has its own secrets; the process's health is nobody's
+OPEN_PATHS = (wire.PATH, carry.PATH, "/healthz")  # the door has its own secrets; the process's health is nobody's
 
 
 def build_hub(
@@ -22,9 +24,12 @@ def build_hub(
 ) -> web.Application:
     """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
     door = Door(store, clock)
-    ingest = Ingest(door, {node.id: node.secret_sha256 for node in config.nodes}, clock)
+    door.handlers["ledger"] = Compare(store, clock).handle
+    secrets = {node.id: node.secret_sha256 for node in config.nodes}
+    ingest = Ingest(door, secrets, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
+    app.router.add_post(carry.PATH, CarryIn(door, secrets, clock).handle)
     app.router.add_get("/healthz", _healthz)
     add_pages(app, lambda: store.nodes(clock.wall_ms()), clock.wall_ms, static)
     return app

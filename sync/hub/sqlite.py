@@ -1,10 +1,12 @@
 """The hub's store on SQLite: each reading once, however often it comes."""
 
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
+from gateway.core.accounts import HOUR_MS, Account, of_records
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Reading, Record, decode_layout, readings_of
 from gateway.core.status import DeviceState, NodeState
@@ -23,6 +25,7 @@ APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, du
 NODES = "SELECT id, last_seen, records FROM node ORDER BY id"
 NEWEST = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts DESC LIMIT 1"
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts"
+HOUR = "SELECT ts, row FROM record WHERE series = ? AND ts >= ? AND ts < ?"
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = ? ORDER BY ts DESC LIMIT ?"
 
 
@@ -116,6 +119,11 @@ class SqliteStore:
         series, _ = self._layouts[node, layout_id]
         return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._database.fetch(RECORDS, (series,))]
 
+    async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]:
+        """See `Store.accounts`."""
+        series = [(self._layouts.get((node, layout_id), (None, None))[0], hour) for layout_id, hour in wanted]
+        return await self._database.look(lambda connection: [_account(connection, *one) for one in series])
+
     async def layouts(self, node: str) -> list[Layout]:
         return [layout for (of_node, _), (_, layout) in self._layouts.items() if of_node == node]
 
@@ -125,3 +133,8 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._database.close()
+
+
+def _account(connection: sqlite3.Connection, series: int | None, hour: int) -> Account:
+    rows = connection.execute(HOUR, (series, hour, hour + HOUR_MS)).fetchall()
+    return Account(len(rows), of_records(rows))

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.core.accounts import Account
 from gateway.core.model import Event, Layout, Record
 from gateway.core.status import NodeState
 
@@ -54,6 +55,10 @@ class Store(Protocol):
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """All records of one layout, by time."""
+        ...
+
+    async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]:
+        """What is held of each (layout id, begin of an hour in ms), in their order; of what never came nothing."""
         ...
 
     async def layouts(self, node: str) -> list[Layout]: ...

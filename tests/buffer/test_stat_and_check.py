@@ -41,6 +41,16 @@ def change(buffer: Path, statement: str, *parameters: object) -> None:
         db.execute(statement, parameters)
 
 
+async def test_events_that_went_for_want_of_room_are_not_taken_for_fewer_unsent(tmp_path: Path) -> None:
+    async with opened(tmp_path / "buffer.db") as buffer:
+        for number in range(10):
+            buffer.put_event(Event(NOON + number, "noted"))
+        buffer.keep_spans("events", [(7, None)])
+    change(tmp_path / "buffer.db", "DELETE FROM event WHERE seq < 5")
+    found = json.loads((await holdfast("buffer", "stat", "--config", site_yaml(tmp_path, HUB), "--json"))[1])
+    assert (found["events"], found["unsent"]["events"]["count"]) == (5, 3)
+
+
 async def test_stat_says_what_is_in_the_file(tmp_path: Path) -> None:
     site = await some_buffer(tmp_path)
     code, out, err = await holdfast("buffer", "stat", "--config", site, "--json")

@@ -11,6 +11,7 @@ from playwright.async_api import Page, async_playwright, expect
 from gateway.core.model import Quality, Reading
 from gateway.core.status import DeviceState, SyncState
 from local_ui.app import build_app
+from local_ui.sync import SyncDoor
 from tests.local_ui.parts import NOW, FakeSite, device
 from tests.needs import needs
 
@@ -19,12 +20,14 @@ SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
 
 
 @asynccontextmanager
-async def browsed(site: FakeSite, size: str, scheme: str) -> AsyncIterator[tuple[Page, TestServer, list[str]]]:
+async def browsed(
+    site: FakeSite, size: str, scheme: str, door: SyncDoor | None = None
+) -> AsyncIterator[tuple[Page, TestServer, list[str]]]:
     """The page of `site`, its server, and what the browser complained of or asked other hosts for."""
     needs("chromium", "chromium")
     complaints: list[str] = []
     width, height = SIZES[size]
-    server = TestServer(build_app(site, password_sha256=None))
+    server = TestServer(build_app(site, password_sha256=None, sync=door))
     async with server, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
         context = await browser.new_context(

@@ -5,8 +5,9 @@ import pytest
 
 from gateway.core.model import Quality, Reading
 from gateway.core.status import BufferState, ClockState, DeviceState, SiteState, SyncState
+from gateway.core.syncwording import sync_text
 from gateway.core.wording import bytes_text, main_readings
-from local_ui.present import buffer_text, clock_text, device_view, problems, site_view, sync_text
+from local_ui.present import buffer_text, clock_text, device_view, problems, site_view
 from tests.local_ui.parts import NOW, FakeSite, device
 
 UNREACHED = "https://hub.example"
@@ -25,10 +26,13 @@ def device_with(*readings: Reading) -> DeviceState:
     [
         (SyncState("", connected=True, backlog=7), "No hub; everything stays here"),
         (SyncState(UNREACHED, backlog=7), "7 records wait for the hub"),
+        (SyncState(UNREACHED, backlog=1), "1 record waits for the hub"),
         (SyncState(UNREACHED, backlog=0, error="refused"), "0 records wait for the hub: refused"),
         (SyncState(UNREACHED, connected=True, backlog=1240), "Live; 1,240 records on the way to the hub"),
+        (SyncState(UNREACHED, connected=True, backlog=3, error="spent"), "3 records wait for the hub: spent"),
         (SyncState(UNREACHED, connected=True, backlog=1), "Live; 1 record on the way to the hub"),
         (SyncState(UNREACHED, connected=True, backlog=0, error="old"), "The hub has everything"),
+        (SyncState(UNREACHED, connected=True, quarantined=3), "The hub has everything but 3 that it refuses"),
     ],
 )
 def test_each_state_of_sync_has_its_sentence(sync: SyncState, sentence: str) -> None:

@@ -5,8 +5,9 @@ import pytest
 from gateway.core import wording
 from gateway.core.model import Quality, Reading
 from gateway.core.status import SyncState
+from gateway.core.syncwording import sync_text
 from gateway.core.wording import utc_text
-from local_ui.present import device_view, sync_text
+from local_ui.present import device_view
 from tests.local_ui.parts import device
 
 

@@ -18,6 +18,7 @@ from sync import wire
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
+from sync.hub.compare import Compare
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
 from sync.hub.sqlite import SqliteStore
@@ -35,6 +36,7 @@ class Hub:
         self.spoil: list[Callable[[], web.Response] | str] = []
         self.timeless = False  # as where the hub itself has no idea of the time
         self.door = Door(store, SystemClock())
+        self.door.handlers["ledger"] = Compare(store, SystemClock()).handle
         self._ingest = Ingest(self.door, {"node": digest(SECRET)}, SystemClock())
         app = web.Application(client_max_size=wire.BODY_MAX)
         app.router.add_post(wire.PATH, self._handle)
@@ -45,6 +47,8 @@ class Hub:
         if callable(spoiled):
             return spoiled()
         self.batches.append(f"{request.headers[wire.BATCH_TYPE]} {request.headers[wire.CURSOR].partition(':')[2]}")
+        if spoiled == "lie":  # as something in between that acknowledges and does not pass it on
+            return web.json_response({"cursor": request.headers[wire.CURSOR]})
         response = await self._ingest.handle(request)
         if self.timeless:
             response.headers[wire.HUB_TIME] = "5000"

@@ -13,3 +13,10 @@ CREATE TABLE command (
     id TEXT PRIMARY KEY, received INTEGER NOT NULL, changed INTEGER NOT NULL, state TEXT NOT NULL,
     detail TEXT NOT NULL DEFAULT '', body BLOB NOT NULL
 ) WITHOUT ROWID;
+
+-- Hours of which the hub holds others than the buffer: hub_digest is the account for which all of ours was sent again.
+-- told: 1 once an event has said that this changed nothing.
+CREATE TABLE settled (
+    layout BLOB NOT NULL, hour INTEGER NOT NULL, hub_digest INTEGER NOT NULL, told INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (layout, hour)
+) WITHOUT ROWID;

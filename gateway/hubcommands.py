@@ -1,0 +1,35 @@
+"""The commands of `holdfast hub` beside running it."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+import click
+
+FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+CONFIG = click.option("--config", "hub", type=FILE, required=True, help="The hub's configuration, hub.yaml.")
+
+FORCE = click.option("--force", is_flag=True, help="Overwrite a receipt that is there.")
+
+
+@click.command("import")
+@click.argument("file", type=FILE)
+@CONFIG
+@click.option("--receipt", type=click.Path(dir_okay=False, path_type=Path), help="FILE.receipt if not given.")
+@FORCE
+def import_(file: Path, hub: Path, receipt: Path | None, force: bool) -> None:
+    """Take FILE, which `holdfast sync export` made, and write the receipt for the gateway; the hub may run."""
+    from gateway.carryin import take
+
+    receipt = receipt or file.with_name(f"{file.name}.receipt")
+    taken = asyncio.run(take(hub, file, receipt, force=force))
+    click.echo(f"{file}: from {taken.node}: {taken.new:,} records are new, {taken.known:,} were here already")
+    if taken.rejected:
+        click.echo(f"  {taken.rejected:,} records are refused; the gateway says why when it sends them")
+    click.echo(f"  take {receipt} back: holdfast sync receipt {receipt.name}")
+    if taken.refused:
+        click.echo(f"holdfast: {taken.refused} batches were not taken; the gateway keeps them", err=True)
+        sys.exit(1)
+
+
+VERBS = (import_,)

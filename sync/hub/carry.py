@@ -1,0 +1,113 @@
+"""POST /api/v1/carry: a file of batches that somebody brought, taken through the same door as all batches.
+
+The file is proved whole before anything of it is taken; then what is here already is a duplicate. The answer is the
+receipt, which the node understands. Nobody signs in for it: the node has signed the file.
+"""
+
+import asyncio
+import io
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from typing import IO
+
+import msgspec
+from aiohttp import BodyPartReader, web
+
+from gateway.core.clock import Clock
+from gateway.core.errors import CodecError, StorageError
+from sync import carry
+from sync.hub.door import Door, Refused
+
+FILE_MAX = 4 << 30  # bytes
+CHUNK = 1 << 18
+
+
+class CarryIn:
+    """`secrets` has the SHA-256 of each node's secret by node id."""
+
+    def __init__(self, door: Door, secrets: Mapping[str, str], clock: Clock) -> None:
+        self._door = door
+        self._secrets = secrets
+        self._clock = clock
+        self._one = asyncio.Lock()  # file at a time: what they take of the disk is bounded
+
+    async def take(self, file: IO[bytes]) -> tuple[bytes, list[str]]:
+        """The receipt, and why some batches were not taken. Raises CodecError for what is no whole file of a node that
+        the hub knows, and then nothing of it was taken; StorageError."""
+        opening = carry.opening(file)
+        key = self._key(opening.node)
+        await asyncio.to_thread(lambda: sum(1 for _ in carry.read(file, key, "batches")))  # to its end
+        made = io.BytesIO()
+        receipt = carry.Writer(made, key, carry.Opening("receipt", opening.node, opening.epoch, self._clock.wall_ms()))
+        refused: list[str] = []
+        for batch in carry.read(file, key, "batches"):
+            try:
+                answer = await self._door.take(opening.node, batch.type, batch.cursor, batch.body)
+            except Refused as why:
+                refused.append(f"{batch.type} {batch.cursor}: {why}")
+            else:
+                receipt.batch(carry.Batch(batch.type, batch.cursor, msgspec.json.encode(answer)))
+        receipt.end()
+        return made.getvalue(), refused
+
+    def _key(self, node: str) -> bytes:
+        if node not in self._secrets:
+            raise CodecError(f"{node[:64]!r} is no node of this hub", hint="name it under nodes: in the configuration")
+        return carry.key_of(self._secrets[node])
+
+    async def handle(self, request: web.Request) -> web.Response:
+        """The file is the body, or the first field of a form. Answers with the receipt, or {"error": words}."""
+        async with self._one:
+            with tempfile.TemporaryFile() as file:
+                try:
+                    await self._spool(await _chunks(request), file)
+                    receipt, refused = await self.take(file)
+                except PermissionError as error:
+                    return _error(401, str(error))
+                except OverflowError:
+                    return _error(413, f"more than {FILE_MAX} bytes")
+                except (CodecError, ValueError) as error:
+                    return _error(400, f"{error}; nothing of it was taken")
+                except (StorageError, OSError) as error:
+                    return _error(503, f"the hub cannot store just now: {error}")
+        name = f"{carry.opening(io.BytesIO(receipt)).node}.receipt"
+        headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Refused": str(len(refused))}
+        return web.Response(body=receipt, content_type="application/octet-stream", headers=headers)
+
+    async def _spool(self, chunks: AsyncIterator[bytes], file: IO[bytes]) -> None:
+        """Raises PermissionError, before much is taken, for a file that no node of ours has signed; OverflowError."""
+        size, proved = 0, False
+        async for chunk in chunks:
+            size += len(chunk)
+            if size > FILE_MAX:
+                raise OverflowError
+            await asyncio.to_thread(file.write, chunk)
+            if not proved and size > 2 * carry.OPENING_MAX:
+                proved = self._prove(file)
+        if not proved:
+            self._prove(file)
+
+    def _prove(self, file: IO[bytes]) -> bool:
+        key = carry.key_of(self._secrets.get(carry.opening(file).node, "0" * 64))
+        if not carry.is_opened_by(file, key) or carry.opening(file).node not in self._secrets:
+            raise PermissionError("no node of this hub has signed this file")
+        file.seek(0, io.SEEK_END)
+        return True
+
+
+async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
+    if not request.content_type.startswith("multipart/"):
+        return request.content.iter_chunked(CHUNK)
+    field = await (await request.multipart()).next()
+    if not isinstance(field, BodyPartReader):
+        raise CodecError("a form without a file")
+    return _of_field(field)
+
+
+async def _of_field(field: BodyPartReader) -> AsyncIterator[bytes]:
+    while chunk := await field.read_chunk(CHUNK):
+        yield chunk
+
+
+def _error(status: int, words: str) -> web.Response:
+    return web.json_response({"error": words}, status=status)

@@ -1,0 +1,40 @@
+"""The hub's side of the ledger: what it holds of the hours that a node names, counted from the rows themselves."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from gateway.core.accounts import Account
+from gateway.core.clock import Clock
+from sync import wire
+from sync.hub.store import Audit
+
+
+class AccountStore(Protocol):
+    """The part of a store that comparing needs."""
+
+    async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]: ...
+    async def note(self, audit: Audit) -> None: ...
+
+
+class Compare:
+    """The door's handler of ledgers."""
+
+    def __init__(self, store: AccountStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def handle(self, node: str, cursor: wire.Cursor, body: bytes) -> wire.Answer:
+        """See `door.Handler`."""
+        hours = msgspec.msgpack.decode(body, type=wire.Ledger).hours
+        accounts = await self._store.accounts(node, [(bytes.fromhex(one.layout), one.hour) for one in hours])
+        pairs = zip(hours, accounts, strict=True)
+        differing = [
+            wire.Hour(one.layout, one.hour, account.count, account.digest)
+            for one, account in pairs
+            if account != Account(one.count, one.digest)
+        ]
+        audit = Audit(self._clock.wall_ms(), node, "ledger", str(cursor), len(body), accepted=len(hours))
+        await self._store.note(audit)
+        return wire.Answer(str(cursor), accepted=len(hours), differing=differing)
