@@ -73,8 +73,7 @@ class Engine:
 
     def unsent(self) -> span_math.Spans:
         """The records that the hub has not acknowledged; all, until that was read."""
-        outgoing = self._records.outgoing
-        return outgoing.spans if outgoing.is_current else (Span(0, self._outbox.committed.reached),)
+        return self._records.outgoing.spans
 
     def resend(self, spans: Iterable[Span]) -> None:
         """Send these records once more: the hub does not have them, or may not."""

@@ -60,6 +60,7 @@ class RecordLanes:
         return span_math.within(self.outgoing.spans, Span(0, self.live_hi))
 
     def resend(self, again: list[Span]) -> None:
+        self.live_hi = max([self.live_hi, *(min(span.hi, self.outgoing.reached) for span in again)])  # it is no news
         self.outgoing.resend(again)
         self._more.set()
 

@@ -47,6 +47,8 @@ class Clock(SystemClock):
 async def comparing(buffer: Buffer, hub: Hub) -> AsyncIterator[tuple[Comparison, Engine]]:
     async with syncing(buffer, hub) as engine:
         comparison = Comparison(buffer.accounts, buffer, engine, engine._link, Clock(), every_s=3600)
+        while not engine.state().acknowledged_at:  # until then nobody knows what the hub has
+            await asyncio.sleep(0)
         task = asyncio.ensure_future(comparison.run())
         yield comparison, engine
         task.cancel()
