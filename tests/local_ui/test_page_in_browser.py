@@ -21,9 +21,9 @@ SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
 
 @asynccontextmanager
 async def browsed(
-    site: FakeSite, size: str, scheme: str, door: SyncDoor | None = None
+    site: FakeSite, size: str, scheme: str, door: SyncDoor | None = None, path: str = "/"
 ) -> AsyncIterator[tuple[Page, TestServer, list[str]]]:
-    """The page of `site`, its server, and what the browser complained of or asked other hosts for."""
+    """The page of `site` at `path`, its server, and what the browser complained of or asked other hosts for."""
     needs("chromium", "chromium")
     complaints: list[str] = []
     width, height = SIZES[size]
@@ -39,7 +39,7 @@ async def browsed(
         own = str(server.make_url("/"))
         page.on("request", lambda request: None if request.url.startswith(own) else complaints.append(request.url))
         try:
-            await page.goto(own)
+            await page.goto(f"{own.rstrip('/')}{path}")
             yield page, server, complaints
         finally:
             await browser.close()

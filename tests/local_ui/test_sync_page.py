@@ -236,8 +236,7 @@ async def test_the_buttons_work_and_the_page_fits(size: str, scheme: str) -> Non
     site, door = away(), FakeDoor()
     long = msgspec.structs.replace(RECORDS, error="e" * 300)
     site.sync = msgspec.structs.replace(AWAY, hub=f"https://{'h' * 200}", error="e" * 300, streams=(long, EVENTS))
-    async with browsed(site, size, scheme, door) as (tab, server, complaints):
-        await tab.goto(str(server.make_url("/sync")))
+    async with browsed(site, size, scheme, door, "/sync") as (tab, _, complaints):
         await expect(tab.locator("[data-stream]")).to_have_text("live")
         assert await tab.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         await tab.get_by_role("button", name="Compare both ends now").click()
@@ -251,8 +250,7 @@ async def test_the_buttons_work_and_the_page_fits(size: str, scheme: str) -> Non
 
 async def test_a_press_that_a_refresh_meets_still_counts_and_the_keyboard_stays_where_it_was() -> None:
     door = FakeDoor(5)
-    async with browsed(away(), "desktop", "light", door) as (tab, server, _):
-        await tab.goto(str(server.make_url("/sync")))
+    async with browsed(away(), "desktop", "light", door, "/sync") as (tab, _, _):
         await expect(tab.locator("[data-stream]")).to_have_text("live")
         again = tab.get_by_role("button", name="Send again").first
         await again.hover()
@@ -274,8 +272,7 @@ async def test_a_receipt_is_brought_back_on_the_page(tmp_path: Path) -> None:
     good, wrong = tmp_path / "good", tmp_path / "wrong"
     good.write_bytes(b"a receipt")
     wrong.write_bytes(b"something else")
-    async with browsed(away(), "phone", "light", FakeDoor()) as (tab, server, _):
-        await tab.goto(str(server.make_url("/sync")))
+    async with browsed(away(), "phone", "light", FakeDoor(), "/sync") as (tab, _, _):
         await tab.locator("[data-receipt]").set_input_files(wrong)
         await expect(tab.locator("[data-refused]")).to_contain_text("it is no receipt; bring the one")
         await tab.locator("[data-receipt]").set_input_files(good)
