@@ -46,9 +46,9 @@ class EventLane:
 
     async def step(self) -> None:
         """Raises PushError, StorageError."""
+        await self._restore()  # what waits is known, though nothing may be sent yet
         await self._outbox.released()
-        if await self.outgoing.restore():
-            self._portion = self._portion.cleared()
+        await self._restore()
         left = self.outgoing.spans
         if not left:
             self.oldest = 0
@@ -60,6 +60,10 @@ class EventLane:
             self._portion = self._portion.cleared()
         wanted, _ = self.outgoing.front(suspects or left)
         await self._push(wanted)
+
+    async def _restore(self) -> None:
+        if await self.outgoing.restore():
+            self._portion = self._portion.cleared()
 
     async def _wait(self) -> None:
         """Until there is more, or something is to be sent again."""

@@ -71,6 +71,7 @@ class RecordLanes:
     async def live(self) -> None:
         """One batch of the newest. Raises PushError, StorageError."""
         try:
+            await self._restore()  # what waits is known, though nothing may be sent yet
             await self._hold()
             await self._restore()
             await self._wait_for_news()
