@@ -21,6 +21,8 @@ def sync_text(sync: SyncState) -> str:
     if not sync.hub:
         return "No hub; everything stays here"
     if not sync.connected or (sync.backlog and sync.error):  # a metered line may be closed though the hub is reached
+        if not sync.backlog and not sync.error:
+            return "Nothing waits for the hub"
         waiting = f"{_records(sync.backlog)} wait{'s' if sync.backlog == 1 else ''} for the hub"
         return f"{waiting}: {sync.error}" if sync.error else waiting
     if sync.backlog > 0:

@@ -10,7 +10,7 @@ import contextlib
 
 from gateway.core import codec
 from gateway.core.clock import Clock
-from gateway.core.errors import CodecError
+from gateway.core.errors import CodecError, PushError
 from gateway.core.model import Record
 from gateway.core.span import Span
 from sync.edge import spans as span_math
@@ -85,6 +85,9 @@ class RecordLanes:
             else:
                 await self._link.push("records", Span(self.live_hi, self.live_hi), Records([]))  # a sign of life
                 self._live_at_s = self._clock.monotonic_s()
+        except PushError:
+            await self._look_at_oldest()
+            raise
         finally:
             self._live_idle.set()
             self._more.set()
@@ -119,6 +122,7 @@ class RecordLanes:
         if await self.outgoing.restore():
             self.live_hi = max(0, self.outgoing.reached - LIVE_RECORDS_MAX)
             self._portion = self._portion.cleared()
+            await self._look_at_oldest()
 
     async def _wait_for_news(self) -> None:
         """Until the live lane's turn has come and there is news, or the hub never heard of us."""

@@ -27,6 +27,7 @@ def device_with(*readings: Reading) -> DeviceState:
         (SyncState("", connected=True, backlog=7), "No hub; everything stays here"),
         (SyncState(UNREACHED, backlog=7), "7 records wait for the hub"),
         (SyncState(UNREACHED, backlog=1), "1 record waits for the hub"),
+        (SyncState(UNREACHED), "Nothing waits for the hub"),
         (SyncState(UNREACHED, backlog=0, error="refused"), "0 records wait for the hub: refused"),
         (SyncState(UNREACHED, connected=True, backlog=1240), "Live; 1,240 records on the way to the hub"),
         (SyncState(UNREACHED, connected=True, backlog=3, error="spent"), "3 records wait for the hub: spent"),
