@@ -86,10 +86,11 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         stack.push_async_callback(buffer.close)
         clock = Timekeeper(machine, await buffer.begin_boot(machine))
         buffer.use(clock)
-        uplink = Uplink(config.hub, plan.folder, buffer, clock, stack) if config.hub else None
+        zone = ZoneInfo(config.site.timezone)
+        uplink = Uplink(config.hub, plan.folder, buffer, clock, zone, stack) if config.hub else None
         live = Live(clock)
         sync_state = uplink.state if uplink else lambda: SyncState(hub="")
-        zone, wear = ZoneInfo(config.site.timezone), Wear(path, config.buffer.card_tbw, clock)
+        wear = Wear(path, config.buffer.card_tbw, clock)
         site = RunningSite(config.site.name, buffer, live, clock, sync_state, zone, clock, wear)
         clock.listener = site
         roles = {
@@ -109,7 +110,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         site.event("gateway_started")
         ready(address)
         jobs = {"time": clock.run(), "buffer": buffer.run(), "watch": site.watch_buses()}
-        jobs["links"] = linkwatch.watch(lambda: _wake(buses))
+        jobs["links"] = linkwatch.watch(lambda: _wake(buses, uplink))
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if uplink is not None:
             jobs |= uplink.jobs()
@@ -127,9 +128,11 @@ def _limits(config: Config) -> Limits:
     )
 
 
-def _wake(buses: Iterable[Bus]) -> None:
+def _wake(buses: Iterable[Bus], uplink: Uplink | None) -> None:
     for bus in buses:
         bus.poller.wake()
+    if uplink is not None:
+        uplink.wake()
 
 
 async def _intake(config: Config, site: RunningSite, live: Live, buffer: Buffer, clock: Clock) -> Intake:

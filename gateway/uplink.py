@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from datetime import datetime
 from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
@@ -12,27 +14,42 @@ from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
+from sync.edge.metering import Meter
 from sync.edge.transport import Transport
 
 
 class Uplink:
     """All that one gateway needs to sync with its hub. Made inside a running loop."""
 
-    def __init__(self, config: HubLink, folder: Path, buffer: Buffer, clock: Timekeeper, stack: AsyncExitStack) -> None:
-        """Files in `config` are relative to `folder`; `stack` closes what is opened."""
+    def __init__(
+        self, config: HubLink, folder: Path, buffer: Buffer, clock: Timekeeper, zone: ZoneInfo, stack: AsyncExitStack
+    ) -> None:
+        """Files in `config` are relative to `folder`; `stack` closes what is opened; `zone`: when a day ends."""
         transport = _transport(config, folder, clock)
         stack.push_async_callback(transport.close)
         random = Random()
-        self._link = Link(lambda: buffer.epoch, transport, clock, random)
-        self._engine = Engine(buffer, self._link, clock, random, push_interval_s=config.push_interval_s)
+        meter = Meter(lambda: _day(clock, zone), round((config.daily_mb or 0) * 1e6), buffer.spent)
+        self._link = Link(lambda: buffer.epoch, transport, clock, random, meter)
+        self._engine = Engine(
+            buffer, self._link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
+        )
 
     @property
     def state(self) -> Callable[[], SyncState]:
         return self._engine.state
 
+    def wake(self) -> None:
+        """See `Link.wake`."""
+        self._link.wake()
+
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
         return {"sync": self._engine.run(), "hub's word": self._link.run()}
+
+
+def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
+    """The number of the day at the site; None while nobody knows the time."""
+    return datetime.fromtimestamp(clock.wall_ms() / 1000, zone).toordinal() if clock.known else None
 
 
 def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:

@@ -113,3 +113,4 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     differing: list[Hour] = []  # of a ledger: the hub's own account, where it is another
     commands: list[Command] = []
     error: str = ""
+    type: str = ""  # of the batch, where an answer comes later than its batch was delivered; empty: records

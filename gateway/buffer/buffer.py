@@ -19,11 +19,13 @@ from gateway.buffer.overlap import Overlap
 from gateway.buffer.pace import Pace
 from gateway.buffer.pulled import Pulled
 from gateway.buffer.pushed import PushedStore
+from gateway.buffer.quarantine import Quarantine
 from gateway.buffer.repair import Carry, Repair
 from gateway.buffer.retention import Limits
 from gateway.buffer.rolling import Rolling
 from gateway.buffer.rollup import DAY_MS
 from gateway.buffer.sealing import Sealing
+from gateway.buffer.spent import SpentBytes
 from gateway.buffer.taking import StoredSpans, Taking
 from gateway.buffer.upkeep import Upkeep
 from gateway.core.clock import Clock, RawClock, SystemClock
@@ -48,6 +50,8 @@ class Buffer:
         self.pushed = PushedStore(database)
         self.notebook = Notebook(database)
         self.pulled = Pulled(database)
+        self.quarantine = Quarantine(database)
+        self.spent = SpentBytes(database)
         # A site without a hub may never learn the time, and wants its charts all the same.
         self.boots = Boots(database, self.layouts, stand_after_ms=None if limits.hub else DAY_MS)
         self.overlap = Overlap(database)
@@ -59,7 +63,7 @@ class Buffer:
         self._taking = Taking(database, self.layouts, self.boots, self.overlap, clock, self._look_after_room)
         self._repair = Repair(database, self.layouts, self._repaired)
         self.keeping = Keeping(database, self.layouts, limits, clock, self.put_event)
-        loaders = (self.overlap.load, self._attach_boots, self.keeping.begin, self.pace.load)
+        loaders = (self.overlap.load, self._attach_boots, self.keeping.begin, self.pace.load, self.quarantine.load)
         self._opening = Opening(database, self._taking, self._repair, loaders)
         growing = (
             self._carry_over, self.boots.step, self.sealing.step, self.rolling.step_minutes, self.rolling.step_hours,
@@ -228,6 +232,10 @@ class Buffer:
     async def read(self, wanted: Span, records_max: int) -> tuple[Span, list[bytes]]:
         """The front of `wanted` as packs, and how far they reach; see `reading.packs`."""
         return await reading.packs(self._database, self.layouts, wanted, records_max)
+
+    async def measured_at(self, seq: int) -> int:
+        """See `reading.measured_at`."""
+        return await reading.measured_at(self._database, seq)
 
     async def read_events(self, wanted: Span, events_max: int) -> list[Event]:
         """Events of `wanted`, by seq."""

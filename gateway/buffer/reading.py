@@ -21,6 +21,8 @@ SEGMENT_AT = """SELECT at.lo, at.hi, block.bytes FROM (SELECT lo, hi FROM segmen
 FRAMES_AT = """SELECT lo, hi, bytes FROM frame
     WHERE lo >= coalesce((SELECT max(lo) FROM frame WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT ?"""
 FRAMES_AT_ONCE = 600
+SEALED_WITH = """SELECT min(block.ts_min) FROM block JOIN segment ON block.segment = segment.lo
+    WHERE segment.lo = (SELECT max(lo) FROM segment WHERE lo <= ?) AND segment.hi > ?"""
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +49,18 @@ async def packs(
     if not frames or frames[0][0] != first[0][0]:
         return await packs(database, layouts, wanted, records_max)  # sealed meanwhile
     return await asyncio.to_thread(_merged, [tuple(frame) for frame in frames], layouts, wanted, records_max)
+
+
+async def measured_at(database: Database, seq: int) -> int:
+    """The ts of the oldest record of those that were stored together with `seq`; 0 where they are gone.
+
+    Raises StorageError.
+    """
+    ((oldest,),) = await database.fetch(SEALED_WITH, (seq, seq))
+    if oldest is None:
+        frames = await database.fetch(FRAMES_AT, (seq, seq, seq + 1, 1))
+        oldest = min((record.ts for _, _, pack in frames for record in codec.readable(pack)), default=0)
+    return int(oldest)
 
 
 def _sound(blocks: list[bytes]) -> list[bytes]:

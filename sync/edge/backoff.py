@@ -14,13 +14,19 @@ class Backoff:
 
     random: Random
     failures: int = 0
+    error: str = ""  # of the last attempt, and what to do; empty: it went through
+    next_at_s: float = 0.0  # monotonic, when the next attempt is due
 
     def failed(self, *, refused: bool = False, at_least_s: float = 0) -> float:
-        """Seconds to wait before the next attempt; never under what the hub asked for."""
+        """Seconds to wait before the next attempt; never under what the hub asked for.
+
+        What it asked for it asked of many at once: up to as much again comes on top, by chance.
+        """
         most = REFUSED_MAX_S if refused else AWAY_MAX_S
         ceiling = min(most, FIRST_S * 2 ** min(self.failures, 30))
         self.failures += 1
-        return max(at_least_s, self.random.uniform(0, ceiling))
+        return at_least_s + self.random.uniform(0, max(ceiling, at_least_s))
 
     def succeeded(self) -> None:
         self.failures = 0
+        self.error = ""

@@ -32,6 +32,11 @@ def without(spans: Spans, done: Span) -> Spans:
     return tuple(piece for span in spans for piece in span.without(done))
 
 
+def within(spans: Spans, part: Span) -> Spans:
+    """What of `spans` lies in `part`."""
+    return tuple(piece for span in spans if (piece := span.within(part)))
+
+
 def resent(spans: Spans, again: Span) -> Spans:
     """`spans` after the hub asked for `again`."""
     return normal([*spans, again])

@@ -34,7 +34,8 @@ class Hub:
         self.batches: list[str] = []
         self.spoil: list[Callable[[], web.Response] | str] = []
         self.timeless = False  # as where the hub itself has no idea of the time
-        self._ingest = Ingest(Door(store, SystemClock()), {"node": digest(SECRET)}, SystemClock())
+        self.door = Door(store, SystemClock())
+        self._ingest = Ingest(self.door, {"node": digest(SECRET)}, SystemClock())
         app = web.Application(client_max_size=wire.BODY_MAX)
         app.router.add_post(wire.PATH, self._handle)
         self.server = TestServer(app)
@@ -86,5 +87,5 @@ async def syncing(buffer: Buffer, hub: Hub, timekeeper: Timekeeper | None = None
 
 
 async def synced(engine: Engine, buffer: Buffer) -> None:
-    while engine.state().backlog or not engine.state().acknowledged_at or engine._live_hi < buffer.head:
+    while engine.state().backlog or not engine.state().acknowledged_at or buffer.committed.reached < buffer.head:
         await asyncio.sleep(0)

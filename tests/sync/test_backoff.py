@@ -20,8 +20,10 @@ def test_a_fleet_spreads_itself_out() -> None:
     assert pauses[100] < 10 < 50 < pauses[900]
 
 
-def test_the_hub_may_ask_for_longer() -> None:
-    assert Backoff(Random(1)).failed(at_least_s=300) == 300
+def test_what_the_hub_asks_for_is_kept_and_a_fleet_does_not_come_back_in_the_same_second() -> None:
+    pauses = sorted(Backoff(Random(node)).failed(at_least_s=300) for node in range(1000))
+    assert pauses[0] >= 300
+    assert pauses[100] < 350 < 550 < pauses[900]
 
 
 def test_success_begins_anew() -> None:

@@ -1,7 +1,7 @@
 -- What passes between gateway and hub beside the readings.
 
--- Records and events that the hub refuses for good. body: a record's pack, an event as MessagePack; `epoch` and `seq`:
--- of the buffer it was in; `again`: 1 when it is to be sent once more.
+-- Records and events that the hub refuses for good. body: the Record or Event as MessagePack; `epoch` and `seq`: of the
+-- buffer it was in; `again`: 1 when it is to be sent once more.
 CREATE TABLE quarantine (
     id INTEGER PRIMARY KEY, kind TEXT NOT NULL, epoch TEXT NOT NULL, seq INTEGER NOT NULL, ts INTEGER NOT NULL,
     layout BLOB, body BLOB NOT NULL, reason TEXT NOT NULL, at INTEGER NOT NULL, again INTEGER NOT NULL DEFAULT 0,

@@ -1,0 +1,244 @@
+"""The records' two lanes: the live lane sends the newest end of what is new, the backlog lane the oldest of the rest.
+
+Below `live_hi` everything is the backlog lane's, from there on the live lane's. They share one
+connection; while the live lane has something to send, the backlog lane waits for it, but not while
+the live lane waits for a hub that refuses it.
+"""
+
+import asyncio
+import contextlib
+
+from gateway.core import codec
+from gateway.core.clock import Clock
+from gateway.core.errors import CodecError
+from gateway.core.model import Record
+from gateway.core.span import Span
+from sync.edge import spans as span_math
+from sync.edge.backoff import Backoff
+from sync.edge.condemning import Condemning
+from sync.edge.layouts import LayoutSender
+from sync.edge.link import Link
+from sync.edge.metering import BACKLOG_SHARE, LIVE_SHARE
+from sync.edge.outbox import Outbox
+from sync.edge.outgoing import Outgoing
+from sync.edge.portions import Portion
+from sync.edge.progress import Progress
+from sync.edge.transport import BatchRefused, BatchTooLarge
+from sync.wire import Records
+
+LIVE_RECORDS_MAX = 5_000
+BACKLOG_RECORDS_MAX = 20_000
+BACKLOG_BYTES = 256 * 1024  # small blocks go together up to this
+LOOK_S = 60.0  # so often it is looked at whether the buffer's file has become another
+
+
+class RecordLanes:
+    """Both lanes; `live` and `backlog` make one step each."""
+
+    def __init__(self, outbox: Outbox, link: Link, clock: Clock, layouts: LayoutSender, interval_s: float) -> None:
+        self.outgoing = Outgoing("records", outbox)
+        self.live_backoff, self.backlog_backoff = Backoff(link.random), Backoff(link.random)
+        self.progress, self.backlog_progress = Progress(), Progress()
+        self.live_hi = 0
+        self.newest_sent = 0  # ts
+        self.oldest = 0  # ts of the oldest that is left
+        self._oldest_of = -1  # its seq
+        self._outbox = outbox
+        self._link = link
+        self._clock = clock
+        self._layouts = layouts
+        self._interval_s = interval_s
+        self._condemning = Condemning("records", outbox, link, clock)
+        self._live_portion, self._portion = Portion(LIVE_RECORDS_MAX), Portion(BACKLOG_RECORDS_MAX)
+        self._live_at_s = -1e9  # monotonic, of the live lane's last push
+        self._live_idle = asyncio.Event()  # the backlog lane may go
+        self._more = asyncio.Event()  # for the backlog lane
+
+    @property
+    def left_over(self) -> span_math.Spans:
+        """What is the backlog lane's."""
+        return span_math.within(self.outgoing.spans, Span(0, self.live_hi))
+
+    def resend(self, again: list[Span]) -> None:
+        self.outgoing.resend(again)
+        self._more.set()
+
+    def divide(self, span: Span, at: int) -> None:
+        self.outgoing.divide(span, at)
+        self._more.set()
+
+    async def live(self) -> None:
+        """One batch of the newest. Raises PushError, StorageError."""
+        try:
+            await self._hold()
+            await self._restore()
+            await self._wait_for_news()
+            if self._outbox.held or not self.outgoing.is_current:
+                return
+            self._live_at_s = -1e9  # after a failure the pause alone counts
+            self._link.meter.check(LIVE_SHARE)
+            news = span_math.within(self.outgoing.spans, Span(self.live_hi, self.outgoing.reached))
+            if news:
+                await self._push_live(span_math.newest(news, self._live_portion.limit))
+            else:
+                await self._link.push("records", Span(self.live_hi, self.live_hi), Records([]))  # a sign of life
+                self._live_at_s = self._clock.monotonic_s()
+        finally:
+            self._live_idle.set()
+            self._more.set()
+
+    async def backlog(self) -> None:
+        """One batch of the oldest. Raises PushError, StorageError."""
+        await self._outbox.released()
+        await self._restore()
+        await self._wait_for_backlog()
+        if self._outbox.held or not self.outgoing.is_current:
+            return
+        self._link.meter.check(BACKLOG_SHARE)
+        left = self.left_over
+        suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
+        if not suspects:
+            self._portion = self._portion.cleared()
+        await self._push_backlog(*self.outgoing.front(suspects or left))
+        await self._look_at_oldest()
+
+    async def _hold(self) -> None:
+        """Until the outbox lets go, send nothing but signs of life: their answers may bring the time."""
+        pauses = Backoff(self._link.random)
+        while self._outbox.held:
+            head = self._outbox.committed.reached
+            push = self._link.push("records", Span(head, head), Records([]))
+            if await self._link.attempt(self.live_backoff, push):
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(pauses.failed()):
+                        await self._outbox.released()
+
+    async def _restore(self) -> None:
+        if await self.outgoing.restore():
+            self.live_hi = max(0, self.outgoing.reached - LIVE_RECORDS_MAX)
+            self._portion = self._portion.cleared()
+
+    async def _wait_for_news(self) -> None:
+        """Until the live lane's turn has come and there is news, or the hub never heard of us."""
+        while True:
+            since_s = self._clock.monotonic_s() - self._live_at_s
+            news = span_math.within(self.outgoing.spans, Span(self.live_hi, self.outgoing.reached))
+            if (news and since_s >= 0.9 * self._interval_s) or self._link.heard_s < 0:
+                self._live_idle.clear()
+                return
+            self._live_idle.set()
+            if news:
+                await asyncio.sleep(self._interval_s - since_s)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._outbox.committed.wait_beyond(self.outgoing.reached)
+            if not self.outgoing.is_current:
+                return
+
+    async def _wait_for_backlog(self) -> None:
+        while self.outgoing.is_current and not self.left_over:
+            self._more.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_S):
+                    await self._more.wait()
+        await self._live_idle.wait()
+
+    async def _push_live(self, wanted: Span) -> None:
+        started_s = self._clock.monotonic_s()
+        covered, packs = await self._newest(wanted)
+        if self._live_portion.cuts:
+            records = await asyncio.to_thread(_records, packs, covered)
+            packs = await self._encoded(records)
+        try:
+            await self._push(covered, packs, self.progress)
+        except BatchRefused:
+            self.live_hi = covered.hi  # the backlog lane finds out which record it is
+            raise
+        except BatchTooLarge:
+            count = len(await asyncio.to_thread(_times, packs))
+            if count <= 1:
+                self.live_hi = covered.hi
+                raise
+            self._live_portion = self._live_portion.too_large(count)
+            return
+        self._live_at_s = started_s
+        if self.outgoing.is_current:
+            self.live_hi = covered.hi
+            self._live_portion = self._live_portion.done(covered, len(covered), self._link.took_s)
+            self.newest_sent = max(self.newest_sent, *_times(packs), 0)
+            await self._look_at_oldest()
+
+    async def _newest(self, wanted: Span) -> tuple[Span, list[bytes]]:
+        """The last piece of `wanted`, as the buffer is cut; what is before it is left to the backlog lane."""
+        while True:
+            covered, packs = await self._outbox.read(wanted, BACKLOG_RECORDS_MAX)
+            if covered.hi >= wanted.hi:
+                return covered, packs
+            wanted = Span(covered.hi, wanted.hi)
+
+    async def _push_backlog(self, wanted: Span, exact: bool) -> None:
+        covered, packs = await self._gathered(wanted)
+        records: list[Record] = []
+        if exact or self._portion.cuts:
+            records = await asyncio.to_thread(_records, packs, covered)
+            chosen = self._portion.of(len(records))
+            hi = records[chosen].seq if chosen < len(records) else covered.hi
+            covered, records = Span(covered.lo, hi), records[:chosen]
+            packs = await self._encoded(records)
+        try:
+            await self._push(covered, packs, self.progress, self.backlog_progress)
+        except (BatchRefused, BatchTooLarge) as error:
+            if len(records) == 1:
+                await self._condemning.condemn(records[0], error)
+                self.outgoing.done(covered)
+                self._portion = self._portion.cleared()
+            elif isinstance(error, BatchRefused):
+                self._portion = self._portion.refused(covered)
+            else:
+                self._portion = self._portion.too_large(len(records) or len(await asyncio.to_thread(_times, packs)))
+        else:
+            self._portion = self._portion.done(covered, len(records) or len(covered), self._link.took_s)
+
+    async def _gathered(self, wanted: Span) -> tuple[Span, list[bytes]]:
+        """The front of `wanted`: at least a piece as the buffer is cut, and more where pieces are small."""
+        most = self._portion.limit
+        covered, packs = await self._outbox.read(wanted, most)
+        while covered.hi < wanted.hi and len(covered) < most // 2 and sum(map(len, packs)) < BACKLOG_BYTES:
+            more, its_packs = await self._outbox.read(Span(covered.hi, wanted.hi), most)
+            covered, packs = Span(covered.lo, more.hi), packs + its_packs
+        return covered, packs
+
+    async def _encoded(self, records: list[Record]) -> list[bytes]:
+        return [await asyncio.to_thread(codec.encode, records, self._outbox.layouts)] if records else []
+
+    async def _push(self, covered: Span, packs: list[bytes], *told: Progress) -> None:
+        """Of what is not there any more the hub need not know."""
+        if packs:
+            await self._layouts.push("records", covered, Records(packs))
+            self._condemning.taken()
+        self.outgoing.done(covered)
+        for progress in told:  # of the records, and of the lane
+            progress.add(self._clock.monotonic_s(), len(covered))
+
+    async def _look_at_oldest(self) -> None:
+        spans = self.outgoing.spans
+        oldest = spans[0].lo if spans else -1
+        if oldest != self._oldest_of:
+            self.oldest = await self._outbox.measured_at(oldest) if spans else 0
+            self._oldest_of = oldest
+
+
+def _records(packs: list[bytes], within: Span) -> list[Record]:
+    """By seq; packs of one batch may hold records of other seqs too."""
+    found = [record for pack in packs for record in codec.readable(pack) if within.lo <= record.seq < within.hi]
+    return sorted(found, key=lambda record: record.seq)
+
+
+def _times(packs: list[bytes]) -> list[int]:
+    """When their records were measured; of a pack that a disk has spoilt, the hub says what it thinks of it."""
+    times: list[int] = []
+    for pack in packs:
+        with contextlib.suppress(CodecError):
+            times += codec.times(pack)
+    return times
