@@ -12,6 +12,7 @@ from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
+from sync.edge.tls import trust
 from sync.edge.transport import Transport
 
 
@@ -36,4 +37,10 @@ class Uplink:
 
 
 def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:
-    return HttpsTransport(config.url, config.node_id, config.secret, clock)
+    """Raises ConfigError where certificates cannot be used."""
+    authorities = folder / config.tls_ca if config.tls_ca else None
+    return HttpsTransport(
+        config.url, config.node_id, config.secret, clock,
+        tls=trust(authorities, config.tls_fingerprint), proxy=config.proxy,
+        long_poll=config.long_poll and not config.quiet,
+    )  # fmt: skip
