@@ -62,9 +62,7 @@ class HttpsTransport:
     def _session(self) -> aiohttp.ClientSession:
         """With one connection of its own. What sign-in pages leave as cookies is forgotten."""
         connector = aiohttp.TCPConnector(limit=1, ssl=self._tls, keepalive_timeout=KEPT_S, socket_factory=_socket)
-        return aiohttp.ClientSession(
-            connector=connector, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
-        )
+        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
 
     async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `Transport.push`."""
@@ -80,9 +78,13 @@ class HttpsTransport:
         """The hub's answer to `cursor`, within `seconds`. Raises PushError."""
         sent_s = self._time_sink.monotonic_s() if self._time_sink else 0
         timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_S)
+        headers = self._headers | {
+            wire.CURSOR: cursor,
+            **headers,
+        }  # the session's own go to a proxy, too: no secret there
         try:
             async with session.request(
-                method, self._url + path, headers={wire.CURSOR: cursor, **headers}, timeout=timeout, proxy=self._proxy,
+                method, self._url + path, headers=headers, timeout=timeout, proxy=self._proxy,
                 allow_redirects=False, **options,
             ) as response:  # fmt: skip
                 answer = verdict.answer_in(await _body(response))
