@@ -38,6 +38,10 @@ class Uplink:
 
 def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:
     """Raises ConfigError where certificates cannot be used."""
+    return _https(config, folder, clock)
+
+
+def _https(config: HubLink, folder: Path, clock: Timekeeper) -> HttpsTransport:
     authorities = folder / config.tls_ca if config.tls_ca else None
     return HttpsTransport(
         config.url, config.node_id, config.secret, clock,

@@ -1,4 +1,4 @@
-"""Batches over HTTP(S), on one connection that is kept; what time it is comes back with the answers."""
+"""Batches over HTTP(S), one after the other on a connection that is kept; the time comes back with the answers."""
 
 import asyncio
 import socket
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import aiohttp
 
 from gateway.core.clock import SystemClock
-from gateway.core.errors import PushError
+from gateway.core.errors import PushError, StorageError
 from sync import wire
 from sync.edge import troubles, verdict
 from sync.edge.backoff import Backoff
@@ -50,40 +50,33 @@ class HttpsTransport:
         self.name = url
         self._url = url.rstrip("/")
         self._headers = {wire.NODE_ID: node_id, wire.NODE_SECRET: secret}
-        self._tls = tls or trust()
         self._proxy = proxy
         self._long_poll = long_poll
         self._random = random or Random()
         self._machine = SystemClock()
-        self._turn = asyncio.Lock()  # a batch's time begins when the connection is its own
-        self._batches = self._session()
-        self._polls = self._session()
-
-    def _session(self) -> aiohttp.ClientSession:
-        """With one connection of its own. What sign-in pages leave as cookies is forgotten."""
-        connector = aiohttp.TCPConnector(limit=1, ssl=self._tls, keepalive_timeout=KEPT_S, socket_factory=_socket)
-        return aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True)
+        self._turn = asyncio.Lock()  # one batch at a time; its time begins with its turn
+        connector = aiohttp.TCPConnector(ssl=tls or trust(), keepalive_timeout=KEPT_S, socket_factory=_socket)
+        self._session = aiohttp.ClientSession(  # what sign-in pages leave as cookies is forgotten
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+        )
 
     async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `Transport.push`."""
         headers = {wire.BATCH_TYPE: batch_type, "Content-Type": wire.CONTENT_TYPE}
         async with self._turn:
             seconds = ANSWER_S + len(body) / SLOWEST
-            return await self._ask(self._batches, "POST", wire.PATH, str(cursor), seconds, headers=headers, data=body)
+            return await self._ask("POST", wire.PATH, str(cursor), seconds, headers=headers, data=body)
 
     async def _ask(
-        self, session: aiohttp.ClientSession, method: str, path: str, cursor: str, seconds: float,
+        self, method: str, path: str, cursor: str, seconds: float,
         *, headers: Mapping[str, str], **options: Any,
     ) -> wire.Answer:  # fmt: skip
         """The hub's answer to `cursor`, within `seconds`. Raises PushError."""
         sent_s = self._time_sink.monotonic_s() if self._time_sink else 0
         timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_S)
-        headers = self._headers | {
-            wire.CURSOR: cursor,
-            **headers,
-        }  # the session's own go to a proxy, too: no secret there
+        headers = {**self._headers, wire.CURSOR: cursor, **headers}  # the session's would be told to a proxy, too
         try:
-            async with session.request(
+            async with self._session.request(
                 method, self._url + path, headers=headers, timeout=timeout, proxy=self._proxy,
                 allow_redirects=False, **options,
             ) as response:  # fmt: skip
@@ -106,13 +99,12 @@ class HttpsTransport:
         backoff = Backoff(self._random)
         while self._long_poll:
             try:
-                answer = await self._poll()
-            except PushError as error:
+                await hear(await self._poll())
+            except (PushError, StorageError) as error:  # what could not be kept is given again
                 at_least_s = error.retry_after_s if isinstance(error, HubBusy) else 0
                 await asyncio.sleep(backoff.failed(refused=isinstance(error, HubRefused), at_least_s=at_least_s))
             else:
                 backoff.succeeded()
-                await hear(answer)
                 await asyncio.sleep(POLL_PAUSE_S)
         await asyncio.Event().wait()
 
@@ -121,13 +113,10 @@ class HttpsTransport:
         cursor = f"{token_hex(8)}:0-0"
         headers = {"Cache-Control": "no-store"}
         query = {"wait": str(POLL_S)}
-        return await self._ask(
-            self._polls, "GET", wire.COMMANDS_PATH, cursor, POLL_S + ANSWER_S, headers=headers, params=query
-        )
+        return await self._ask("GET", wire.COMMANDS_PATH, cursor, POLL_S + ANSWER_S, headers=headers, params=query)
 
     async def close(self) -> None:
-        await self._batches.close()
-        await self._polls.close()
+        await self._session.close()
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

@@ -44,7 +44,7 @@ def batch_of(body: bytes) -> tuple[wire.Records, wire.Layouts, int]:
 def _record(record: JsonRecord, seq: int, layouts: dict[tuple[str, ...], Layout]) -> Record:
     if not 0 <= record.ts < 1 << 62:
         raise ValueError(f"records[{seq}].ts: {record.ts} is no time in milliseconds since 1970")
-    shape = (record.device, record.group, *sorted(record.values))
+    shape = (record.device, record.group, *record.values)
     if (layout := layouts.get(shape)) is None:
         points = tuple(Point(key, "f64") for key in sorted(record.values))
         layout = layouts[shape] = Layout(record.device, record.group, points, "json")

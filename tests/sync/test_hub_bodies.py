@@ -153,6 +153,7 @@ async def test_records_as_json_are_kept_once_with_what_is_missing_missing(tmp_pa
             {"power": 1520, "voltage": 231.5, "ts": TS},
             {"power": 0, "voltage": None, "ts": TS + 1000},
         ]
+        assert len(await store.layouts("node")) == 3, "the order of the keys is nothing"
         assert await stored(store, "cellar") == [{"level": 2, "ts": TS}]
 
 
@@ -180,7 +181,7 @@ async def test_json_that_is_no_batch_is_refused_by_its_place(tmp_path: Path, bod
 async def test_an_empty_list_is_a_batch_and_other_types_do_not_come_as_json(tmp_path: Path) -> None:
     async with hub(tmp_path) as (_, http):
         assert (await post(http, b'{"records": []}', JSON))[0] == 200
-        assert (await post(http, b'{"events": []}', JSON | {wire.BATCH_TYPE: "events"}))[0] == 400
+        assert (await post(http, b'{"records": []}', JSON | {wire.BATCH_TYPE: "events"}))[0] == 400
 
 
 async def test_a_record_that_can_never_be_kept_is_named_by_its_place(tmp_path: Path) -> None:

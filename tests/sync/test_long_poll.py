@@ -93,6 +93,28 @@ async def test_a_hub_that_fails_is_asked_again(tmp_path: Path, monkeypatch: pyte
         assert len(desk.waits) == 3
 
 
+async def test_a_command_that_could_not_be_kept_is_heard_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sync.edge.backoff.FIRST_S", 0.001)
+    heard: list[wire.Answer] = []
+
+    async def hear(answer: wire.Answer) -> None:
+        heard.append(answer)
+        if len(heard) == 1:
+            raise StorageError("the disk is full")
+
+    async with hub(tmp_path) as (desk, address):
+        transport = HttpsTransport(address, "node", SECRET, long_poll=True)
+        task = asyncio.create_task(transport.run(hear))
+        for _ in range(2):
+            desk.commands.put_nowait(RESTART)
+        while len(heard) < 2:
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await transport.close()
+    assert [answer.commands for answer in heard] == [[RESTART], [RESTART]]
+
+
 @pytest.mark.P11
 async def test_nobody_hears_a_nodes_commands_without_its_secret(tmp_path: Path) -> None:
     assert wire.COMMANDS_PATH in OPEN_PATHS, "the node has no password of the page's"
