@@ -14,7 +14,8 @@ from sync.hub.door import Refused
 
 HELD_MAX = 64 * 1024 * 1024  # bytes of all bodies that are coming in or waiting for their turn
 SMALL = 256 * 1024  # bodies up to this, the present of each node, may take as much again
-AT_ONCE = 4  # bodies that are unpacked and stored; the records of one take far more memory than its bytes
+SMALL_AT_ONCE = 8  # bodies that are unpacked and stored; the records of one take far more memory than its bytes
+LARGE_AT_ONCE = 2  # they have turns of their own: the present of all does not wait for somebody's past
 TURN_S = 20.0  # longer no body waits: its sender would give up, and send it again
 STALL_S = 60.0  # between two pieces of a body
 
@@ -24,7 +25,8 @@ class Receiving:
 
     def __init__(self) -> None:
         self._held = 0
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._small = asyncio.Semaphore(SMALL_AT_ONCE)
+        self._large = asyncio.Semaphore(LARGE_AT_ONCE)
 
     @asynccontextmanager
     async def body(self, request: web.Request) -> AsyncIterator[bytes]:
@@ -33,7 +35,7 @@ class Receiving:
         body = bytearray()
         try:
             await self._receive(request, body)
-            async with self._turn():
+            async with _turn(self._small if len(body) <= SMALL else self._large):
                 yield await asyncio.to_thread(_unpacked, bytes(body), encoding) if encoding else bytes(body)
         finally:
             self._held -= len(body)
@@ -62,16 +64,17 @@ class Receiving:
         if self._held + more > (HELD_MAX if size > SMALL else 2 * HELD_MAX):
             raise Refused(429, "too much is coming in at once")
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(TURN_S) as patience, self._turns:
-                patience.reschedule(None)
-                yield
-        except TimeoutError as error:
-            if not patience.expired():
-                raise
-            raise Refused(429, "too many batches are waiting to be stored") from error
+
+@asynccontextmanager
+async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(TURN_S) as patience, turns:
+            patience.reschedule(None)
+            yield
+    except TimeoutError as error:
+        if not patience.expired():
+            raise
+        raise Refused(429, "too many batches are waiting to be stored") from error
 
 
 def _unpacked(body: bytes, encoding: str) -> bytes:

@@ -252,13 +252,13 @@ async def test_who_would_wait_too_long_is_told_to_come_again(tmp_path: Path, mon
     monkeypatch.setattr(receiving, "TURN_S", 0.01)
     async with hub(tmp_path) as (store, http):
         store.may.clear()
-        first = [asyncio.create_task(post(http, batch(power(ms)), NATIVE)) for ms in range(receiving.AT_ONCE)]
-        while store.asked < receiving.AT_ONCE:
+        first = [asyncio.create_task(post(http, batch(power(ms)), NATIVE)) for ms in range(receiving.SMALL_AT_ONCE)]
+        while store.asked < receiving.SMALL_AT_ONCE:
             await asyncio.sleep(0)
         status, answer = await post(http, batch(power(99)), NATIVE)
         assert (status, answer.error) == (429, "too many batches are waiting to be stored")
         store.may.set()
-        assert [status for status, _ in await asyncio.gather(*first)] == [200] * receiving.AT_ONCE
+        assert [status for status, _ in await asyncio.gather(*first)] == [200] * receiving.SMALL_AT_ONCE
         assert (await post(http, batch(power(99)), NATIVE))[0] == 200
 
 
