@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import signal
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
@@ -159,6 +160,7 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     static = resources.files("local_ui").joinpath("static")
     tls = server_tls(folder / config.tls_cert, folder / config.tls_key) if config.tls_cert and config.tls_key else None
     stop = _stop_asked()
+    _allow_connections()
     async with contextlib.AsyncExitStack() as stack:
         store = await SqliteStore.open(folder / config.store)
         stack.push_async_callback(store.close)
@@ -167,6 +169,12 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         ready(await stack.enter_async_context(serving))
         await stop.wait()
+
+
+def _allow_connections() -> None:
+    """As many as the system lets us have: each node keeps two, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def run_simulator(path: Path, say: Callable[[str], None]) -> None:

@@ -14,6 +14,7 @@ from gateway.core.errors import PushError
 NOT_YET_VALID, EXPIRED, NAMES = 9, 10, (62, 64)  # host name, IP address
 UNKNOWN_SIGNERS = (18, 19, 20, 21)
 NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+CUT = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED)
 AWAY = "check the network; it is tried again by itself"
 
 
@@ -79,13 +80,13 @@ def _certificate(error: Exception, now_ms: int) -> tuple[str, str]:
 def _system(error: OSError) -> tuple[str, str]:
     if isinstance(error, socket.gaierror):
         said = "the name is not found", "check the host in hub.url, and whether the site's DNS answers"
-    elif isinstance(error, TimeoutError):
+    elif isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:  # aiohttp's are not the former
         said = "nobody answers", AWAY
     elif error.errno == errno.ECONNREFUSED:
         said = "nothing listens there (connection refused)", "check whether the hub runs, and the port"
     elif error.errno in NO_ROUTE:
         said = "there is no way there", "check the network's cable, modem and router"
-    elif isinstance(error, ConnectionError):
+    elif isinstance(error, ConnectionError) or error.errno in CUT:
         said = "the connection was cut", AWAY
     else:
         said = _reason(error), AWAY
@@ -93,4 +94,5 @@ def _system(error: OSError) -> tuple[str, str]:
 
 
 def _reason(error: Exception) -> str:
-    return getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error) or type(error).__name__
+    said = (getattr(error, name, None) for name in ("verify_message", "reason", "strerror"))
+    return next(filter(None, said), None) or str(error) or type(error).__name__

@@ -35,8 +35,7 @@ class Ingest:
             cursor = plain_header(request, wire.CURSOR)[:80]
             return self._answering.response(200, await self._take(request, node, cursor))
         except Refused as refused:
-            answer = wire.Answer(cursor, wanted=refused.wanted, error=str(refused))
-            return self._answering.response(refused.status, answer)
+            return self._answering.refusal(request, refused, cursor)
         except StorageError as error:
             answer = wire.Answer(cursor, error=f"the hub cannot store just now: {error}")
             return self._answering.response(503, answer)

@@ -42,7 +42,7 @@ class LongPoll:
             commands = await self._wait(node, _wait_s(request.query.get("wait", "0")))
             return self._answering.response(200, wire.Answer(cursor, commands=commands))
         except Refused as refused:
-            return self._answering.response(refused.status, wire.Answer(cursor, error=str(refused)))
+            return self._answering.refusal(request, refused, cursor)
         except StorageError as error:
             return self._answering.response(503, wire.Answer(cursor, error=str(error)))
 

@@ -262,6 +262,17 @@ async def test_who_would_wait_too_long_is_told_to_come_again(tmp_path: Path, mon
         assert (await post(http, batch(power(99)), NATIVE))[0] == 200
 
 
+async def test_the_log_tells_that_nodes_are_turned_away_but_not_of_each(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with hub(tmp_path) as (_, http):
+        for _ in range(20):
+            assert (await post(http, BODY, NATIVE | {wire.NODE_SECRET: "wrong"}))[0] == 401
+    told = [record.__dict__ for record in caplog.records if record.message == "node turned away"]
+    assert [(one["node"], one["status"]) for one in told] == [("node", 401)]
+    assert "wrong" not in caplog.text.replace("wrong secret", "")
+
+
 async def test_who_is_turned_away_comes_again_at_another_time_than_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
