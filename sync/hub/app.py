@@ -11,20 +11,26 @@ from sync import wire
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
+from sync.hub.longpoll import Commands, LongPoll
 from sync.hub.pages import add_pages
 from sync.hub.store import Store
 
-OPEN_PATHS = (wire.PATH, "/healthz")  # the door has its own secrets; the process's health is nobody's
+# The doors for nodes have secrets of their own; whether the process lives is no secret.
+OPEN_PATHS = (wire.PATH, wire.COMMANDS_PATH, "/healthz")
 
 
 def build_hub(
-    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware]
-) -> web.Application:
+    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware],
+    commands: Commands | None = None,
+) -> web.Application:  # fmt: skip
     """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
     door = Door(store, clock)
-    ingest = Ingest(door, {node.id: node.secret_sha256 for node in config.nodes}, clock)
+    secrets = {node.id: node.secret_sha256 for node in config.nodes}
+    ingest = Ingest(door, secrets, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
+    if commands is not None:
+        app.router.add_get(wire.COMMANDS_PATH, LongPoll(commands, secrets, clock).handle)
     app.router.add_get("/healthz", _healthz)
     add_pages(app, lambda: store.nodes(clock.wall_ms()), clock.wall_ms, static)
     return app
