@@ -61,12 +61,13 @@ class SyncDesk:
     async def carry_out(self) -> AsyncGenerator[bytes, None]:
         """See `local_ui.sync.SyncDoor`."""
         loop, pieces = asyncio.get_running_loop(), self._way.carry_out()
-        with ThreadPoolExecutor(1, "carry-out") as thread:  # one thread for all pieces: SQLite wants it so
-            try:
-                while (piece := await loop.run_in_executor(thread, next, pieces, None)) is not None:
-                    yield piece
-            finally:
-                thread.submit(pieces.close)
+        thread = ThreadPoolExecutor(1, "carry-out")  # one thread for all pieces: SQLite wants it so
+        try:
+            while (piece := await loop.run_in_executor(thread, next, pieces, None)) is not None:
+                yield piece
+        finally:
+            thread.submit(pieces.close)
+            thread.shutdown(wait=False)
 
     async def take_receipt(self, receipt: bytes) -> str:
         """See `local_ui.sync.SyncDoor`."""

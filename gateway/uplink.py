@@ -1,5 +1,6 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
+import asyncio
 from collections.abc import Coroutine, Generator, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
@@ -55,7 +56,7 @@ class Uplink:
 
     async def take_receipt(self, receipt: bytes) -> str:
         """See `gateway.syncdesk.Way`."""
-        found = carryout.receipt(receipt, self._config)
+        found = await asyncio.to_thread(carryout.receipt, receipt, self._config)
         carryout.check_epoch(found, self._buffer.epoch)
         left = await self._engine.acknowledged(found.epoch, found.taken["records"], found.taken["events"])
         return carryout.receipt_text(found, left)

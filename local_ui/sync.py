@@ -16,7 +16,7 @@ from local_ui.site import Site
 from local_ui.syncview import sync_view
 
 SHOWN_MOST = 100
-RECEIPT_MAX = 64 * 1024 * 1024
+RECEIPT_MAX = 16 * 1024 * 1024
 BYTES = "application/octet-stream"
 NO_HUB = "this site has no hub"
 
@@ -62,7 +62,7 @@ class SyncPages:
         self._site = site
         self._door = door
         self._pages = pages
-        self._carrying = asyncio.Semaphore(1)  # it is much work, and needs a thread
+        self._carrying = asyncio.Lock()  # it is much work, and needs a thread
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -105,6 +105,8 @@ class SyncPages:
         """GET /api/v1/sync/carry -> all that the hub lacks, as one signed file for `holdfast hub import`."""
         if self._door is None:
             return _error(404, NO_HUB)
+        if self._carrying.locked():
+            return _error(503, "somebody downloads it already; try again when that has ended")
         async with self._carrying:
             return await download(request, "unsent.carry", BYTES, self._door.carry_out())
 

@@ -1,7 +1,9 @@
 """What people are told of the quarantine, from a real buffer."""
 
+import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -25,8 +27,28 @@ async def buffer(tmp_path: Path) -> AsyncIterator[Buffer]:
     await buffer.close()
 
 
-def desk(buffer: Buffer) -> SyncDesk:
-    return SyncDesk(buffer, lambda: None)
+class NoWay:
+    """Meets `gateway.syncdesk.Way`; its file has pieces without end, the second as late as `may_go` says."""
+
+    def __init__(self) -> None:
+        self.may_go, self.closed = threading.Event(), threading.Event()
+
+    def compare(self) -> None: ...
+
+    async def take_receipt(self, receipt: bytes) -> str:
+        return "taken"
+
+    def carry_out(self) -> Generator[bytes, None, None]:
+        try:
+            yield b"first"
+            while self.may_go.wait():
+                yield b"more"
+        finally:
+            self.closed.set()
+
+
+def desk(buffer: Buffer, way: NoWay | None = None) -> SyncDesk:
+    return SyncDesk(buffer, way or NoWay())
 
 
 async def test_records_are_told_by_device_and_values_events_by_kind_and_words(buffer: Buffer) -> None:
@@ -59,3 +81,16 @@ async def test_all_of_a_long_quarantine_is_told_once_the_newest_first(buffer: Bu
     await buffer.quarantine.add(EPOCH, [(event, "no") for event in events], 9000)
     told = [line.seq async for line in desk(buffer).all_refused()]
     assert told == list(range(2 * AT_ONCE, -1, -1))
+
+
+async def test_a_download_that_is_given_up_amid_a_slow_piece_holds_nothing_up_and_is_closed(buffer: Buffer) -> None:
+    way = NoWay()
+    pieces = desk(buffer, way).carry_out()
+    assert await anext(pieces) == b"first"
+    waiting = asyncio.ensure_future(anext(pieces))
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)  # returns though the piece is still made
+    assert not way.closed.is_set()
+    way.may_go.set()
+    assert await asyncio.to_thread(way.closed.wait, 30)

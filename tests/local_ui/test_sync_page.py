@@ -1,5 +1,6 @@
 """The hub's page: how far the hub is, what it refuses, and the buttons that do something about it."""
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -184,6 +185,23 @@ async def test_a_download_that_cannot_begin_says_why() -> None:
     door.broken_after = 0
     async with page(away(), door) as client, client.get(CARRY) as answer:
         assert (answer.status, await answer.json()) == (503, {"error": "buffer.db: disk I/O error; try this"})
+
+
+async def test_one_download_of_what_waits_at_a_time() -> None:
+    class Slow(FakeDoor):
+        may_end = asyncio.Event()
+
+        async def carry_out(self) -> AsyncGenerator[bytes, None]:
+            yield b"a first piece, "
+            await self.may_end.wait()
+            yield b"a second"
+
+    async with page(away(), Slow()) as client, client.get(CARRY) as first:
+        async with client.get(CARRY) as second:
+            assert (second.status, "already" in (await second.json())["error"]) == (503, True)
+        Slow.may_end.set()
+        assert await first.read() == b"a first piece, a second"
+        assert (await client.get(CARRY)).status == 200
 
 
 async def test_a_receipt_is_taken_or_refused_in_words() -> None:
