@@ -15,7 +15,10 @@ from gateway.config import HubLink
 from gateway.controlsocket import ask
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
+from gateway.core.errors import StorageError
+from gateway.core.span import Span
 from sync import carry
+from sync.edge.outgoing import Outgoing
 from tests.buffer.onfile import HUB, holdfast, opened, site_yaml
 from tests.e2e.parts import part
 from tests.gateway.ports import free_port
@@ -23,6 +26,7 @@ from tests.stored import everything
 from tests.values import METER, power
 
 LINK = HubLink(url="http://127.0.0.1:1", node_id="mill", secret="sixteen-characters")
+KEY = carry.key_of(digest(LINK.secret))
 OTHER_PROCESS = """
 import sqlite3, sys
 with sqlite3.connect(sys.argv[1]) as db:
@@ -55,6 +59,10 @@ async def test_a_running_gateway_gives_the_file_and_takes_the_receipt(tmp_path: 
         assert (code, "the hub has 600 records of it; 0 are left to send" in out) == (0, True)
         code, _, err = await holdfast("sync", "receipt", file, "--config", site)
         assert (code, "another kind" in err) == (1, True)
+        with (tmp_path / "strange").open("wb") as strange:
+            carry.Writer(strange, KEY, carry.Opening("receipt", "mill", "0" * 16, 0)).end()
+        code, _, err = await holdfast("sync", "receipt", tmp_path / "strange", "--config", site)
+        assert (code, "of another buffer than this one" in err) == (1, True)
     found = json.loads((await holdfast("buffer", "stat", "--config", site, "--json"))[1])
     assert found["unsent"]["records"]["count"] == 0
 
@@ -64,10 +72,9 @@ async def test_the_streamed_file_is_the_exported_one(tmp_path: Path) -> None:
         await fill(buffer)
         pieces = await asyncio.to_thread(lambda: list(carryout.streamed(buffer.path, LINK, SystemClock())))
         await asyncio.to_thread(carryout.export, buffer.path, LINK, SystemClock(), tmp_path / "file")
-    key = carry.key_of(digest(LINK.secret))
     streamed, exported = io.BytesIO(b"".join(pieces)), io.BytesIO((tmp_path / "file").read_bytes())
     assert len(pieces) > 1
-    assert list(carry.read(streamed, key, "batches")) == list(carry.read(exported, key, "batches"))
+    assert list(carry.read(streamed, KEY, "batches")) == list(carry.read(exported, KEY, "batches"))
 
 
 @pytest.mark.P1
@@ -91,3 +98,27 @@ async def test_a_download_that_is_given_up_leaves_nothing_open(tmp_path: Path) -
         with contextlib.closing(pieces):
             next(pieces)
         assert list(pieces) == []
+
+
+@pytest.mark.P1
+async def test_what_is_acknowledged_of_another_file_is_still_sent(tmp_path: Path) -> None:
+    """As where the file was set aside after the receipt was looked at."""
+    async with opened(tmp_path / "buffer.db") as buffer:
+        await fill(buffer)
+        outgoing = Outgoing("records", buffer)
+        await outgoing.restore()
+        with pytest.raises(StorageError):
+            await outgoing.acknowledged("0" * 16, [Span(0, 600)])
+        assert outgoing.spans == (Span(0, 600),)
+        assert await outgoing.acknowledged(buffer.epoch, [Span(0, 590)]) == (Span(590, 600),)
+        await buffer.flushed()
+        assert await buffer.spans("records") == [(590, None)]
+
+
+async def test_before_the_spans_were_taken_up_a_receipt_counts_too(tmp_path: Path) -> None:
+    async with opened(tmp_path / "buffer.db") as buffer:
+        await fill(buffer)
+        outgoing = Outgoing("records", buffer)
+        assert await outgoing.acknowledged(buffer.epoch, [Span(5, 600)]) == (Span(0, 5),)
+        await outgoing.restore()
+        assert outgoing.spans == (Span(0, 5),)
