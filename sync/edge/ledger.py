@@ -10,7 +10,7 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
-from gateway.core.accounts import HOUR_MS, Account, Held
+from gateway.core.accounts import EVENTS, HOUR_MS, Account, Held
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
 from gateway.core.model import Event
@@ -40,6 +40,7 @@ class Accounts(Protocol):
         """Of the hours that the front of `wanted` touches, all that is held; and where that front ends."""
         ...
 
+    async def held_events(self, since: int) -> list[Held]: ...
     async def settle(self, held: Held, hub_digest: int, *, told: bool) -> None: ...
 
 
@@ -67,7 +68,9 @@ class Sender(Protocol):
         """The records that the hub has not acknowledged, in order."""
         ...
 
+    def unsent_events(self) -> Sequence[Span]: ...
     def resend(self, spans: Sequence[Span]) -> None: ...
+    def resend_events(self, spans: Sequence[Span]) -> None: ...
 
 
 class NotCompared(Exception):
@@ -127,6 +130,8 @@ class Comparison:
         older, head = Span(await self._accounts.oldest(), recent), self._outbox.head
         for span in (*self._portion(older, now), Span(recent, head)):
             await self._compare(span, now, backoff)
+        events_since = 0 if self._whole else now // HOUR_MS * HOUR_MS - DAY_MS
+        await self._ask(await self._accounts.held_events(events_since), self._sender.unsent_events(), now, backoff)
         self.compared_at = now
 
     def _portion(self, older: Span, now: int) -> list[Span]:
@@ -141,12 +146,15 @@ class Comparison:
             generation = self._outbox.generation
             reached, held = await self._accounts.held(wanted, before)
             before = {(one.layout, one.hour) for one in held}
-            settled = [one for one in held if _is_past(one, now) and not _meets(one.spans, self._sender.unsent())]
-            for batch in _batches(settled):
-                await self._bring(batch, backoff)
-                if generation != self._outbox.generation:
-                    return  # seqs may stand for other records now
+            await self._ask(held, self._sender.unsent(), now, backoff)
+            if generation != self._outbox.generation:
+                return  # seqs may stand for other records now
             wanted = Span(reached, wanted.hi)
+
+    async def _ask(self, held: Sequence[Held], unsent: Sequence[Span], now: int, backoff: Backoff) -> None:
+        """What is on its way, and the present hour, is left out."""
+        for batch in _batches([one for one in held if _is_past(one, now) and not _meets(one.spans, unsent)]):
+            await self._bring(batch, backoff)
 
     async def _bring(self, batch: list[Held], backoff: Backoff) -> None:
         """Return when the hub has it. Raises NotCompared."""
@@ -176,7 +184,8 @@ class Comparison:
         todo = remedy(held, theirs)
         if todo in ("send", "send once"):
             self.differing += 1
-            self._sender.resend(held.spans)
+            resend = self._sender.resend_events if held.layout == EVENTS else self._sender.resend
+            resend(held.spans)
         if todo == "send":  # it has lost something: perhaps more than was compared
             self._everything = True
             if not self._whole:  # a hub that always lacks something is not asked more often for it

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from gateway import carryout
 from gateway.buffer.buffer import Buffer
@@ -178,6 +179,15 @@ async def test_a_batch_that_the_hub_refuses_stays_with_the_gateway(tmp_path: Pat
         assert taken == {"records": [], "events": [Span(0, 0)]}
 
 
+async def test_a_record_that_the_hub_rejects_is_not_in_the_receipt(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
+        buffer.put(METER, [power(1), Record(METER.id, 1 << 60, power(2).row), power(3)])
+        await buffer.flushed()
+        _, receipt = await brought(url, await exported(buffer, tmp_path / "out"))
+        found = carryout.receipt(receipt, LINK)
+        assert (found.taken["records"], found.rejected) == ([Span(0, 1), Span(2, 3)], 1)
+
+
 async def test_a_browser_sends_it_as_a_form(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
         await fill(buffer)
@@ -198,6 +208,21 @@ async def test_a_receipt_counts_only_for_the_buffer_and_node_that_it_is_of(tmp_p
         carryout.receipt(receipt, HubLink(url="http://x", node_id="node", secret="sixteen characters"))
     with pytest.raises(CodecError, match="of node node"):
         carryout.receipt(receipt, HubLink(url="http://x", node_id="mill", secret=SECRET))
+
+
+async def test_a_hub_that_runs_takes_the_file_through_its_door(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
+        await fill(buffer)
+        await exported(buffer, tmp_path / "out")
+        hub_yaml = tmp_path / "hub.yaml"
+        node = f"{{id: node, secret_sha256: {digest(SECRET)}}}"
+        hub_yaml.write_text(f"store: hub.db\nport: {URL(url).port}\nnodes: [{node}]\n")
+        code, told, err = await holdfast("hub", "import", tmp_path / "out", "--config", hub_yaml)
+        assert (code, err) == (0, "")
+        assert "from node: 6,000 records are new, 0 were here already" in told
+        (tmp_path / "out").write_bytes(b"something else")
+        code, _, err = await holdfast("hub", "import", tmp_path / "out", "--config", hub_yaml, "--force")
+        assert (code, "not a file of batches" in err) == (1, True)
 
 
 async def test_the_commands_carry_it_while_the_gateway_writes(tmp_path: Path) -> None:

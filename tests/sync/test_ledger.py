@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gateway.buffer.buffer import Buffer
 from gateway.core.accounts import HOUR_MS, Account, Held
 from gateway.core.clock import SystemClock
-from gateway.core.model import Layout
+from gateway.core.model import Event, Layout
 from gateway.core.span import Span
 from sync.edge import ledger
 from sync.edge.engine import Engine
@@ -70,7 +70,7 @@ async def compared(comparison: Comparison, engine: Engine) -> None:
     comparison.compare_now()
     while comparison.compared_at == before:
         await asyncio.sleep(0)
-    while engine.unsent():
+    while engine.unsent() or engine.unsent_events():
         await asyncio.sleep(0)
 
 
@@ -83,7 +83,7 @@ async def is_whole(buffer: Buffer, store: SqliteStore) -> bool:
     ours = {(r.layout_id, r.ts, r.row) for r in await everything(buffer)}
     layouts = await store.layouts("node")
     theirs = {(r.layout_id, r.ts, r.row) for layout in layouts for r in await store.records("node", layout.id)}
-    return ours == theirs
+    return ours == theirs and await buffer.read_events(Span(0, 99), 99) == [*reversed(await store.events("node", 99))]
 
 
 @pytest.mark.P10
@@ -129,8 +129,13 @@ async def test_a_hub_that_was_restored_from_an_old_backup_is_made_whole(tmp_path
         shutil.copy(tmp_path / "hub.db", tmp_path / "old.db")
         await fill(buffer, METER, TODAY)
         await fill(buffer, SOLAR, TODAY)
+        buffer.put_event(Event(LONG_AGO[0], "first"))
+        buffer.put_event(Event(TODAY[0], "second"))
+        await buffer.flushed()
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
+            while engine.unsent_events():
+                await asyncio.sleep(0)
         store = await SqliteStore.open(tmp_path / "old.db")
         restored = Hub(store)
         async with restored.server, comparing(buffer, restored) as (comparison, engine):
