@@ -24,6 +24,7 @@ from sync.wire import Answer, Cursor, Hour, Ledger
 DAY_MS = 24 * HOUR_MS
 SOON_S = 60.0  # after the start
 HOURS_A_BATCH = 500
+END = 1 << 62
 RECORDS_A_BATCH = 300_000  # the hub reads each of them
 WAITING_MAX = 20  # batches that an answer may still come to
 STORAGE_PAUSE_S = 60.0
@@ -128,10 +129,12 @@ class Comparison:
         self._whole, self._everything, self.differing = self._everything, False, 0
         recent = await self._accounts.since(now - DAY_MS)
         older, head = Span(await self._accounts.oldest(), recent), self._outbox.head
+        unsent = [*self._sender.unsent(), Span(head, END)]  # what this round has sent again is compared all the same
+        unsent_events = self._sender.unsent_events()
         for span in (*self._portion(older, now), Span(recent, head)):
-            await self._compare(span, now, backoff)
+            await self._compare(span, unsent, now, backoff)
         events_since = 0 if self._whole else now // HOUR_MS * HOUR_MS - DAY_MS
-        await self._ask(await self._accounts.held_events(events_since), self._sender.unsent_events(), now, backoff)
+        await self._ask(await self._accounts.held_events(events_since), unsent_events, now, backoff)
         self.compared_at = now
 
     def _portion(self, older: Span, now: int) -> list[Span]:
@@ -140,13 +143,13 @@ class Comparison:
         self._at_ms, self._at_seq = now, place(older, now)
         return [older] if self._whole else portion(older, reached, since, now)
 
-    async def _compare(self, wanted: Span, now: int, backoff: Backoff) -> None:
+    async def _compare(self, wanted: Span, unsent: Sequence[Span], now: int, backoff: Backoff) -> None:
         before: set[tuple[bytes, int]] = set()  # an hour goes on from one look into the next
         while wanted:
             generation = self._outbox.generation
             reached, held = await self._accounts.held(wanted, before)
             before = {(one.layout, one.hour) for one in held}
-            await self._ask(held, self._sender.unsent(), now, backoff)
+            await self._ask(held, unsent, now, backoff)
             if generation != self._outbox.generation:
                 return  # seqs may stand for other records now
             wanted = Span(reached, wanted.hi)

@@ -49,6 +49,15 @@ async def brought(url: str, body: bytes | aiohttp.FormData) -> tuple[int, bytes]
         return response.status, await response.read()
 
 
+def made(opening: carry.Opening, *batches: carry.Batch, key: bytes = KEY) -> bytes:
+    file = io.BytesIO()
+    writer = carry.Writer(file, key, opening)
+    for batch in batches:
+        writer.batch(batch)
+    writer.end()
+    return file.getvalue()
+
+
 async def exported(buffer: Buffer, file: Path) -> bytes:
     """On a thread, as the gateway does it."""
     await asyncio.to_thread(carryout.export, buffer._database.path, LINK, SystemClock(), file, force=True)
@@ -125,6 +134,15 @@ async def test_only_what_is_left_goes_into_the_file(tmp_path: Path) -> None:
         assert [batch.type for batch in batches if batch.type != "events"] == ["layouts", "records"]
 
 
+async def test_each_layout_goes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carryout, "RECORDS_A_BATCH", 1000)
+    async with site(tmp_path) as (buffer, _):
+        await fill(buffer)
+        batches = list(carry.read(io.BytesIO(await exported(buffer, tmp_path / "out")), KEY, "batches"))
+        kinds = [batch.type for batch in batches]
+        assert (kinds.count("layouts"), kinds.count("records") > 2) == (1, True)
+
+
 async def test_times_that_are_going_to_be_corrected_stay_at_home(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, _):
         await fill(buffer)
@@ -153,27 +171,17 @@ async def test_a_file_that_was_cut_or_changed_anywhere_is_taken_in_no_part(tmp_p
 @pytest.mark.P11
 async def test_nobody_else_can_sign(tmp_path: Path) -> None:
     async with site(tmp_path) as (_, hub), hub_of(hub.store) as url:
-        for node, secret in (("node", "another secret of a stranger"), ("other", SECRET)):
-            file = io.BytesIO()
-            made = carry.Writer(file, carry.key_of(digest(secret)), carry.Opening("batches", node, "0" * 16, 0))
-            made.end()
-            assert await brought(url, file.getvalue()) == (
-                401,
-                b'{"error": "no node of this hub has signed this file"}',
-            )
-        receipt = io.BytesIO()
-        carry.Writer(receipt, KEY, carry.Opening("receipt", "node", "0" * 16, 0)).end()
-        assert (await brought(url, receipt.getvalue()))[0] == 400
+        for node, sha256 in (("node", digest("a stranger's")), ("other", digest(SECRET)), ("other", "0" * 64)):
+            file = made(carry.Opening("batches", node, "0" * 16, 0), key=carry.key_of(sha256))
+            assert await brought(url, file) == (401, b'{"error": "no node of this hub has signed this file"}')
+        assert (await brought(url, made(carry.Opening("receipt", "node", "0" * 16, 0))))[0] == 400
 
 
 async def test_a_batch_that_the_hub_refuses_stays_with_the_gateway(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
-        file = io.BytesIO()
-        made = carry.Writer(file, KEY, carry.Opening("batches", "node", buffer.epoch, 0))
-        made.batch(carry.Batch("records", f"{buffer.epoch}:0-9", b"no records"))
-        made.batch(carry.Batch("events", f"{buffer.epoch}:0-0", b"\x81\xa6events\x90"))
-        made.end()
-        status, receipt = await brought(url, file.getvalue())
+        bad = carry.Batch("records", f"{buffer.epoch}:0-9", b"no records")
+        good = carry.Batch("events", f"{buffer.epoch}:0-0", b"\x81\xa6events\x90")
+        status, receipt = await brought(url, made(carry.Opening("batches", "node", buffer.epoch, 0), bad, good))
         assert status == 200
         taken = carryout.receipt(receipt, LINK).taken
         assert taken == {"records": [], "events": [Span(0, 0)]}
