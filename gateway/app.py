@@ -3,8 +3,10 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import signal
 import socket
+import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -40,13 +42,10 @@ from gateway.uplink import Uplink
 from gateway.wear import Wear
 from local_ui import guard
 from local_ui.app import build_app
-from sync import carry, wire
-from sync.hub.app import build_hub
+from sync.hub.app import OPEN_PATHS, build_hub
 from sync.hub.config import HubConfig, parse_hub_config
 from sync.hub.sqlite import SqliteStore
-
-# The door for batches has secrets of its own; whether the process lives is no secret.
-HUB_OPEN_PATHS = (wire.PATH, carry.PATH, "/healthz")
+from sync.hub.tls import server_tls
 
 
 class Plan:
@@ -168,14 +167,23 @@ def load_hub_config(path: Path) -> HubConfig:
 async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None]) -> None:
     """The hub; paths are relative to `folder`. Run until SIGTERM or SIGINT; `ready` is told the page's address."""
     static = resources.files("local_ui").joinpath("static")
+    tls = server_tls(folder / config.tls_cert, folder / config.tls_key) if config.tls_cert and config.tls_key else None
     stop = _stop_asked()
+    _allow_connections()
     async with contextlib.AsyncExitStack() as stack:
         store = await SqliteStore.open(folder / config.store)
         stack.push_async_callback(store.close)
-        guards = [guard.headers, guard.sign_in(config.password_sha256, HUB_OPEN_PATHS)]
+        guards = [guard.headers, guard.sign_in(config.password_sha256, OPEN_PATHS)]
         app = build_hub(config, store, SystemClock(), Path(str(static)), guards)
-        ready(await stack.enter_async_context(serve(app, config.host, config.port)))
+        serving = serve(app, config.host, config.port, unpack=False, tls=tls)
+        ready(await stack.enter_async_context(serving))
         await stop.wait()
+
+
+def _allow_connections() -> None:
+    """As many as the system lets us have: each node keeps two, and the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
@@ -191,7 +199,13 @@ async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
 
 @contextlib.asynccontextmanager
 async def serve(
-    app: web.Application, host: str, port: int, *, unpack: bool = True, control: socket.socket | None = None
+    app: web.Application,
+    host: str,
+    port: int,
+    *,
+    unpack: bool = True,
+    tls: ssl.SSLContext | None = None,
+    control: socket.socket | None = None,
 ) -> AsyncIterator[str]:
     """Serve `app`, at `control` too; yields its address. Raises HoldfastError where the port cannot be had.
 
@@ -200,7 +214,7 @@ async def serve(
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=unpack)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
     except OSError as error:
         await runner.cleanup()
         busy = error.errno == errno.EADDRINUSE
@@ -209,7 +223,7 @@ async def serve(
     try:
         if control is not None:
             await web.SockSite(runner, control).start()
-        yield f"http://{host}:{port}/"
+        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
     finally:
         await runner.cleanup()
 

@@ -34,6 +34,8 @@ def _hosts(config: Config) -> Iterator[tuple[Keys, str]]:
     yield ("page", "host"), config.page.host
     if config.hub is not None:
         yield ("hub", "url"), _host_of(config.hub.url)
+        if config.hub.proxy is not None:
+            yield ("hub", "proxy"), _host_of(config.hub.proxy)
     if config.mqtt is not None:
         yield ("mqtt", "host"), config.mqtt.host
 
@@ -96,12 +98,14 @@ def _check_files(config: Config, merged: Document, file: Path) -> None:
                 raise merged.complaint(keys, f"{one} is {taken[real]}", hint="name a file of its own")
             taken[real] = f"the capture of {bus.name}"
     if config.mqtt is not None and config.mqtt.tls_ca is not None:
-        _check_authorities(file.parent / config.mqtt.tls_ca, merged)
+        _check_authorities(file.parent / config.mqtt.tls_ca, merged, ("mqtt", "tls_ca"))
+    if config.hub is not None and config.hub.tls_ca is not None:
+        _check_authorities(file.parent / config.hub.tls_ca, merged, ("hub", "tls_ca"))
 
 
-def _check_authorities(path: Path, merged: Document) -> None:
+def _check_authorities(path: Path, merged: Document, keys: Keys) -> None:
     try:
         ssl.create_default_context(cafile=path)
     except OSError as error:  # of which SSLError is one
         hint = "give a file of PEM certificates"
-        raise merged.complaint(("mqtt", "tls_ca"), f"{path}: {error.strerror or error}", hint=hint) from error
+        raise merged.complaint(keys, f"{path}: {error.strerror or error}", hint=hint) from error

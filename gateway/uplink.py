@@ -19,6 +19,7 @@ from sync.edge.https import HttpsTransport
 from sync.edge.ledger import Comparison
 from sync.edge.link import Link
 from sync.edge.metering import Meter
+from sync.edge.tls import trust
 from sync.edge.transport import Transport
 
 
@@ -74,4 +75,14 @@ def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
 
 
 def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:
-    return HttpsTransport(config.url, config.node_id, config.secret, clock)
+    """Raises ConfigError where certificates cannot be used."""
+    return _https(config, folder, clock)
+
+
+def _https(config: HubLink, folder: Path, clock: Timekeeper) -> HttpsTransport:
+    authorities = folder / config.tls_ca if config.tls_ca else None
+    return HttpsTransport(
+        config.url, config.node_id, config.secret, clock,
+        tls=trust(authorities, config.tls_fingerprint), proxy=config.proxy,
+        long_poll=config.long_poll and not config.quiet,
+    )  # fmt: skip

@@ -1,19 +1,32 @@
-"""Batches over HTTP(S), on one connection that is kept; what time it is comes back with the answers."""
+"""Batches over HTTP(S), one after the other on a connection that is kept; the time comes back with the answers."""
 
 import asyncio
+import socket
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
-from typing import Protocol
+from random import Random
+from secrets import token_hex
+from typing import Any, Protocol
 
 import aiohttp
-import msgspec
 
-from gateway.core.errors import PushError
+from gateway.core.clock import SystemClock
+from gateway.core.errors import PushError, StorageError
 from sync import wire
-from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused, LayoutsWanted
+from sync.edge import troubles, verdict
+from sync.edge.backoff import Backoff
+from sync.edge.tls import Tls, trust
+from sync.edge.transport import Hear, HubBusy, HubRefused
 
 DATE_MS = 500  # a Date header is cut to whole seconds: in the middle it is wrong by at most this
-TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=10)
+CONNECT_S = 30.0  # name, connection and TLS together
+ANSWER_S = 60.0  # for a small batch, there and back
+SLOWEST = 1000  # bytes a second: what a bad mobile line still carries
+UNHEARD_MS = 30_000  # what was sent and not acknowledged by the other machine ends a connection after this
+KEPT_S = 70.0  # less than most proxies keep an idle connection
+ANSWER_MAX = 16 * 1024 * 1024
+POLL_S = 50  # less than proxies allow an answer to take
+POLL_PAUSE_S = 1.0  # between two, whatever the hub answers
 
 
 class TimeSink(Protocol):
@@ -26,26 +39,53 @@ class TimeSink(Protocol):
 class HttpsTransport:
     """Posts to the hub at `url` as `node_id`. Made inside a running loop; `close` ends it."""
 
-    def __init__(self, url: str, node_id: str, secret: str, time_sink: TimeSink | None = None) -> None:
+    kind = "https"
+
+    def __init__(
+        self, url: str, node_id: str, secret: str, time_sink: TimeSink | None = None,
+        *, tls: Tls | None = None, proxy: str | None = None, long_poll: bool = False, random: Random | None = None,
+    ) -> None:  # fmt: skip
+        """Without `proxy` those of the environment count: HTTP_PROXY, HTTPS_PROXY, NO_PROXY."""
         self._time_sink = time_sink
         self.name = url
-        self.kind = "https"
-        self._url = url.rstrip("/") + wire.PATH
-        self._headers = {wire.NODE_ID: node_id, wire.NODE_SECRET: secret, "Content-Type": wire.CONTENT_TYPE}
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=1), timeout=TIMEOUT, trust_env=True)
+        self._url = url.rstrip("/")
+        self._headers = {wire.NODE_ID: node_id, wire.NODE_SECRET: secret}
+        self._proxy = proxy
+        self._long_poll = long_poll
+        self._random = random or Random()
+        self._machine = SystemClock()
+        self._turn = asyncio.Lock()  # one batch at a time; its time begins with its turn
+        connector = aiohttp.TCPConnector(ssl=tls or trust(), keepalive_timeout=KEPT_S, socket_factory=_socket)
+        self._session = aiohttp.ClientSession(  # what sign-in pages leave as cookies is forgotten
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
+        )
 
     async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `Transport.push`."""
-        headers = self._headers | {wire.BATCH_TYPE: batch_type, wire.CURSOR: str(cursor)}
+        headers = {wire.BATCH_TYPE: batch_type, "Content-Type": wire.CONTENT_TYPE}
+        async with self._turn:
+            seconds = ANSWER_S + len(body) / SLOWEST
+            return await self._ask("POST", wire.PATH, str(cursor), seconds, headers=headers, data=body)
+
+    async def _ask(
+        self, method: str, path: str, cursor: str, seconds: float,
+        *, headers: Mapping[str, str], **options: Any,
+    ) -> wire.Answer:  # fmt: skip
+        """The hub's answer to `cursor`, within `seconds`. Raises PushError."""
         sent_s = self._time_sink.monotonic_s() if self._time_sink else 0
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_S)
+        headers = {**self._headers, wire.CURSOR: cursor, **headers}  # the session's would be told to a proxy, too
         try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-                answered = _answer(await response.read())
-                self._tell_time(response, answered.cursor == str(cursor), sent_s)
-                return _judge(response.status, response.headers.get("Retry-After", ""), answered, cursor)
+            async with self._session.request(
+                method, self._url + path, headers=headers, timeout=timeout, proxy=self._proxy,
+                allow_redirects=False, **options,
+            ) as response:  # fmt: skip
+                answer = verdict.answer_in(await _body(response))
+                if method == "POST":  # who polls is answered when there is news: not in the middle
+                    self._tell_time(response, answer.cursor == cursor, sent_s)
+                return verdict.judge(response.status, response.headers, answer, cursor, self._machine.wall_ms())
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            why = str(error) or type(error).__name__
-            raise PushError(f"{self.name}: {why}", hint="check the network and the hub's address") from error
+            raise troubles.explained(error, self.name, self._proxy, self._machine.wall_ms()) from error
 
     def _tell_time(self, response: aiohttp.ClientResponse, is_hub: bool, sent_s: float) -> None:
         """The hub looked at its clock on the way there and back: in the middle, give or take the half."""
@@ -55,11 +95,50 @@ class HttpsTransport:
         self._time_sink.hub_says(hub_time[0] + half_ms, hub_time[1] + half_ms)
 
     async def run(self, hear: Hear) -> None:
-        """See `Transport.run`."""
+        """See `Transport.run`. What stops it is said by the batches, which meet the same."""
+        backoff = Backoff(self._random)
+        while self._long_poll:
+            try:
+                await hear(await self._poll())
+            except (PushError, StorageError) as error:  # what could not be kept is given again
+                at_least_s = error.retry_after_s if isinstance(error, HubBusy) else 0
+                await asyncio.sleep(backoff.failed(refused=isinstance(error, HubRefused), at_least_s=at_least_s))
+            else:
+                backoff.succeeded()
+                await asyncio.sleep(POLL_PAUSE_S)
         await asyncio.Event().wait()
+
+    async def _poll(self) -> wire.Answer:
+        """The cursor is another each time: an answer out of a proxy's memory is none."""
+        cursor = f"{token_hex(8)}:0-0"
+        headers = {"Cache-Control": "no-store"}
+        query = {"wait": str(POLL_S)}
+        return await self._ask("GET", wire.COMMANDS_PATH, cursor, POLL_S + ANSWER_S, headers=headers, params=query)
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _socket(address: tuple[Any, ...]) -> socket.socket:
+    """For a connection that ends soon when the other side is gone without a word, as behind a modem."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNHEARD_MS)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 20)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10)
+    return made
+
+
+async def _body(response: aiohttp.ClientResponse) -> bytes:
+    """What fits; of a stranger's endless page no more than that."""
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > ANSWER_MAX:
+            response.close()
+            break
+    return bytes(body)
 
 
 def time_of(headers: Mapping[str, str], *, is_hub: bool) -> tuple[int, int] | None:
@@ -75,34 +154,3 @@ def time_of(headers: Mapping[str, str], *, is_hub: bool) -> tuple[int, int] | No
     except (KeyError, ValueError):
         return None
     return (round(date.timestamp() * 1000) + DATE_MS, DATE_MS) if is_hub else None
-
-
-def _answer(body: bytes) -> wire.Answer:
-    """What the hub says; where it is no answer of a hub, one without a cursor."""
-    try:
-        return msgspec.json.decode(body, type=wire.Answer)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return wire.Answer(cursor="", error=body[:200].decode(errors="replace"))
-
-
-def _judge(status: int, retry_after: str, answer: wire.Answer, cursor: wire.Cursor) -> wire.Answer:
-    """The answer, where the hub took the batch. Raises the PushError that fits otherwise."""
-    if status == 200:
-        if answer.cursor != str(cursor):  # a captive portal answers 200, too
-            raise PushError(
-                "something that is not the hub answers in its place", hint="check proxies and sign-in pages"
-            )
-        return answer
-    if status == 409 and answer.wanted:
-        raise LayoutsWanted(answer.wanted)
-    if status in (429, 503):
-        raise HubBusy(f"the hub is busy: {answer.error}", float(retry_after) if retry_after.isdigit() else 0)
-    if status == 401:
-        raise HubRefused("the hub does not know this node or its secret", hint="check hub.node_id and hub.secret")
-    if status == 413:
-        raise BatchTooLarge(f"the hub, or a proxy before it, takes no batch of this size: {answer.error}")
-    if status in (400, 422) and answer.cursor == str(cursor):
-        raise BatchRefused(answer.error)
-    if 400 <= status < 500:
-        raise HubRefused(f"the hub refuses the batch ({status}): {answer.error}", hint="update the gateway or the hub")
-    raise PushError(f"the hub fails ({status}): {answer.error}", hint="look into the hub's log")

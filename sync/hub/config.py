@@ -25,6 +25,8 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8090
     password_sha256: Sha256 | None = None  # of the pages
+    tls_cert: str | None = None  # PEM files, relative to the configuration's folder; with them the hub speaks TLS
+    tls_key: str | None = None
     nodes: tuple[NodeConfig, ...] = ()
 
 
@@ -37,6 +39,9 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
         if node.id in ids:
             raise ConfigError(f"{parsed.place_of(('nodes', index))}: nodes[{index}].id: {node.id} is here twice")
         ids.add(node.id)
+    if (config.tls_cert is None) != (config.tls_key is None):
+        given, other = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
+        raise ConfigError(f"{parsed.place_of((given,))}: {given}: of no use without {other}", hint=f"add {other}")
     if config.host not in LOOPBACK and config.password_sha256 is None:
         raise ConfigError(
             f"{parsed.place_of(('host',))}: host: {config.host} can be reached from outside, but no password is set",

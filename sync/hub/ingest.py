@@ -1,51 +1,67 @@
-"""POST /api/v1/ingest: a node's batch over HTTP."""
+"""POST /api/v1/ingest: a node's batch over HTTP, as MessagePack or as JSON."""
 
+import asyncio
 from collections.abc import Mapping
+from random import Random
 
 import msgspec
 from aiohttp import web
 
-from gateway.core import credential
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
 from sync import wire
+from sync.hub.answering import Answering, plain_header
 from sync.hub.door import Door, Refused
+from sync.hub.jsonbatch import batch_of
+from sync.hub.receiving import Receiving
+
+JSON = "application/json"
+NO_EPOCH = "0" * 16  # of JSON that comes without a cursor
 
 
 class Ingest:
     """The handler; `secrets` has the SHA-256 of each node's secret by node id."""
 
-    def __init__(self, door: Door, secrets: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, door: Door, secrets: Mapping[str, str], clock: Clock, random: Random | None = None) -> None:
         self._door = door
-        self._secrets = secrets
-        self._clock = clock
+        self._answering = Answering(secrets, clock, random)
+        self._receiving = Receiving()
 
     async def handle(self, request: web.Request) -> web.Response:
-        response = await self._handle(request)
-        response.headers[wire.HUB_TIME] = str(self._clock.wall_ms())
-        return response
-
-    async def _handle(self, request: web.Request) -> web.Response:
-        node = request.headers.get(wire.NODE_ID, "")
-        if not credential.matches(request.headers.get(wire.NODE_SECRET, ""), self._secrets.get(node)):
-            return _answer(401, wire.Answer(cursor="", error="unknown node or wrong secret"))
-        cursor_text = request.headers.get(wire.CURSOR, "")[:80]
-        batch_type = request.headers.get(wire.BATCH_TYPE, "")[:20]
+        """-> Answer; see sync/wire.py."""
+        cursor = ""
         try:
-            return _answer(200, await self._door.take(node, batch_type, cursor_text, await _body(request)))
+            node = self._answering.node(request)
+            cursor = plain_header(request, wire.CURSOR)[:80]
+            return self._answering.response(200, await self._take(request, node, cursor))
         except Refused as refused:
-            return _answer(refused.status, wire.Answer(cursor_text, wanted=refused.wanted, error=str(refused)))
+            return self._answering.refusal(request, refused, cursor)
         except StorageError as error:
-            return _answer(503, wire.Answer(cursor_text, error=f"the hub cannot store just now: {error}"))
+            answer = wire.Answer(cursor, error=f"the hub cannot store just now: {error}")
+            return self._answering.response(503, answer)
 
+    async def _take(self, request: web.Request, node: str, cursor: str) -> wire.Answer:
+        """Raises Refused, StorageError."""
+        kind, is_json = plain_header(request, wire.BATCH_TYPE), request.content_type == JSON
+        async with self._receiving.body(request) as body:
+            if not is_json:
+                return await self._door.take(node, kind, cursor, body)
+            if kind not in ("", "records"):
+                raise Refused(400, f"{wire.BATCH_TYPE}: of JSON only records are taken; got {kind!r}")
+            return await self._take_json(node, cursor, body)
 
-async def _body(request: web.Request) -> bytes:
-    """Raises Refused for a body beyond the application's limit, before it is read to its end."""
-    try:
-        return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        raise Refused(413, f"a body of more than {wire.BODY_MAX} bytes") from error
-
-
-def _answer(status: int, answer: wire.Answer) -> web.Response:
-    return web.Response(status=status, body=msgspec.json.encode(answer), content_type="application/json")
+    async def _take_json(self, node: str, cursor: str, body: bytes) -> wire.Answer:
+        """Through the same door, after the layouts that it does not know yet."""
+        try:
+            records, layouts, count = await asyncio.to_thread(batch_of, body)
+        except ValueError as error:
+            raise Refused(400, str(error)) from error
+        cursor = cursor or f"{NO_EPOCH}:0-{count}"
+        packed = msgspec.msgpack.encode(records)
+        try:
+            return await self._door.take(node, "records", cursor, packed)
+        except Refused as refused:
+            if not refused.wanted:
+                raise
+        await self._door.take(node, "layouts", cursor, msgspec.msgpack.encode(layouts))
+        return await self._door.take(node, "records", cursor, packed)

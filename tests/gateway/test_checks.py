@@ -9,6 +9,7 @@ from gateway.core.errors import ConfigError
 
 PZEM = "{name: A, profile: pzem-004t}"
 ACUVIM = "{name: A, profile: acuvim-ii, log: {points: [frequency]}}"
+HUB = "hub: {url: 'https://h', node_id: n, secret: 0123456789abcdefg, "
 LIVE = f"{{host: h, device_id: {'F' * 32}}}"
 
 
@@ -99,6 +100,11 @@ def two(first: str, second: str) -> str:
         ),
         ("hub: {url: 'http://h:99999', node_id: n, secret: 0123456789abcdefg}", "1: hub.url: expected the name or"),
         ("hub: {url: 'http://h h/', node_id: n, secret: 0123456789abcdefg}", "1: hub.url: expected the name or"),
+        (HUB + "tls_ca: no.pem}", "1: hub.tls_ca: no.pem: No such"),
+        (HUB + "tls_ca: notes}", "1: hub.tls_ca: notes: "),
+        (HUB + "tls_fingerprint: '00:11'}", "1: hub.tls_fingerprint: expected 64 hexadecimal digits"),
+        (HUB + "proxy: 'https://h'}", "1: hub.proxy: expected http://HOST:PORT"),
+        (HUB + "proxy: 'http://a..b:3128'}", "1: hub.proxy: expected the name or address"),
         ('hub: {url: "http://h", node_id: "n\\n", secret: 0123456789abcdefg}', "1: hub.node_id: expected 1 to 64 of"),
         ('hub: {url: "http://h", node_id: n, secret: "0123456789abcdefg\\n"}', "1: hub.secret: expected 16 characters"),
         (

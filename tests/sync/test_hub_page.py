@@ -5,12 +5,11 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from gateway.app import HUB_OPEN_PATHS
 from gateway.core.credential import digest
 from gateway.core.model import Layout, Point, Record
 from local_ui import guard
 from sync import wire
-from sync.hub.app import build_hub
+from sync.hub.app import OPEN_PATHS, build_hub
 from sync.hub.config import HubConfig
 from sync.hub.pages import fleet_view
 from sync.hub.sqlite import SqliteStore
@@ -85,7 +84,7 @@ async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tm
 @pytest.mark.P11
 async def test_the_pages_ask_for_the_password_where_there_is_one(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "hub.db")
-    guards = [guard.headers, guard.sign_in(digest("right"), HUB_OPEN_PATHS)]
+    guards = [guard.headers, guard.sign_in(digest("right"), OPEN_PATHS)]
     app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, guards)
     async with TestClient(TestServer(app)) as client:
         for path in ("/", "/part/nodes", "/api/v1/nodes"):

@@ -1,0 +1,58 @@
+"""What all doors for nodes have in common over HTTP: who is there, and the form of the answer."""
+
+import logging
+from collections.abc import Mapping
+from random import Random
+
+import msgspec
+from aiohttp import web
+
+from gateway.core import credential
+from gateway.core.clock import Clock
+from gateway.core.ration import Ration
+from sync import wire
+from sync.hub.door import Refused
+
+log = logging.getLogger(__name__)
+RETRY_S = (5, 60)  # who is turned away comes again after so long, each at another time
+
+
+class Answering:
+    """`secrets` has the SHA-256 of each node's secret by node id."""
+
+    def __init__(self, secrets: Mapping[str, str], clock: Clock, random: Random | None = None) -> None:
+        self._secrets = secrets
+        self._clock = clock
+        self._random = random or Random()
+        self._ration = Ration(clock)
+
+    def node(self, request: web.Request) -> str:
+        """The id of the node that asks. Raises Refused, for a node that is not there in the same time and words."""
+        node = request.headers.get(wire.NODE_ID, "")
+        if not credential.matches(request.headers.get(wire.NODE_SECRET, ""), self._secrets.get(node)):
+            raise Refused(401, "unknown node or wrong secret")
+        return node
+
+    def refusal(self, request: web.Request, refused: Refused, cursor: str) -> web.Response:
+        """The answer to what was not taken; the log tells of it, but not of each."""
+        if not refused.wanted and (suppressed := self._ration.spend()) is not None:
+            node = request.headers.get(wire.NODE_ID, "")[:64]
+            facts = {"node": node, "status": refused.status, "why": str(refused), "suppressed": suppressed}
+            log.warning("node turned away", extra=facts)
+        return self.response(refused.status, wire.Answer(cursor, wanted=refused.wanted, error=str(refused)))
+
+    def response(self, status: int, answer: wire.Answer) -> web.Response:
+        """`answer`, with the hub's time, and with a time to come again where it is to be sent again."""
+        headers = {wire.HUB_TIME: str(self._clock.wall_ms()), "Cache-Control": "no-store"}
+        if status in (429, 503):
+            headers["Retry-After"] = str(self._random.randint(*RETRY_S))
+        body = msgspec.json.encode(answer)
+        return web.Response(status=status, body=body, content_type="application/json", headers=headers)
+
+
+def plain_header(request: web.Request, name: str) -> str:
+    """Of a header that is kept and told. Raises Refused where it is no ASCII: it may not even be text."""
+    text = request.headers.get(name, "")
+    if not text.isascii():
+        raise Refused(400, f"{name}: expected ASCII")
+    return text

@@ -1,0 +1,15 @@
+"""What the hub's file may say."""
+
+import pytest
+
+from gateway.core.errors import ConfigError
+from sync.hub.config import parse_hub_config
+
+
+@pytest.mark.P11
+@pytest.mark.parametrize("given", ["tls_cert", "tls_key"])
+def test_half_of_a_certificate_is_complained_about_and_never_plain_http_instead(given: str) -> None:
+    with pytest.raises(ConfigError, match=f"^hub.yaml:2: {given}: of no use without tls_"):
+        parse_hub_config(f"store: hub.db\n{given}: hub.pem\n", "hub.yaml")
+    both = parse_hub_config("store: hub.db\ntls_cert: hub.pem\ntls_key: hub.key\n", "hub.yaml")
+    assert (both.tls_cert, both.tls_key) == ("hub.pem", "hub.key")
