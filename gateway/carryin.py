@@ -1,6 +1,7 @@
 """`holdfast hub import`: a file of batches into the hub, through its door where it runs, else into its store."""
 
 import json
+import ssl
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -20,7 +21,7 @@ from sync.hub.door import Door
 from sync.hub.sqlite import SqliteStore
 from sync.wire import Answer
 
-ANY = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # where the hub listens that listens everywhere
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where the hub listens that listens everywhere
 
 
 class Imported(NamedTuple):
@@ -36,7 +37,7 @@ async def take(hub: Path, file: Path, receipt: Path, *, force: bool) -> Imported
     config = load_hub_config(hub)
     with new_file(receipt, force=force) as part:
         try:
-            found = await _over_http(config, file)
+            found = await _over_http(config, hub.parent, file)
             if found is None:
                 found = await _into_the_store(config, hub.parent, file)
         except CodecError as error:
@@ -45,12 +46,15 @@ async def take(hub: Path, file: Path, receipt: Path, *, force: bool) -> Imported
         return _told(config, found[0], part, found[1])
 
 
-async def _over_http(config: HubConfig, file: Path) -> tuple[bytes, int] | None:
+async def _over_http(config: HubConfig, folder: Path, file: Path) -> tuple[bytes, int] | None:
     """None: no hub runs here."""
-    url = f"http://{ANY.get(config.host, config.host)}:{config.port}{carry.PATH}"
+    tls = _tls(folder / config.tls_cert) if config.tls_cert else None
+    host = ANY.get(config.host, config.host)
+    url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{config.port}{carry.PATH}"
     timeout = aiohttp.ClientTimeout(total=None, sock_connect=10)
     try:
-        async with aiohttp.ClientSession(timeout=timeout) as session:
+        connector = aiohttp.TCPConnector(ssl=tls or True)
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout) as session:
             with file.open("rb") as body:
                 async with session.post(url, data=body) as response:
                     answer = await response.read()
@@ -61,6 +65,17 @@ async def _over_http(config: HubConfig, file: Path) -> tuple[bytes, int] | None:
         return None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         raise HoldfastError(f"{url}: {error}", hint="import it again: what is there already is kept once") from error
+
+
+def _tls(certificate: Path) -> ssl.SSLContext:
+    """Trusts the hub's own certificate, whoever signed it. Raises HoldfastError."""
+    try:
+        tls = ssl.create_default_context(cafile=certificate)
+    except OSError as error:  # ssl's errors are OSErrors
+        raise HoldfastError(f"{certificate}: cannot be used as certificate: {error}") from error
+    tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    tls.check_hostname = False  # it is for the name by which others reach the hub
+    return tls
 
 
 def _complaint(answer: bytes) -> str:

@@ -7,10 +7,10 @@ from itertools import groupby
 from operator import itemgetter
 
 from gateway.core import codec
-from gateway.core.accounts import HOUR_MS, Account, Held, of_records
+from gateway.core.accounts import EVENTS, HOUR_MS, Account, Held, of_events, of_records
 from gateway.core.database import Database
 from gateway.core.errors import CodecError
-from gateway.core.model import Record
+from gateway.core.model import Event, Record
 from gateway.core.span import Span
 
 DAY_MS = 24 * HOUR_MS
@@ -32,6 +32,8 @@ SETTLED = "SELECT hub_digest, told FROM settled WHERE layout = ? AND hour = ?"
 SETTLE = "INSERT OR REPLACE INTO settled (layout, hour, hub_digest, told) VALUES (?, ?, ?, ?)"
 FORGET = "DELETE FROM settled WHERE hour <= (SELECT hour FROM settled ORDER BY hour DESC LIMIT 1 OFFSET ?)"
 SETTLED_MAX = 10_000  # hours; for one that is forgotten everything is sent once more
+EVENTS_SINCE = """SELECT ts, kind, device, detail, seq FROM event WHERE ts >= ? AND boot IS NULL AND seq NOT IN
+    (SELECT seq FROM quarantine WHERE kind = 'events' AND epoch = (SELECT value FROM meta WHERE key = 'epoch'))"""
 OLDEST = "SELECT min(lo) FROM (SELECT min(lo) AS lo FROM segment UNION ALL SELECT min(lo) FROM frame)"
 # The newest segment in which nothing was measured since then: what came later is behind it.
 BEFORE = """SELECT hi FROM segment WHERE NOT EXISTS (SELECT 1 FROM block WHERE segment = lo AND ts_max >= ?)
@@ -63,6 +65,19 @@ class Accounts:
         Hours in `without` are left out. What the hub refuses for good is not counted.
         """
         return await self._database.look(lambda connection: _held(connection, wanted, without))
+
+    async def held_events(self, since: int) -> list[Held]:
+        """All that is held of the events' hours from `since` on, which is a whole hour. Old ones are deleted: so the
+        hub may have more."""
+        rows = await self._database.look(lambda connection: connection.execute(EVENTS_SINCE, (since,)).fetchall())
+        hours: dict[int, list[Event]] = defaultdict(list)
+        for row in rows:
+            event = Event(*row)
+            hours[event.ts // HOUR_MS * HOUR_MS].append(event)
+        return [
+            Held(EVENTS, hour, of_events(found), False, tuple(Span(event.seq, event.seq + 1) for event in found))
+            for hour, found in hours.items()
+        ]
 
     async def settle(self, held: Held, hub_digest: int, *, told: bool) -> None:
         """Remember that all of `held` was sent again because the hub's digest was another."""

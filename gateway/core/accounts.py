@@ -4,9 +4,11 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from gateway.core.model import Event
 from gateway.core.span import Span
 
 HOUR_MS = 3_600_000
+EVENTS = bytes(8)  # in the place of a layout's id: the account is of the hour's events
 MODULUS = 1 << 63
 
 
@@ -22,10 +24,10 @@ class Account:
 class Held:
     """What the gateway holds of one layout's hour, and where."""
 
-    layout: bytes  # its id
+    layout: bytes  # its id, or EVENTS
     hour: int  # when it begins, milliseconds since 1970 UTC
     account: Account
-    exact: bool  # whether the hub should hold just this: not where it was thinned, or a time came with two rows
+    exact: bool  # the hub should hold just this: not where it was thinned, a time came with two rows, or of events
     spans: tuple[Span, ...]  # the segments and frames that it is in
     sent_for: int | None = None  # the hub's digest for which all of this was sent again
     told: bool = False  # that the hub has other records, all the same
@@ -44,3 +46,9 @@ def of_record(ts: int, row: bytes) -> int:
 def of_records(records: Iterable[tuple[int, bytes]]) -> int:
     """The digest of many (ts, row), in whatever order."""
     return sum(of_record(ts, row) for ts, row in records) % MODULUS
+
+
+def of_events(events: Iterable[Event]) -> Account:
+    """An event counts as a record whose row is what it says."""
+    rows = [(event.ts, f"{event.seq}\0{event.kind}\0{event.device}\0{event.detail}".encode()) for event in events]
+    return Account(len(rows), of_records(rows))

@@ -75,6 +75,10 @@ class Engine:
         """The records that the hub has not acknowledged; all, until that was read."""
         return self._records.outgoing.spans
 
+    def unsent_events(self) -> span_math.Spans:
+        """Likewise."""
+        return self._events.outgoing.spans
+
     def resend(self, spans: Iterable[Span]) -> None:
         """Send these records once more: the hub does not have them, or may not."""
         self._records.resend(list(spans))

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Literal, Protocol
 
-from gateway.core.accounts import HOUR_MS, Account, Held
+from gateway.core.accounts import EVENTS, HOUR_MS, Account, Held
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
 from gateway.core.model import Event
@@ -24,6 +24,7 @@ from sync.wire import Answer, Cursor, Hour, Ledger
 DAY_MS = 24 * HOUR_MS
 SOON_S = 60.0  # after the start
 HOURS_A_BATCH = 500
+END = 1 << 62
 RECORDS_A_BATCH = 300_000  # the hub reads each of them
 WAITING_MAX = 20  # batches that an answer may still come to
 STORAGE_PAUSE_S = 60.0
@@ -40,6 +41,7 @@ class Accounts(Protocol):
         """Of the hours that the front of `wanted` touches, all that is held; and where that front ends."""
         ...
 
+    async def held_events(self, since: int) -> list[Held]: ...
     async def settle(self, held: Held, hub_digest: int, *, told: bool) -> None: ...
 
 
@@ -67,7 +69,9 @@ class Sender(Protocol):
         """The records that the hub has not acknowledged, in order."""
         ...
 
+    def unsent_events(self) -> Sequence[Span]: ...
     def resend(self, spans: Sequence[Span]) -> None: ...
+    def resend_events(self, spans: Sequence[Span]) -> None: ...
 
 
 class NotCompared(Exception):
@@ -125,8 +129,12 @@ class Comparison:
         self._whole, self._everything, self.differing = self._everything, False, 0
         recent = await self._accounts.since(now - DAY_MS)
         older, head = Span(await self._accounts.oldest(), recent), self._outbox.head
+        unsent = [*self._sender.unsent(), Span(head, END)]  # what this round has sent again is compared all the same
+        unsent_events = self._sender.unsent_events()
         for span in (*self._portion(older, now), Span(recent, head)):
-            await self._compare(span, now, backoff)
+            await self._compare(span, unsent, now, backoff)
+        events_since = 0 if self._whole else now // HOUR_MS * HOUR_MS - DAY_MS
+        await self._ask(await self._accounts.held_events(events_since), unsent_events, now, backoff)
         self.compared_at = now
 
     def _portion(self, older: Span, now: int) -> list[Span]:
@@ -135,18 +143,21 @@ class Comparison:
         self._at_ms, self._at_seq = now, place(older, now)
         return [older] if self._whole else portion(older, reached, since, now)
 
-    async def _compare(self, wanted: Span, now: int, backoff: Backoff) -> None:
+    async def _compare(self, wanted: Span, unsent: Sequence[Span], now: int, backoff: Backoff) -> None:
         before: set[tuple[bytes, int]] = set()  # an hour goes on from one look into the next
         while wanted:
             generation = self._outbox.generation
             reached, held = await self._accounts.held(wanted, before)
             before = {(one.layout, one.hour) for one in held}
-            settled = [one for one in held if _is_past(one, now) and not _meets(one.spans, self._sender.unsent())]
-            for batch in _batches(settled):
-                await self._bring(batch, backoff)
-                if generation != self._outbox.generation:
-                    return  # seqs may stand for other records now
+            await self._ask(held, unsent, now, backoff)
+            if generation != self._outbox.generation:
+                return  # seqs may stand for other records now
             wanted = Span(reached, wanted.hi)
+
+    async def _ask(self, held: Sequence[Held], unsent: Sequence[Span], now: int, backoff: Backoff) -> None:
+        """What is on its way, and the present hour, is left out."""
+        for batch in _batches([one for one in held if _is_past(one, now) and not _meets(one.spans, unsent)]):
+            await self._bring(batch, backoff)
 
     async def _bring(self, batch: list[Held], backoff: Backoff) -> None:
         """Return when the hub has it. Raises NotCompared."""
@@ -176,7 +187,8 @@ class Comparison:
         todo = remedy(held, theirs)
         if todo in ("send", "send once"):
             self.differing += 1
-            self._sender.resend(held.spans)
+            resend = self._sender.resend_events if held.layout == EVENTS else self._sender.resend
+            resend(held.spans)
         if todo == "send":  # it has lost something: perhaps more than was compared
             self._everything = True
             if not self._whole:  # a hub that always lacks something is not asked more often for it

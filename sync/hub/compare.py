@@ -5,7 +5,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.core.accounts import Account
+from gateway.core.accounts import EVENTS, Account
 from gateway.core.clock import Clock
 from sync import wire
 from sync.hub.store import Audit
@@ -15,6 +15,7 @@ class AccountStore(Protocol):
     """The part of a store that comparing needs."""
 
     async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]: ...
+    async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]: ...
     async def note(self, audit: Audit) -> None: ...
 
 
@@ -28,12 +29,16 @@ class Compare:
     async def handle(self, node: str, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `door.Handler`."""
         hours = msgspec.msgpack.decode(body, type=wire.Ledger).hours
-        accounts = await self._store.accounts(node, [(bytes.fromhex(one.layout), one.hour) for one in hours])
-        pairs = zip(hours, accounts, strict=True)
+        keys = [(bytes.fromhex(one.layout), one.hour) for one in hours]
+        layouts = [key for key in keys if key[0] != EVENTS]
+        ours = dict(zip(layouts, await self._store.accounts(node, layouts), strict=True))
+        of_events = [key for key in keys if key[0] == EVENTS]
+        events = await self._store.event_accounts(node, cursor.epoch, [hour for _, hour in of_events])
+        ours |= dict(zip(of_events, events, strict=True))
         differing = [
-            wire.Hour(one.layout, one.hour, account.count, account.digest)
-            for one, account in pairs
-            if account != Account(one.count, one.digest)
+            wire.Hour(one.layout, one.hour, ours[key].count, ours[key].digest)
+            for one, key in zip(hours, keys, strict=True)
+            if ours[key] != Account(one.count, one.digest)
         ]
         audit = Audit(self._clock.wall_ms(), node, "ledger", str(cursor), len(body), accepted=len(hours))
         await self._store.note(audit)

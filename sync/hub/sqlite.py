@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.core.accounts import HOUR_MS, Account, of_records
+from gateway.core.accounts import HOUR_MS, Account, of_events, of_records
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Reading, Record, decode_layout, readings_of
 from gateway.core.status import DeviceState, NodeState
@@ -25,6 +25,8 @@ APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, du
 NODES = "SELECT id, last_seen, records FROM node ORDER BY id"
 NEWEST = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts DESC LIMIT 1"
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts"
+EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
+    WHERE node = ? AND epoch = ? AND ts >= ? AND ts < ?"""
 HOUR = "SELECT ts, row FROM record WHERE series = ? AND ts >= ? AND ts < ?"
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = ? ORDER BY ts DESC LIMIT ?"
 
@@ -123,6 +125,17 @@ class SqliteStore:
         """See `Store.accounts`."""
         series = [(self._layouts.get((node, layout_id), (None, None))[0], hour) for layout_id, hour in wanted]
         return await self._database.look(lambda connection: [_account(connection, *one) for one in series])
+
+    async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
+        """See `Store.event_accounts`."""
+        if not hours:
+            return []
+        rows = await self._database.fetch(EVENTS_BETWEEN, (node, epoch, min(hours), max(hours) + HOUR_MS))
+        found: dict[int, list[Event]] = {hour: [] for hour in hours}
+        for row in rows:
+            event = Event(*row)
+            found.get(event.ts // HOUR_MS * HOUR_MS, []).append(event)
+        return [of_events(found[hour]) for hour in hours]
 
     async def layouts(self, node: str) -> list[Layout]:
         return [layout for (of_node, _), (_, layout) in self._layouts.items() if of_node == node]

@@ -61,6 +61,10 @@ class Store(Protocol):
         """What is held of each (layout id, begin of an hour in ms), in their order; of what never came nothing."""
         ...
 
+    async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
+        """Likewise of the events of one of the node's buffers, by the begin of an hour in ms."""
+        ...
+
     async def layouts(self, node: str) -> list[Layout]: ...
 
     async def events(self, node: str, most: int) -> list[Event]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestServer
+from yarl import URL
 
 from gateway import carryout
 from gateway.buffer.buffer import Buffer
@@ -46,6 +47,15 @@ async def hub_of(store: SqliteStore) -> AsyncIterator[str]:
 async def brought(url: str, body: bytes | aiohttp.FormData) -> tuple[int, bytes]:
     async with aiohttp.ClientSession() as session, session.post(url, data=body) as response:
         return response.status, await response.read()
+
+
+def made(opening: carry.Opening, *batches: carry.Batch, key: bytes = KEY) -> bytes:
+    file = io.BytesIO()
+    writer = carry.Writer(file, key, opening)
+    for batch in batches:
+        writer.batch(batch)
+    writer.end()
+    return file.getvalue()
 
 
 async def exported(buffer: Buffer, file: Path) -> bytes:
@@ -124,6 +134,15 @@ async def test_only_what_is_left_goes_into_the_file(tmp_path: Path) -> None:
         assert [batch.type for batch in batches if batch.type != "events"] == ["layouts", "records"]
 
 
+async def test_each_layout_goes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carryout, "RECORDS_A_BATCH", 1000)
+    async with site(tmp_path) as (buffer, _):
+        await fill(buffer)
+        batches = list(carry.read(io.BytesIO(await exported(buffer, tmp_path / "out")), KEY, "batches"))
+        kinds = [batch.type for batch in batches]
+        assert (kinds.count("layouts"), kinds.count("records") > 2) == (1, True)
+
+
 async def test_times_that_are_going_to_be_corrected_stay_at_home(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, _):
         await fill(buffer)
@@ -152,30 +171,29 @@ async def test_a_file_that_was_cut_or_changed_anywhere_is_taken_in_no_part(tmp_p
 @pytest.mark.P11
 async def test_nobody_else_can_sign(tmp_path: Path) -> None:
     async with site(tmp_path) as (_, hub), hub_of(hub.store) as url:
-        for node, secret in (("node", "another secret of a stranger"), ("other", SECRET)):
-            file = io.BytesIO()
-            made = carry.Writer(file, carry.key_of(digest(secret)), carry.Opening("batches", node, "0" * 16, 0))
-            made.end()
-            assert await brought(url, file.getvalue()) == (
-                401,
-                b'{"error": "no node of this hub has signed this file"}',
-            )
-        receipt = io.BytesIO()
-        carry.Writer(receipt, KEY, carry.Opening("receipt", "node", "0" * 16, 0)).end()
-        assert (await brought(url, receipt.getvalue()))[0] == 400
+        for node, sha256 in (("node", digest("a stranger's")), ("other", digest(SECRET)), ("other", "0" * 64)):
+            file = made(carry.Opening("batches", node, "0" * 16, 0), key=carry.key_of(sha256))
+            assert await brought(url, file) == (401, b'{"error": "no node of this hub has signed this file"}')
+        assert (await brought(url, made(carry.Opening("receipt", "node", "0" * 16, 0))))[0] == 400
 
 
 async def test_a_batch_that_the_hub_refuses_stays_with_the_gateway(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
-        file = io.BytesIO()
-        made = carry.Writer(file, KEY, carry.Opening("batches", "node", buffer.epoch, 0))
-        made.batch(carry.Batch("records", f"{buffer.epoch}:0-9", b"no records"))
-        made.batch(carry.Batch("events", f"{buffer.epoch}:0-0", b"\x81\xa6events\x90"))
-        made.end()
-        status, receipt = await brought(url, file.getvalue())
+        bad = carry.Batch("records", f"{buffer.epoch}:0-9", b"no records")
+        good = carry.Batch("events", f"{buffer.epoch}:0-0", b"\x81\xa6events\x90")
+        status, receipt = await brought(url, made(carry.Opening("batches", "node", buffer.epoch, 0), bad, good))
         assert status == 200
         taken = carryout.receipt(receipt, LINK).taken
         assert taken == {"records": [], "events": [Span(0, 0)]}
+
+
+async def test_a_record_that_the_hub_rejects_is_not_in_the_receipt(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
+        buffer.put(METER, [power(1), Record(METER.id, 1 << 60, power(2).row), power(3)])
+        await buffer.flushed()
+        _, receipt = await brought(url, await exported(buffer, tmp_path / "out"))
+        found = carryout.receipt(receipt, LINK)
+        assert (found.taken["records"], found.rejected) == ([Span(0, 1), Span(2, 3)], 1)
 
 
 async def test_a_browser_sends_it_as_a_form(tmp_path: Path) -> None:
@@ -198,6 +216,21 @@ async def test_a_receipt_counts_only_for_the_buffer_and_node_that_it_is_of(tmp_p
         carryout.receipt(receipt, HubLink(url="http://x", node_id="node", secret="sixteen characters"))
     with pytest.raises(CodecError, match="of node node"):
         carryout.receipt(receipt, HubLink(url="http://x", node_id="mill", secret=SECRET))
+
+
+async def test_a_hub_that_runs_takes_the_file_through_its_door(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
+        await fill(buffer)
+        await exported(buffer, tmp_path / "out")
+        hub_yaml = tmp_path / "hub.yaml"
+        node = f"{{id: node, secret_sha256: {digest(SECRET)}}}"
+        hub_yaml.write_text(f"store: hub.db\nport: {URL(url).port}\nnodes: [{node}]\n")
+        code, told, err = await holdfast("hub", "import", tmp_path / "out", "--config", hub_yaml)
+        assert (code, err) == (0, "")
+        assert "from node: 6,000 records are new, 0 were here already" in told
+        (tmp_path / "out").write_bytes(b"something else")
+        code, _, err = await holdfast("hub", "import", tmp_path / "out", "--config", hub_yaml, "--force")
+        assert (code, "not a file of batches" in err) == (1, True)
 
 
 async def test_the_commands_carry_it_while_the_gateway_writes(tmp_path: Path) -> None:

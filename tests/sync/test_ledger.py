@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.buffer import accounts
 from gateway.buffer.buffer import Buffer
 from gateway.core.accounts import HOUR_MS, Account, Held
 from gateway.core.clock import SystemClock
-from gateway.core.model import Layout
+from gateway.core.model import Event, Layout
 from gateway.core.span import Span
 from sync.edge import ledger
 from sync.edge.engine import Engine
@@ -57,8 +58,8 @@ async def comparing(buffer: Buffer, hub: Hub) -> AsyncIterator[tuple[Comparison,
 
 
 async def fill(buffer: Buffer, layout: Layout, times: range, *, seal: bool = True) -> None:
-    for start in range(0, len(times), 500):
-        buffer.put(layout, [power(ms, ms % 1000, layout=layout) for ms in times[start : start + 500]])
+    for start in range(0, len(times), 100):
+        buffer.put(layout, [power(ms, ms % 1000, layout=layout) for ms in times[start : start + 100]])
         await buffer.flushed()
         if seal:
             await buffer.sealing.seal()
@@ -70,7 +71,7 @@ async def compared(comparison: Comparison, engine: Engine) -> None:
     comparison.compare_now()
     while comparison.compared_at == before:
         await asyncio.sleep(0)
-    while engine.unsent():
+    while engine.unsent() or engine.unsent_events():
         await asyncio.sleep(0)
 
 
@@ -83,11 +84,15 @@ async def is_whole(buffer: Buffer, store: SqliteStore) -> bool:
     ours = {(r.layout_id, r.ts, r.row) for r in await everything(buffer)}
     layouts = await store.layouts("node")
     theirs = {(r.layout_id, r.ts, r.row) for layout in layouts for r in await store.records("node", layout.id)}
-    return ours == theirs
+    return ours == theirs and await buffer.read_events(Span(0, 99), 99) == [*reversed(await store.events("node", 99))]
 
 
 @pytest.mark.P10
-async def test_the_hub_is_made_whole_that_has_lost_single_rows_and_a_whole_week(tmp_path: Path) -> None:
+@pytest.mark.parametrize("records_a_look", [100_000, 150])
+async def test_the_hub_is_made_whole_that_has_lost_single_rows_and_a_whole_week(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records_a_look: int
+) -> None:
+    monkeypatch.setattr(accounts, "RECORDS_A_LOOK", records_a_look)
     async with site(tmp_path) as (buffer, hub):
         await fill(buffer, METER, LONG_AGO)
         await fill(buffer, SOLAR, TODAY)
@@ -129,8 +134,13 @@ async def test_a_hub_that_was_restored_from_an_old_backup_is_made_whole(tmp_path
         shutil.copy(tmp_path / "hub.db", tmp_path / "old.db")
         await fill(buffer, METER, TODAY)
         await fill(buffer, SOLAR, TODAY)
+        buffer.put_event(Event(LONG_AGO[0], "first"))
+        buffer.put_event(Event(TODAY[0], "second"))
+        await buffer.flushed()
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
+            while engine.unsent_events():
+                await asyncio.sleep(0)
         store = await SqliteStore.open(tmp_path / "old.db")
         restored = Hub(store)
         async with restored.server, comparing(buffer, restored) as (comparison, engine):
@@ -184,12 +194,41 @@ async def test_an_hour_with_records_on_their_way_is_not_compared(tmp_path: Path)
         await fill(buffer, METER, TODAY)
         async with comparing(buffer, hub) as (comparison, engine):
             await synced(engine, buffer)
-            engine._records.outgoing._spans = (Span(0, 1),)  # as if the backlog lane had not come so far
+            engine._records.outgoing._spans = (Span(0, 360),)  # as if the backlog lane had not come so far
             before = comparison.compared_at
             comparison.compare_now()
             while comparison.compared_at == before:
                 await asyncio.sleep(0)
             assert not any(batch.startswith("ledger") for batch in hub.batches)
+
+
+async def test_the_present_hour_is_compared_when_it_is_over(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        await fill(buffer, METER, TODAY)
+        async with comparing(buffer, hub) as (comparison, engine):
+            await synced(engine, buffer)
+            assert await lose(hub, f"DELETE FROM record WHERE ts >= {NOW - HOUR_MS // 2}") == 30
+            await compared(comparison, engine)
+            assert comparison.differing == 0
+            comparison._clock._now += HOUR_MS  # type: ignore[attr-defined] - our own Clock
+            await compared(comparison, engine)
+            assert await is_whole(buffer, hub.store)
+
+
+async def test_one_look_takes_no_more_than_its_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "RECORDS_A_LOOK", 250)
+    async with site(tmp_path) as (buffer, _):
+        await fill(buffer, METER, TODAY)
+        assert (await buffer.accounts.held(Span(0, 360), ()))[0] == 200
+        assert (await buffer.accounts.held(Span(200, 360), ()))[0] == 360
+
+
+async def test_where_a_time_came_with_two_rows_the_hub_may_have_either(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, _):
+        buffer.put(METER, [power(1, 5), power(1, 6), power(HOUR_MS, 5), power(HOUR_MS, 5)])
+        await buffer.flushed()
+        held = (await buffer.accounts.held(Span(0, 4), ()))[1]
+        assert [(one.account.count, one.exact) for one in held] == [(1, False), (1, True)]
 
 
 async def test_thinned_hours_are_held_to_what_is_left_of_them(tmp_path: Path) -> None:
