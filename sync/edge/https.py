@@ -26,7 +26,7 @@ UNHEARD_MS = 30_000  # what was sent and not acknowledged by the other machine e
 KEPT_S = 70.0  # less than most proxies keep an idle connection
 ANSWER_MAX = 16 * 1024 * 1024
 POLL_S = 50  # less than proxies allow an answer to take
-POLL_PAUSE_S = 1.0  # between two, whatever the hub answers
+POLL_EVERY_S = 1.0  # at most so often, whatever the hub answers
 
 
 class TimeSink(Protocol):
@@ -98,6 +98,7 @@ class HttpsTransport:
         """See `Transport.run`. What stops it is said by the batches, which meet the same."""
         backoff = Backoff(self._random)
         while self._long_poll:
+            asked_s = self._machine.monotonic_s()
             try:
                 await hear(await self._poll())
             except (PushError, StorageError) as error:  # what could not be kept is given again
@@ -105,7 +106,7 @@ class HttpsTransport:
                 await asyncio.sleep(backoff.failed(refused=isinstance(error, HubRefused), at_least_s=at_least_s))
             else:
                 backoff.succeeded()
-                await asyncio.sleep(POLL_PAUSE_S)
+                await asyncio.sleep(asked_s + POLL_EVERY_S - self._machine.monotonic_s())
         await asyncio.Event().wait()
 
     async def _poll(self) -> wire.Answer:

@@ -11,7 +11,6 @@ from sync import wire
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
-from sync.hub.longpoll import Commands, LongPoll
 from sync.hub.pages import add_pages
 from sync.hub.store import Store
 
@@ -20,17 +19,13 @@ OPEN_PATHS = (wire.PATH, wire.COMMANDS_PATH, "/healthz")
 
 
 def build_hub(
-    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware],
-    commands: Commands | None = None,
-) -> web.Application:  # fmt: skip
+    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware]
+) -> web.Application:
     """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
     door = Door(store, clock)
-    secrets = {node.id: node.secret_sha256 for node in config.nodes}
-    ingest = Ingest(door, secrets, clock)
+    ingest = Ingest(door, {node.id: node.secret_sha256 for node in config.nodes}, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
-    if commands is not None:
-        app.router.add_get(wire.COMMANDS_PATH, LongPoll(commands, secrets, clock).handle)
     app.router.add_get("/healthz", _healthz)
     add_pages(app, lambda: store.nodes(clock.wall_ms()), clock.wall_ms, static)
     return app
