@@ -84,7 +84,7 @@ class HttpsTransport:
                 if method == "POST":  # who polls is answered when there is news: not in the middle
                     self._tell_time(response, answer.cursor == cursor, sent_s)
                 return verdict.judge(response.status, response.headers, answer, cursor, self._machine.wall_ms())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # the last of addresses
             raise troubles.explained(error, self.name, self._proxy, self._machine.wall_ms()) from error
 
     def _tell_time(self, response: aiohttp.ClientResponse, is_hub: bool, sent_s: float) -> None:
