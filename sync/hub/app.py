@@ -8,8 +8,10 @@ from aiohttp.typedefs import Middleware
 
 from gateway.core.clock import Clock
 from sync import wire
+from sync.hub.commandapi import CommandApi
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
+from sync.hub.fleet import Fleet, nodes
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import Commands, LongPoll
 from sync.hub.pages import add_pages
@@ -17,6 +19,7 @@ from sync.hub.store import Store
 
 # The doors for nodes have secrets of their own; whether the process lives is no secret.
 OPEN_PATHS = (wire.PATH, wire.COMMANDS_PATH, "/healthz")
+FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
 
 
 def build_hub(
@@ -24,15 +27,18 @@ def build_hub(
     commands: Commands | None = None,
 ) -> web.Application:  # fmt: skip
     """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
-    door = Door(store, clock)
+    door, fleet = Door(store, clock), Fleet(store.control, clock)
+    door.handlers["heartbeat"] = fleet.heartbeat
+    door.listeners.append(fleet.happened)
     secrets = {node.id: node.secret_sha256 for node in config.nodes}
     ingest = Ingest(door, secrets, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
-    if commands is not None:
-        app.router.add_get(wire.COMMANDS_PATH, LongPoll(commands, secrets, clock).handle)
+    app.router.add_get(wire.COMMANDS_PATH, LongPoll(commands or fleet, secrets, clock).handle)
     app.router.add_get("/healthz", _healthz)
-    add_pages(app, lambda: store.nodes(clock.wall_ms()), clock.wall_ms, static)
+    app[FLEET] = fleet
+    CommandApi(fleet, store.control, config, clock).add_to(app)
+    add_pages(app, lambda: nodes(store, clock.wall_ms()), clock.wall_ms, static)
     return app
 
 
