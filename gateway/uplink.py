@@ -1,6 +1,6 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
+from gateway.core.span import Span
 from gateway.core.status import SyncState
 from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine
@@ -30,9 +31,9 @@ class Uplink:
         stack.push_async_callback(transport.close)
         random = Random()
         meter = Meter(lambda: _day(clock, zone), round((config.daily_mb or 0) * 1e6), buffer.spent)
-        self._link = Link(lambda: buffer.epoch, transport, clock, random, meter)
+        self.link = Link(lambda: buffer.epoch, transport, clock, random, meter)
         self._engine = Engine(
-            buffer, self._link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
+            buffer, self.link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
         )
 
     @property
@@ -41,11 +42,16 @@ class Uplink:
 
     def wake(self) -> None:
         """See `Link.wake`."""
-        self._link.wake()
+        self.link.wake()
+
+    @property
+    def resend(self) -> Callable[[Iterable[Span]], None]:
+        """Has records sent once more."""
+        return self._engine.resend
 
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
-        return {"sync": self._engine.run(), "hub's word": self._link.run()}
+        return {"sync": self._engine.run(), "hub's word": self.link.run()}
 
 
 def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:

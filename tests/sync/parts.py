@@ -19,6 +19,7 @@ from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.hub.door import Door
+from sync.hub.fleet import Fleet
 from sync.hub.ingest import Ingest
 from sync.hub.sqlite import SqliteStore
 from tests.values import METER
@@ -34,7 +35,9 @@ class Hub:
         self.batches: list[str] = []
         self.spoil: list[Callable[[], web.Response] | str] = []
         self.timeless = False  # as where the hub itself has no idea of the time
-        self.door = Door(store, SystemClock())
+        self.door, self.fleet = Door(store, SystemClock()), Fleet(store.control, SystemClock())
+        self.door.handlers["heartbeat"] = self.fleet.heartbeat
+        self.door.listeners.append(self.fleet.happened)
         self._ingest = Ingest(self.door, {"node": digest(SECRET)}, SystemClock())
         app = web.Application(client_max_size=wire.BODY_MAX)
         app.router.add_post(wire.PATH, self._handle)
