@@ -25,6 +25,7 @@ from gateway.buffer.retention import Limits
 from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
 from gateway.checkbus import check_bus
 from gateway.config import Config, MqttConfig
+from gateway.control import Control
 from gateway.controlsocket import listening, socket_path
 from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
@@ -38,6 +39,7 @@ from gateway.profiles import profile_text
 from gateway.site import RunningSite
 from gateway.syncdesk import SyncDesk
 from gateway.timekeeping import Timekeeper
+from gateway.trial import Trials
 from gateway.uplink import Uplink
 from gateway.wear import Wear
 from local_ui import guard
@@ -51,10 +53,13 @@ from sync.hub.tls import server_tls
 class Plan:
     """A checked configuration with its profiles: all that `run_gateway` needs, and nothing opened yet."""
 
-    def __init__(self, path: Path) -> None:
-        """Raises ConfigError for anything that is wrong in the configuration or in a profile that it names."""
-        self.folder = path.parent
-        self.config, document = load_config(path)
+    def __init__(self, path: Path, text: str | None = None) -> None:
+        """`text`: as if that stood in the file.
+
+        Raises ConfigError for anything that is wrong in the configuration or in a profile that it names.
+        """
+        self.path, self.folder = path, path.parent
+        self.config, document = load_config(path, text)
         self.profiles: dict[str, Profile] = {}
         for b, bus in enumerate(self.config.buses):
             for d, device in enumerate(bus.devices):
@@ -76,12 +81,38 @@ def load_profile(name: str, site_folder: Path | None = None) -> Profile:
     return parse_profile(*profile_text(name, site_folder), lambda base: profile_text(base, site_folder))
 
 
-async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
-    """The gateway. Run until SIGTERM or SIGINT; `ready` is told the page's address.
+async def run_site(path: Path, ready: Callable[[str], None]) -> None:
+    """The gateway of `path`; it starts again where the hub asks for it, and where a configuration on trial fails.
+
+    Run until SIGTERM or SIGINT. Raises HoldfastError for what it cannot start without.
+    """
+    trials, stop = Trials(path), Stop()
+    trials.recover()
+    while True:
+        try:
+            await run_gateway(Plan(path), ready, trials, stop)
+        except (HoldfastError, ExceptionGroup) as error:
+            if not trials.roll_back(f"the gateway did not run with it: {_words(error)}"):
+                raise
+            stop.restart()
+        if not stop.starts_again():
+            return
+
+
+def _words(error: BaseException) -> str:
+    """Of the first error of a group; with what to do about it."""
+    if isinstance(error, BaseExceptionGroup):
+        return _words(error.exceptions[0])
+    hint = getattr(error, "hint", "")
+    return f"{error}; {hint}" if hint else str(error)
+
+
+async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, stop: "Stop") -> None:
+    """The gateway, once. Run until `stop`; `ready` is told the page's address.
 
     Raises HoldfastError for what it cannot start without.
     """
-    config, machine, stop = plan.config, SystemClock(), _stop_asked()
+    config, machine = plan.config, SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         path, limits = plan.folder / config.buffer.path, _limits(config)
         buffer = await Buffer.open(path, commit_s=config.buffer.commit_interval_s, limits=limits)
@@ -119,6 +150,11 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None]) -> None:
         jobs |= {f"bus {bus.name}": bus.poller.run() for bus in buses}
         if uplink is not None:
             jobs |= uplink.jobs()
+
+        def check(text: str | None) -> Config:
+            return Plan(plan.path, text).config
+
+        jobs |= Control(config, trials, check, uplink, buffer, site.state, clock, stop.restart).jobs()
         jobs["intake"] = intake.run()
         if config.mqtt is not None:
             jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)
@@ -168,7 +204,7 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     """The hub; paths are relative to `folder`. Run until SIGTERM or SIGINT; `ready` is told the page's address."""
     static = resources.files("local_ui").joinpath("static")
     tls = server_tls(folder / config.tls_cert, folder / config.tls_key) if config.tls_cert and config.tls_key else None
-    stop = _stop_asked()
+    stop = Stop()
     _allow_connections()
     async with contextlib.AsyncExitStack() as stack:
         store = await SqliteStore.open(folder / config.store)
@@ -190,7 +226,7 @@ async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
     """Simulated devices. Run until SIGTERM or SIGINT. Raises ConfigError."""
     from drivers.simulator import site as simulation  # brings pymodbus, which a gateway never needs
 
-    stop = _stop_asked()
+    stop = Stop()
     folder = path.parent
     farm = simulation.parse_farm(read_text(path), path.name)
     job = simulation.serve(farm, say, profiles=lambda name: load_profile(name, folder), folder=folder)
@@ -223,15 +259,33 @@ async def serve(
         await runner.cleanup()
 
 
-def _stop_asked() -> asyncio.Event:
-    """Set at the first SIGTERM or SIGINT."""
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    return stop
+class Stop:
+    """When to end, and whether to start again after that: SIGTERM and SIGINT end it for good."""
+
+    def __init__(self) -> None:
+        self._asked = asyncio.Event()
+        self._for_good = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
+
+    def _signalled(self) -> None:
+        self._for_good = True
+        self._asked.set()
+
+    def restart(self) -> None:
+        self._asked.set()
+
+    async def wait(self) -> None:
+        await self._asked.wait()
+
+    def starts_again(self) -> bool:
+        """Whether it ended to start again; from now on it may be asked to end anew."""
+        if not self._for_good:
+            self._asked.clear()
+        return not self._for_good
 
 
-async def _run_until(stop: asyncio.Event, jobs: Mapping[str, Coroutine[None, None, None]]) -> None:
+async def _run_until(stop: Stop, jobs: Mapping[str, Coroutine[None, None, None]]) -> None:
     """Run the jobs, which run until cancelled, until `stop`; one that fails ends all, its error is raised."""
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(job, name=name) for name, job in jobs.items()]

@@ -48,9 +48,9 @@ def main(verbose: bool) -> None:
 @click.option("--config", "file", type=FILE, required=True, help="The site's configuration, site.yaml.")
 def run(file: Path) -> None:
     """Run the gateway of a site."""
-    from gateway.app import Plan, run_gateway
+    from gateway.app import run_site
 
-    _until_stopped(lambda: run_gateway(Plan(file), lambda page: _say(f"the site's page: {page}")))
+    _until_stopped(lambda: run_site(file, lambda page: _say(f"the site's page: {page}")))
 
 
 @main.group(invoke_without_command=True)

@@ -13,12 +13,12 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SELECT_LIVE = "selectronic-sp-pro"
 
 
-def load_config(path: Path) -> tuple[Config, document.Document]:
+def load_config(path: Path, text: str | None = None) -> tuple[Config, document.Document]:
     """The configuration of `path` and its local neighbour, and the document that says where each key stands.
 
-    Raises ConfigError with file, line, key and what was expected.
+    `text`: as if that stood in `path`. Raises ConfigError with file, line, key and what was expected.
     """
-    layers = [document.parse(read_text(path), path.name)]
+    layers = [document.parse(read_text(path) if text is None else text, path.name)]
     local = path.with_name(f"{path.stem}_local{path.suffix}")
     if local.exists():
         layers.append(document.parse(read_text(local), local.name))

@@ -1,7 +1,7 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
 import asyncio
-from collections.abc import Coroutine, Generator, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ import msgspec
 from gateway import carryout
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
+from gateway.core.span import Span
 from gateway.core.status import SyncState
 from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine
@@ -36,11 +37,11 @@ class Uplink:
         stack.push_async_callback(transport.close)
         random = Random()
         meter = Meter(lambda: _day(clock, zone), round((config.daily_mb or 0) * 1e6), buffer.spent)
-        self._link = Link(lambda: buffer.epoch, transport, clock, random, meter)
+        self.link = Link(lambda: buffer.epoch, transport, clock, random, meter)
         self._engine = Engine(
-            buffer, self._link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
+            buffer, self.link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
         )
-        self.comparison = Comparison(buffer.accounts, buffer, self._engine, self._link, clock, every_s=config.compare_s)
+        self.comparison = Comparison(buffer.accounts, buffer, self._engine, self.link, clock, every_s=config.compare_s)
 
     def state(self) -> SyncState:
         compared_at, differing = self.comparison.compared_at, self.comparison.differing
@@ -63,11 +64,16 @@ class Uplink:
 
     def wake(self) -> None:
         """See `Link.wake`."""
-        self._link.wake()
+        self.link.wake()
+
+    @property
+    def resend(self) -> Callable[[Iterable[Span]], None]:
+        """Has records sent once more."""
+        return self._engine.resend
 
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
-        return {"sync": self._engine.run(), "hub's word": self._link.run(), "ledger": self.comparison.run()}
+        return {"sync": self._engine.run(), "hub's word": self.link.run(), "ledger": self.comparison.run()}
 
 
 def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:

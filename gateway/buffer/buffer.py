@@ -12,7 +12,9 @@ from gateway.bell import Bell
 from gateway.buffer import charts, reading
 from gateway.buffer.accounts import Accounts
 from gateway.buffer.boots import Boot, Boots
+from gateway.buffer.commands import Commands
 from gateway.buffer.energy import energy
+from gateway.buffer.holding import spans_between
 from gateway.buffer.keeping import Keeping
 from gateway.buffer.notebook import Notebook
 from gateway.buffer.opening import Opening
@@ -54,6 +56,7 @@ class Buffer:
         self.pulled = Pulled(database)
         self.quarantine = Quarantine(database)
         self.spent = SpentBytes(database)
+        self.commands = Commands(database)
         # A site without a hub may never learn the time, and wants its charts all the same.
         self.boots = Boots(database, self.layouts, stand_after_ms=None if limits.hub else DAY_MS)
         self.overlap = Overlap(database)
@@ -246,6 +249,10 @@ class Buffer:
     async def read_events(self, wanted: Span, events_max: int) -> list[Event]:
         """Events of `wanted`, by seq."""
         return [Event(*row) for row in await self._database.fetch(EVENTS, (wanted.lo, wanted.hi, events_max))]
+
+    async def spans_between(self, since_ms: int, until_ms: int) -> list[Span]:
+        """Seqs among which are all records of that time. Raises StorageError."""
+        return await self._database.look(lambda c: spans_between(c, since_ms, until_ms))
 
     async def history(
         self, device: str, key: str, since_ms: int, until_ms: int, resolution: Resolution | None = None

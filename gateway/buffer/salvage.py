@@ -19,7 +19,7 @@ FRAMES_AT_ONCE = 100
 AT_ONCE = {
     "layout": ("id",), "boot": ("id",), "refused": ("device", "plan", "tbl", "address", "count"),
     "identity": ("device",), "pulled": ("device",), "doubtful": ("id",),
-    "quarantine": ("id",),
+    "quarantine": ("id",), "command": ("id",),
 }  # fmt: skip
 LATER = {
     "contact": ("ts", "device"), "pushed": ("digest",), "thinned": ("layout", "hour"),

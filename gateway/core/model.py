@@ -165,6 +165,18 @@ class Command(msgspec.Struct, frozen=True, omit_defaults=True):
     reason: str = ""
 
 
+CommandEnd = Literal["done", "failed", "expired", "unknown"]
+"""How a command ended on the site; unknown: it was begun, and nobody knows how far it went."""
+
+
+class CommandResult(msgspec.Struct, frozen=True):
+    """How a command ended; as JSON the detail of the event `command_result`."""
+
+    id: str
+    state: CommandEnd
+    words: str
+
+
 def decode_layout(encoded: bytes) -> Layout:
     """Raises msgspec.ValidationError for anything that is not a layout."""
     return msgspec.json.decode(encoded, type=Layout)

@@ -179,6 +179,9 @@ class NodeState(msgspec.Struct, frozen=True):
     lag_ms: int  # how much older than now that reading is
     records: int  # that the hub holds of it
     devices: tuple[DeviceState, ...] = ()
+    version: str = ""  # by its last heartbeat, as what follows; empty: there was none
+    backlog: int | None = None  # records that the hub does not have
+    problems: tuple[str, ...] = ()
 
 
 class HistoryRow(msgspec.Struct, frozen=True, array_like=True):

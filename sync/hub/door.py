@@ -8,7 +8,7 @@ import msgspec
 from gateway.core import codec, packing
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError
-from gateway.core.model import Layout, Record, decode_layout
+from gateway.core.model import Event, Layout, Record, decode_layout
 from sync import wire
 from sync.hub.store import Audit, Store
 
@@ -18,6 +18,8 @@ TS_MAX = 1 << 53  # whole milliseconds that JSON readers keep exactly
 
 Handler = Callable[[str, wire.Cursor, bytes], Awaitable[wire.Answer]]
 """Takes node, cursor and body. Raises Refused, StorageError, and ValueError for a body that is none."""
+Listener = Callable[[str, Sequence[Event]], Awaitable[None]]
+"""Is told of a node's events before they are kept, of some more than once. Raises StorageError."""
 
 
 class Refused(Exception):
@@ -36,6 +38,7 @@ class Door:
         self._store = store
         self._clock = clock
         self.handlers: dict[str, Handler] = {}  # of the batch types that are no readings
+        self.listeners: list[Listener] = []
 
     async def take(self, node: str, batch_type: str, cursor_text: str, body: bytes) -> wire.Answer:
         """One batch; stored when this returns. Raises Refused, StorageError."""
@@ -62,6 +65,8 @@ class Door:
                 return _answer(cursor_text, await self._store.take_layouts([_layout(one) for one in encoded], audit))
             if batch_type == "events":
                 events = msgspec.msgpack.decode(body, type=wire.Events).events
+                for listener in self.listeners:
+                    await listener(audit.node, events)
                 return _answer(cursor_text, await self._store.take_events(events, cursor.epoch, audit))
         except (CodecError, ValueError) as error:  # msgspec's errors are ValueErrors
             raise Refused(400, str(error)) from error

@@ -57,8 +57,16 @@ def _node_view(node: NodeState, now: int) -> dict[str, Any]:
         "seen": f"{wording.age_text(now - node.last_seen)} ago",
         "lag": f"{wording.age_text(node.lag_ms)} behind" if node.newest else "no reading yet",
         "records": f"{wording.number_text(node.records, '')} records",
+        "beat": _beat_text(node),
+        "problems": node.problems,
         "devices": [_device_view(device, now) for device in node.devices],
     }
+
+
+def _beat_text(node: NodeState) -> str:
+    if node.backlog is None:
+        return ""
+    return f"release {node.version} · {wording.number_text(node.backlog, '')} records not sent"
 
 
 def _device_view(device: DeviceState, now: int) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from gateway.core.accounts import HOUR_MS, Account, of_events, of_records
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Reading, Record, decode_layout, readings_of
 from gateway.core.status import DeviceState, NodeState
+from sync.hub.sqlitecommands import SAW_NODE, SqliteCommands
 from sync.hub.store import ONLINE_MS, Audit
 
-SAW_NODE = """INSERT INTO node (id, first_seen, last_seen) VALUES (?, ?, ?)
-    ON CONFLICT (id) DO UPDATE SET last_seen = excluded.last_seen"""
 COUNT_RECORDS = "UPDATE node SET records = records + ? WHERE id = ?"
 APPEND_SERIES = "INSERT OR IGNORE INTO series (node, layout, encoded) VALUES (?, ?, ?)"
 SERIES = "SELECT id, node, layout, encoded FROM series"
@@ -35,6 +34,7 @@ class SqliteStore:
     """See `Store`. Make it with `open`, end it with `close`."""
 
     def __init__(self, database: Database) -> None:
+        self.control = SqliteCommands(database)
         self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}
 

@@ -8,6 +8,7 @@ import msgspec
 from gateway.core.accounts import Account
 from gateway.core.model import Event, Layout, Record
 from gateway.core.status import NodeState
+from sync.hub.commandstore import CommandStore
 
 ONLINE_MS = 5 * 60_000  # a node that was silent for longer is offline
 
@@ -28,6 +29,11 @@ class Audit(msgspec.Struct, frozen=True):
 
 class Store(Protocol):
     """Each reading once, however often it comes. All methods raise StorageError."""
+
+    @property
+    def control(self) -> CommandStore:
+        """What is kept of commands and heartbeats."""
+        ...
 
     async def layout(self, node: str, layout_id: bytes) -> Layout | None:
         """None: the node never sent it."""

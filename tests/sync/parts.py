@@ -20,6 +20,7 @@ from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.hub.compare import Compare
 from sync.hub.door import Door
+from sync.hub.fleet import Fleet
 from sync.hub.ingest import Ingest
 from sync.hub.sqlite import SqliteStore
 from tests.values import METER
@@ -35,7 +36,9 @@ class Hub:
         self.batches: list[str] = []
         self.spoil: list[Callable[[], web.Response] | str] = []
         self.timeless = False  # as where the hub itself has no idea of the time
-        self.door = Door(store, SystemClock())
+        self.door, self.fleet = Door(store, SystemClock()), Fleet(store.control, SystemClock())
+        self.door.handlers["heartbeat"] = self.fleet.heartbeat
+        self.door.listeners.append(self.fleet.happened)
         self.door.handlers["ledger"] = Compare(store, SystemClock()).handle
         self._ingest = Ingest(self.door, {"node": digest(SECRET)}, SystemClock())
         app = web.Application(client_max_size=wire.BODY_MAX)

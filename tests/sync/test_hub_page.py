@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
@@ -10,6 +11,7 @@ from gateway.core.model import Layout, Point, Record
 from local_ui import guard
 from sync import wire
 from sync.hub.app import OPEN_PATHS, build_hub
+from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig
 from sync.hub.pages import fleet_view
 from sync.hub.sqlite import SqliteStore
@@ -47,6 +49,18 @@ async def test_a_node_is_shown_with_its_lag_and_its_last_values(tmp_path: Path) 
     text = await page_text(tmp_path, NOW)
     for part in ("1 of 1 nodes online", "mill", "4 s behind", "1 records", "700"):
         assert part in text
+
+
+async def test_what_the_last_heartbeat_said_is_shown_and_escaped(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "hub.db")
+    beat = wire.Heartbeat("1.2.3", NOW, 1.0, "kernel", backlog=70, problems=("<b> does not answer",))
+    await store.control.beat(Beat("mill", NOW, msgspec.json.encode(beat)))
+    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get("/")).text()
+    await store.close()
+    assert "release 1.2.3 · 70 records not sent" in text
+    assert "&lt;b&gt; does not answer" in text
 
 
 async def test_a_node_that_was_silent_for_five_minutes_is_offline(tmp_path: Path) -> None:

@@ -8,10 +8,11 @@ CREATE TABLE quarantine (
     UNIQUE (kind, epoch, seq)
 );
 
--- Commands that came, by their idempotency key. body: the Command as JSON; state: as in docs/sync.md.
+-- Commands that came, by their idempotency key; seq: in which order. body: the Command as JSON, until its end was
+-- told; state: as in gateway/buffer/commands.py; told: 1 when the event that tells its end is on the disk.
 CREATE TABLE command (
-    id TEXT PRIMARY KEY, received INTEGER NOT NULL, changed INTEGER NOT NULL, state TEXT NOT NULL,
-    detail TEXT NOT NULL DEFAULT '', body BLOB NOT NULL
+    id TEXT PRIMARY KEY, seq INTEGER NOT NULL, received INTEGER NOT NULL, changed INTEGER NOT NULL,
+    state TEXT NOT NULL, detail TEXT NOT NULL DEFAULT '', told INTEGER NOT NULL DEFAULT 0, body BLOB NOT NULL
 ) WITHOUT ROWID;
 
 -- Hours of which the hub holds others than the buffer: hub_digest is the account for which all of ours was sent again.

@@ -1,0 +1,109 @@
+"""What the hub asks of its nodes, and what they say of themselves: commands and heartbeats.
+
+A command is handed out until the node says that it has it: as the answer to a heartbeat, by long poll, or by what
+`tell` is (the broker). Heartbeats hand out all that is queued, so that nothing depends on the other two.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import msgspec
+
+from gateway.core.clock import Clock
+from gateway.core.errors import HoldfastError
+from gateway.core.model import Command, CommandResult, Event
+from gateway.core.status import NodeState
+from sync import wire
+from sync.hub.commandstore import Beat, CommandStore
+from sync.hub.store import Store
+
+AT_ONCE = 50  # commands of one answer
+LOOK_S = 5.0  # a long poll looks again so often: another process of the hub may have taken an order
+AGAIN_S = 30.0  # a long poll repeats what the node was given so long ago and has not acknowledged
+BEAT_MAX = 256 * 1024  # bytes
+RESULT = "command_result"
+
+log = logging.getLogger(__name__)
+Tell = Callable[[str, wire.Answer], Awaitable[None]]
+
+
+class Fleet:
+    """The hub's side of control, whichever transport carries it."""
+
+    def __init__(self, store: CommandStore, clock: Clock) -> None:
+        self.tell: Tell | None = None  # brings an answer to a node at once; raises HoldfastError where it cannot
+        self._store = store
+        self._clock = clock
+        self._ordered: dict[str, asyncio.Event] = {}  # by node: somebody waits for an order
+        self._given: dict[str, float] = {}  # by command: when a long poll brought it, monotonic
+
+    async def order(self, node: str, command: Command) -> bool:
+        """Have `node` carry out `command`; whether its id is new. Raises StorageError."""
+        if not await self._store.order(node, command, self._clock.wall_ms()):
+            return False
+        log.info("command ordered", extra={"node": node, "id": command.id, "kind": command.kind, "who": command.who})
+        if node in self._ordered:
+            self._ordered[node].set()
+        if self.tell is not None:
+            try:
+                await self.tell(node, wire.Answer(cursor="", commands=[command]))
+            except HoldfastError as error:  # it goes with the next heartbeat
+                log.warning("command not passed on yet", extra={"node": node, "id": command.id, "why": str(error)})
+        return True
+
+    async def heartbeat(self, node: str, cursor: wire.Cursor, body: bytes) -> wire.Answer:
+        """See `sync.hub.door.Handler`."""
+        if len(body) > BEAT_MAX:
+            raise ValueError(f"a heartbeat of {len(body)} bytes; at most {BEAT_MAX}")
+        beat = msgspec.msgpack.decode(body, type=wire.Heartbeat)
+        now = self._clock.wall_ms()
+        await self._store.beat(Beat(node, now, msgspec.json.encode(beat)))
+        if beat.taken:
+            await self._store.taken(node, beat.taken, now)
+        return wire.Answer(str(cursor), accepted=1, commands=await self._store.queued(node, now, AT_ONCE))
+
+    async def waiting(self, node: str, wait_s: float) -> list[Command]:
+        """What the node is to do, as soon as there is something; nothing after `wait_s`. Raises StorageError."""
+        until_s = self._clock.monotonic_s() + wait_s
+        ordered = self._ordered.setdefault(node, asyncio.Event())
+        while True:
+            ordered.clear()
+            now_s = self._clock.monotonic_s()
+            self._given = {known: given for known, given in self._given.items() if given > now_s - AGAIN_S}
+            queued = await self._store.queued(node, self._clock.wall_ms(), AT_ONCE)
+            fresh = [command for command in queued if command.id not in self._given]
+            if fresh or now_s >= until_s:
+                self._given |= {command.id: now_s for command in fresh}
+                return fresh
+            try:
+                async with asyncio.timeout(min(LOOK_S, until_s - now_s)):
+                    await ordered.wait()
+            except TimeoutError:
+                pass
+
+    async def happened(self, node: str, events: Sequence[Event]) -> None:
+        """Take from a node's events how its commands ended. Raises StorageError; again changes nothing."""
+        results = [result for event in events if event.kind == RESULT and (result := _result(event.detail))]
+        if results:
+            await self._store.ended(node, results, self._clock.wall_ms())
+
+
+async def nodes(store: Store, now: int) -> list[NodeState]:
+    """Every node, with what its last heartbeat said. Raises StorageError."""
+    beats = {beat.node: msgspec.json.decode(beat.body, type=wire.Heartbeat) for beat in await store.control.beats()}
+    return [_with(state, beats.get(state.node)) for state in await store.nodes(now)]
+
+
+def _with(state: NodeState, beat: wire.Heartbeat | None) -> NodeState:
+    if beat is None:
+        return state
+    return msgspec.structs.replace(state, version=beat.version, backlog=beat.backlog, problems=beat.problems)
+
+
+def _result(detail: str) -> CommandResult | None:
+    """None for what is none: an event is kept all the same."""
+    try:
+        return msgspec.json.decode(detail, type=CommandResult)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,96 @@
+"""Commands and heartbeats in the hub's PostgreSQL database."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+import msgspec
+
+from gateway.core.model import Command, CommandResult
+from sync.hub.commandstore import Beat, Ordered
+
+ORDER = """INSERT INTO command (id, node, created, changed, not_after, state, body)
+    VALUES ($1, $2, $3, $3, $4, 'queued', $5) ON CONFLICT DO NOTHING"""
+ORDERED = "SELECT node, body, state, created, changed, detail FROM command WHERE id = $1"
+COMMANDS = """SELECT node, body, state, created, changed, detail FROM command WHERE node = $1
+    ORDER BY created DESC, id LIMIT $2"""
+LATE = "SELECT 1 FROM command WHERE node = $1 AND state = 'queued' AND not_after < $2 LIMIT 1"
+EXPIRE = """UPDATE command SET state = 'expired', changed = $2, detail = 'the node did not fetch it in time'
+    WHERE node = $1 AND state = 'queued' AND not_after < $2"""
+QUEUED = """SELECT body FROM command WHERE node = $1 AND state = 'queued' AND not_after >= $2
+    ORDER BY created, id LIMIT $3"""
+TAKEN = "UPDATE command SET state = 'taken', changed = $1 WHERE id = any($2::text[]) AND node = $3 AND state = 'queued'"
+# A command that expired here may have been fetched in time, with the word of it under way.
+ENDED = """UPDATE command SET state = $1, detail = $2, changed = $3
+    WHERE id = $4 AND node = $5 AND state IN ('queued', 'taken', 'expired')"""
+SAW_NODE = """INSERT INTO node AS known (id, first_seen, last_seen) VALUES ($1, $2, $2)
+    ON CONFLICT (id) DO UPDATE SET last_seen = greatest(known.last_seen, excluded.last_seen)"""
+BEAT = """INSERT INTO heartbeat (node, at, body) VALUES ($1, $2, $3)
+    ON CONFLICT (node) DO UPDATE SET at = excluded.at, body = excluded.body"""
+BEATS = "SELECT node, at, body FROM heartbeat"
+
+Row = Sequence[Any]
+
+
+class PostgresCommands:
+    """See `CommandStore`."""
+
+    def __init__(
+        self, transaction: Callable[[], AbstractAsyncContextManager[Any]], fetch: Callable[..., Awaitable[list[Row]]]
+    ) -> None:
+        """Both of the store; they raise StorageError."""
+        self._transaction = transaction
+        self._fetch = fetch
+
+    async def order(self, node: str, command: Command, now: int) -> bool:
+        """See `CommandStore.order`."""
+        async with self._transaction() as db:
+            body = msgspec.json.encode(command)
+            done: str = await db.execute(ORDER, command.id, node, now, command.not_after, body)
+        return done.endswith(" 1")
+
+    async def ordered(self, command_id: str) -> tuple[str, Ordered] | None:
+        """See `CommandStore.ordered`."""
+        rows = await self._fetch(ORDERED, command_id)
+        return (rows[0][0], _ordered(rows[0])) if rows else None
+
+    async def commands(self, node: str, most: int) -> list[Ordered]:
+        """See `CommandStore.commands`."""
+        return [_ordered(row) for row in await self._fetch(COMMANDS, node, most)]
+
+    async def queued(self, node: str, now: int, most: int) -> list[Command]:
+        """See `CommandStore.queued`."""
+        if await self._fetch(LATE, node, now):
+            async with self._transaction() as db:
+                await db.execute(EXPIRE, node, now)
+        return [msgspec.json.decode(body, type=Command) for (body,) in await self._fetch(QUEUED, node, now, most)]
+
+    async def taken(self, node: str, ids: Sequence[str], now: int) -> None:
+        """See `CommandStore.taken`."""
+        async with self._transaction() as db:
+            await db.execute(TAKEN, now, list(map(_text, ids)), node)
+
+    async def ended(self, node: str, results: Sequence[CommandResult], now: int) -> None:
+        """See `CommandStore.ended`."""
+        async with self._transaction() as db:
+            for result in results:  # one after the other: of two words the first counts
+                await db.execute(ENDED, result.state, _text(result.words), now, _text(result.id), node)
+
+    async def beat(self, beat: Beat) -> None:
+        """See `CommandStore.beat`."""
+        async with self._transaction() as db:
+            await db.execute(SAW_NODE, beat.node, beat.at)
+            await db.execute(BEAT, beat.node, beat.at, beat.body)
+
+    async def beats(self) -> list[Beat]:
+        return [Beat(*row) for row in await self._fetch(BEATS)]
+
+
+def _ordered(row: Row) -> Ordered:
+    _, body, state, created, changed, words = row
+    return Ordered(msgspec.json.decode(body, type=Command), state, created, changed, words)
+
+
+def _text(text: str) -> str:
+    """PostgreSQL's text has every character but NUL."""
+    return text.replace("\0", "\ufffd")

@@ -1,0 +1,218 @@
+"""The hub's queue of commands: who gets what, until when, and what becomes of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.core.credential import digest
+from gateway.core.errors import PushError
+from gateway.core.model import CommandResult, Event
+from local_ui import guard
+from sync import wire
+from sync.hub import commandapi
+from sync.hub import fleet as fleet_module
+from sync.hub.app import build_hub
+from sync.hub.config import HubConfig, NodeConfig
+from sync.hub.fleet import Fleet
+from sync.hub.sqlite import SqliteStore
+from tests.sync.controlling import LATER, NOW, Site, command
+from tests.values import password
+
+AT = wire.Cursor("0123456789abcdef", 1, 1)
+
+
+@asynccontextmanager
+async def hub(folder: Path) -> AsyncIterator[tuple[Fleet, SqliteStore, Site]]:
+    store, clock = await SqliteStore.open(folder / "hub.db"), Site()
+    yield Fleet(store.control, clock), store, clock
+    await store.close()
+
+
+def beat(*taken: str) -> bytes:
+    return msgspec.msgpack.encode(wire.Heartbeat("1", NOW, 1.0, "kernel", taken=taken))
+
+
+async def state(store: SqliteStore, command_id: str) -> str:
+    found = await store.control.ordered(command_id)
+    assert found is not None
+    return found[1].state
+
+
+def result(command_id: str, how: str) -> Event:
+    return Event(NOW, "command_result", detail=json.dumps({"id": command_id, "state": how, "words": "so"}))
+
+
+@pytest.mark.P8
+async def test_a_command_is_handed_out_until_the_node_says_that_it_has_it(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (fleet, store, _):
+        await fleet.order("mill", command("a"))
+        for _ in range(2):
+            assert (await fleet.heartbeat("mill", AT, beat())).commands == [command("a")]
+        answer = await fleet.heartbeat("mill", AT, beat("a"))
+        assert (answer.cursor, answer.commands) == (str(AT), [])
+        assert await state(store, "a") == "taken"
+
+
+@pytest.mark.P11
+async def test_a_node_gets_nothing_and_settles_nothing_that_is_anothers(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (fleet, store, _):
+        await fleet.order("mill", command("a"))
+        assert (await fleet.heartbeat("farm", AT, beat("a"))).commands == []
+        assert await fleet.waiting("farm", 0) == []
+        await fleet.happened("farm", [result("a", "done")])
+        assert await state(store, "a") == "queued"
+
+
+@pytest.mark.P8
+async def test_what_nobody_fetched_in_time_expires_and_is_not_handed_out(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (fleet, store, clock):
+        await fleet.order("mill", command("a"))
+        clock.wall = LATER + 1
+        assert (await fleet.heartbeat("mill", AT, beat())).commands == []
+        assert await fleet.waiting("mill", 0) == []
+        assert await state(store, "a") == "expired"
+        await fleet.happened("mill", [result("a", "done")])
+        assert await state(store, "a") == "done", "it had fetched it, and the word of that was lost"
+
+
+async def test_the_first_word_of_how_a_command_ended_counts_and_nonsense_does_not(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (fleet, store, _):
+        await fleet.order("mill", command("a"))
+        nonsense = [Event(NOW, "command_result", detail=text) for text in ("", "{}", '{"id":"a","state":"great"}')]
+        await fleet.happened("mill", [*nonsense, result("b", "done"), Event(NOW, "noted", detail="done")])
+        assert await state(store, "a") == "queued"
+        await fleet.happened("mill", [result("a", "failed"), result("a", "done")])
+        await fleet.heartbeat("mill", AT, beat("a"))
+        assert await state(store, "a") == "failed"
+
+
+async def test_a_long_poll_ends_with_the_order_and_repeats_nothing_soon(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_module, "LOOK_S", 3600)
+    async with hub(tmp_path) as (fleet, _, _clock):
+        poll = asyncio.ensure_future(fleet.waiting("mill", 60))
+        await asyncio.sleep(0)
+        await fleet.order("farm", command("other"))
+        await fleet.order("mill", command("a"))
+        assert await poll == [command("a")]
+        assert await fleet.waiting("mill", 0) == []
+        assert (await fleet.heartbeat("mill", AT, beat())).commands == [command("a")]
+
+
+async def test_an_order_that_another_process_of_the_hub_took_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_module, "LOOK_S", 0.01)
+    async with hub(tmp_path) as (fleet, store, clock):
+        poll = asyncio.ensure_future(fleet.waiting("mill", 60))
+        await asyncio.sleep(0)
+        await Fleet(store.control, clock).order("mill", command("a"))
+        assert await poll == [command("a")]
+
+
+async def test_what_the_broker_does_not_take_goes_with_the_next_heartbeat(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (fleet, _, _clock):
+        told: list[str] = []
+
+        async def tell(node: str, answer: wire.Answer) -> None:
+            told.append(f"{node} {answer.commands[0].id}")
+            raise PushError("no broker")
+
+        fleet.tell = tell
+        assert await fleet.order("mill", command("a"))
+        assert not await fleet.order("mill", command("a"))
+        assert told == ["mill a"]
+        assert (await fleet.heartbeat("mill", AT, beat())).commands == [command("a")]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff", msgspec.msgpack.encode({"version": 1}), beat("a" * 300_000)])
+async def test_a_heartbeat_that_is_none_is_refused(tmp_path: Path, body: bytes) -> None:
+    async with hub(tmp_path) as (fleet, store, _):
+        with pytest.raises(ValueError):
+            await fleet.heartbeat("mill", AT, body)
+        assert await store.control.beats() == []
+
+
+async def test_results_are_kept_with_their_words(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (fleet, store, _):
+        await fleet.order("mill", command("a"))
+        await store.control.ended("mill", [CommandResult("a", "unknown", "cut off")], NOW)
+        (ordered,) = await store.control.commands("mill", 9)
+        assert (ordered.state, ordered.words) == ("unknown", "cut off")
+
+
+@asynccontextmanager
+async def operator(folder: Path, *, secret: str | None = "right") -> AsyncIterator[Any]:
+    async with hub(folder) as (_, store, clock):
+        nodes = (NodeConfig(id="mill", secret_sha256=digest("x")),)
+        sha256 = digest(secret) if secret else None
+        config = HubConfig(store="hub.db", nodes=nodes, password_sha256=sha256)
+        guards = [guard.headers, guard.sign_in(sha256, ())]
+        async with TestClient(TestServer(build_hub(config, store, clock, folder, guards))) as client:
+            yield client
+
+
+MILL = commandapi.PATH.format(node="mill")
+
+
+async def test_an_operator_orders_and_sees_what_becomes_of_it(tmp_path: Path) -> None:
+    async with operator(tmp_path) as client:
+        order = {"kind": "RESTART", "id": "a", "who": "me"}
+        for status, valid_s in ((201, 60), (200, 90)):
+            answer = await client.post(MILL, json=order | {"valid_s": valid_s}, headers=password("right"))
+            assert answer.status == status
+            assert (await answer.json())["state"] == "queued"
+        (seen,) = await (await client.get(MILL, headers=password("right"))).json()
+        assert seen["command"] == {"id": "a", "kind": "RESTART", "not_after": NOW + 60_000, "who": "me"}
+
+
+async def test_an_order_without_an_id_gets_one_each_time(tmp_path: Path) -> None:
+    async with operator(tmp_path) as client:
+        for _ in range(2):
+            assert (await client.post(MILL, json={"kind": "LEDGER"}, headers=password("right"))).status == 201
+        assert len(await (await client.get(MILL, headers=password("right"))).json()) == 2
+
+
+@pytest.mark.P11
+async def test_nobody_orders_without_the_password_nor_at_a_hub_that_has_none(tmp_path: Path) -> None:
+    async with operator(tmp_path) as client:
+        assert (await client.post(MILL, json={"kind": "RESTART"})).status == 401
+        assert (await client.get(MILL)).status == 401
+        form = await client.post(MILL, data='{"kind": "RESTART"}', headers=password("right"))
+        assert form.status == 415, "as a page of another site could send it"
+    async with operator(tmp_path, secret=None) as client:
+        answer = await client.post(MILL, json={"kind": "RESTART"})
+        assert answer.status == 403
+        assert "set password_sha256" in (await answer.json())["error"]
+        assert await (await client.get(MILL)).json() == []
+
+
+@pytest.mark.parametrize(
+    ("order", "status"),
+    [
+        ({"kind": "restart"}, 400),
+        ({"kind": "RESTART", "id": "a b"}, 400),
+        ({"kind": "RESTART", "valid_s": -1}, 400),
+        ({"kind": "RESTART", "not_after": 1 << 60}, 400),
+        ({"kind": "RESTART", "when": 1}, 400),
+        ({}, 400),
+        ([], 400),
+        ({"kind": "LEDGER", "id": "known"}, 409),
+    ],
+)
+async def test_a_bad_order_is_refused_in_words(tmp_path: Path, order: object, status: int) -> None:
+    async with operator(tmp_path) as client:
+        await client.post(MILL, json={"kind": "RESTART", "id": "known"}, headers=password("right"))
+        answer = await client.post(MILL, json=order, headers=password("right"))
+        assert answer.status == status
+        assert (await answer.json())["error"]
+        nobody = await client.post(MILL.replace("mill", "nobody"), json=order, headers=password("right"))
+        assert nobody.status == 404
