@@ -71,6 +71,20 @@ async def test_the_first_success_wakes_all_who_wait_for_the_hub() -> None:
 
 
 @virtually
+async def test_a_network_that_comes_back_ends_the_pause() -> None:
+    outbox = MemoryOutbox(100)
+    hub = MemoryHub(VirtualClock(), until(7200, PushError("away")))
+    async with running(outbox, hub) as (engine, link):
+        await go_on(7199)
+        while VirtualClock().monotonic_s() < START_S + 7200 or engine.state().streams[0].next_s < 5:
+            await go_on(1)
+            assert engine.state().backlog, "it has come by itself"
+        link.wake()
+        await go_on(0.1)
+        assert not engine.state().backlog
+
+
+@virtually
 async def test_what_a_busy_hub_asks_for_is_kept_by_all_streams() -> None:
     outbox = MemoryOutbox(50_000)
     hub = MemoryHub(VirtualClock(), until(0.5, HubBusy("busy", 120)))
