@@ -13,6 +13,7 @@ import msgspec
 from gateway import carryout
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
+from gateway.core.clock import plausible
 from gateway.core.span import Span
 from gateway.core.status import SyncState
 from gateway.timekeeping import Timekeeper
@@ -78,7 +79,9 @@ class Uplink:
 
 def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
     """The number of the day at the site; None while nobody knows the time."""
-    return datetime.fromtimestamp(clock.wall_ms() / 1000, zone).toordinal() if clock.known else None
+    wall_ms = clock.wall_ms()
+    known = clock.known and plausible(wall_ms)
+    return datetime.fromtimestamp(wall_ms / 1000, zone).toordinal() if known else None
 
 
 def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:

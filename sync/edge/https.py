@@ -151,7 +151,7 @@ def time_of(headers: Mapping[str, str], *, is_hub: bool) -> tuple[int, int] | No
     if own.isdecimal() and len(own) < 16:
         return int(own), 0
     try:
-        date = parsedate_to_datetime(headers["Date"])
-    except (KeyError, ValueError):
+        date_s = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError, OverflowError):
         return None
-    return (round(date.timestamp() * 1000) + DATE_MS, DATE_MS) if is_hub else None
+    return (round(date_s * 1000) + DATE_MS, DATE_MS) if is_hub else None

@@ -77,6 +77,7 @@ class RecordLanes:
             await self._wait_for_news()
             if self._outbox.held or not self.outgoing.is_current:
                 return
+            await self._look_at_oldest()
             self._live_at_s = -1e9  # after a failure the pause alone counts
             self._link.meter.check(LIVE_SHARE)
             news = span_math.within(self.outgoing.spans, Span(self.live_hi, self.outgoing.reached))

@@ -85,7 +85,7 @@ async def test_every_acknowledged_reading_is_at_the_hub_once_after_outage_and_ki
                     simulator.terminate()
                     await simulator.wait()
                     await until(lambda s: all(d["presence"] == "offline" for d in s["devices"]), state)
-                    await until(lambda s: s["sync"]["backlog"] == 0, state)
+                    await until(lambda s: not s["buffer"]["pending"] and s["sync"]["backlog"] == 0, state)
                     gateway.terminate()
                     assert await gateway.wait() == 0
     await compare(tmp_path, acknowledged)

@@ -71,17 +71,33 @@ async def test_the_first_success_wakes_all_who_wait_for_the_hub() -> None:
 
 
 @virtually
+async def test_a_network_that_comes_back_ends_the_pause() -> None:
+    outbox = MemoryOutbox(100)
+    hub = MemoryHub(VirtualClock(), until(7200, PushError("away")))
+    async with running(outbox, hub) as (engine, link):
+        await go_on(7199)
+        while VirtualClock().monotonic_s() < START_S + 7200 or engine.state().streams[0].next_s < 5:
+            await go_on(1)
+            assert engine.state().backlog, "it has come by itself"
+        link.wake()
+        await go_on(0.1)
+        assert not engine.state().backlog
+
+
+@virtually
 async def test_what_a_busy_hub_asks_for_is_kept_by_all_streams() -> None:
     outbox = MemoryOutbox(50_000)
-    outbox.events_committed.ring(500)
     hub = MemoryHub(VirtualClock(), until(0.5, HubBusy("busy", 120)))
     async with running(outbox, hub) as (engine, _):
-        await go_on(119)
+        await go_on(10)
+        outbox.events_committed.ring(500)  # a stream that was not told itself
+        await go_on(109)
         assert {at for at, _, _ in hub.came} == {START_S}
         assert "busy" in engine.state().error
         assert 0 < engine.state().streams[0].next_s <= 121
         await go_on(125)
         assert not engine.state().backlog
+        assert not engine.state().streams[1].backlog
         assert hub.taken == set(range(50_000))
 
 
