@@ -10,7 +10,7 @@ import contextlib
 
 from gateway.core import codec
 from gateway.core.clock import Clock
-from gateway.core.errors import CodecError, PushError
+from gateway.core.errors import CodecError
 from gateway.core.model import Record
 from gateway.core.span import Span
 from sync.edge import spans as span_math
@@ -86,9 +86,6 @@ class RecordLanes:
             else:
                 await self._link.push("records", Span(self.live_hi, self.live_hi), Records([]))  # a sign of life
                 self._live_at_s = self._clock.monotonic_s()
-        except PushError:
-            await self._look_at_oldest()
-            raise
         finally:
             self._live_idle.set()
             self._more.set()
