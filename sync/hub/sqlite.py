@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.core.accounts import HOUR_MS, Account, of_events, of_records
+from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events, of_records
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
@@ -118,10 +118,7 @@ class SqliteStore:
         if not hours:
             return []
         rows = await self._database.fetch(EVENTS_BETWEEN, (node, epoch, min(hours), max(hours) + HOUR_MS))
-        found: dict[int, list[Event]] = {hour: [] for hour in hours}
-        for row in rows:
-            event = Event(*row)
-            found.get(event.ts // HOUR_MS * HOUR_MS, []).append(event)
+        found = by_hour(Event(*row) for row in rows)
         return [of_events(found[hour]) for hour in hours]
 
     async def layouts(self, node: str) -> list[Layout]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.core.accounts import HOUR_MS, Account, of_events, of_records
 from gateway.core.clock import SystemClock
 from gateway.core.model import BACKFILLED, Event, Record
 from sync import wire
@@ -161,3 +162,26 @@ async def test_all_is_there_when_the_store_is_opened_again(where: str, tmp_path:
         assert await store.layouts("node") == [METER]
         assert (await store.take_records([power(2), power(3)], audit())).accepted == 1
         assert len(await store.records("node", METER.id)) == 3
+
+
+@pytest.mark.P10
+async def test_accounts_are_counted_from_the_rows_as_the_gateway_counts_its_own(store: Store) -> None:
+    solar = meter("solar")
+    await store.take_layouts([METER, solar], audit())
+    hours = {0: [power(ms) for ms in range(500)], HOUR_MS: [power(HOUR_MS, 1), power(2 * HOUR_MS - 1, 1)]}
+    await store.take_records([*hours[0], *hours[HOUR_MS], power(7, layout=solar)], audit())
+    wanted = [(METER.id, HOUR_MS), (solar.id, HOUR_MS), (METER.id, 0), (b"unknown!", 0)]
+    ours = [Account(len(hours[ms]), of_records((r.ts, r.row) for r in hours[ms])) for ms in (HOUR_MS, 0)]
+    assert await store.accounts("node", wanted) == [ours[0], Account(0, 0), ours[1], Account(0, 0)]
+    assert await store.accounts("another", wanted[:1]) == [Account(0, 0)]
+    assert await store.accounts("node", []) == []
+
+
+@pytest.mark.P10
+async def test_events_are_counted_by_buffer_and_hour(store: Store) -> None:
+    events = [Event(5, "first", seq=0), Event(HOUR_MS, "second", "meter", "words", seq=1)]
+    await store.take_events(events, "0" * 16, audit())
+    await store.take_events(events, "1" * 16, audit())
+    assert await store.event_accounts("node", "0" * 16, [HOUR_MS, 9 * HOUR_MS, 0]) == [
+        of_events(events[1:]), Account(0, 0), of_events(events[:1])
+    ]  # fmt: skip
