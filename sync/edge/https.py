@@ -26,7 +26,7 @@ UNHEARD_MS = 30_000  # what was sent and not acknowledged by the other machine e
 KEPT_S = 70.0  # less than most proxies keep an idle connection
 ANSWER_MAX = 16 * 1024 * 1024
 POLL_S = 50  # less than proxies allow an answer to take
-POLL_PAUSE_S = 1.0  # between two, whatever the hub answers
+POLL_EVERY_S = 1.0  # at most so often, whatever the hub answers
 
 
 class TimeSink(Protocol):
@@ -84,7 +84,7 @@ class HttpsTransport:
                 if method == "POST":  # who polls is answered when there is news: not in the middle
                     self._tell_time(response, answer.cursor == cursor, sent_s)
                 return verdict.judge(response.status, response.headers, answer, cursor, self._machine.wall_ms())
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # the last of addresses
             raise troubles.explained(error, self.name, self._proxy, self._machine.wall_ms()) from error
 
     def _tell_time(self, response: aiohttp.ClientResponse, is_hub: bool, sent_s: float) -> None:
@@ -98,6 +98,7 @@ class HttpsTransport:
         """See `Transport.run`. What stops it is said by the batches, which meet the same."""
         backoff = Backoff(self._random)
         while self._long_poll:
+            asked_s = self._machine.monotonic_s()
             try:
                 await hear(await self._poll())
             except (PushError, StorageError) as error:  # what could not be kept is given again
@@ -105,7 +106,7 @@ class HttpsTransport:
                 await asyncio.sleep(backoff.failed(refused=isinstance(error, HubRefused), at_least_s=at_least_s))
             else:
                 backoff.succeeded()
-                await asyncio.sleep(POLL_PAUSE_S)
+                await asyncio.sleep(asked_s + POLL_EVERY_S - self._machine.monotonic_s())
         await asyncio.Event().wait()
 
     async def _poll(self) -> wire.Answer:

@@ -14,7 +14,6 @@ from gateway.core.errors import PushError
 from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused, LayoutsWanted, Transport
 from sync.wire import Answer, BatchType, Cursor, Records
 
-THE_HUB_SPOKE = (LayoutsWanted, BatchRefused, BatchTooLarge, HubBusy)  # the way is open; another leads no further
 RETURN_S, RETURN_MAX_S = 60.0, 1800.0  # between two looks whether the preferred way is open again
 LOOK = Cursor("0" * 16, 0, 0), msgspec.msgpack.encode(Records([]))  # stores nothing
 
@@ -39,16 +38,16 @@ class SwitchingTransport:
         second = self._other if first is self._preferred else self._preferred
         try:
             return await first.push(batch_type, cursor, body)
-        except THE_HUB_SPOKE:
-            raise
         except PushError as error:
+            if _hub_spoke(error):
+                raise
             why = error
         try:
             answer = await second.push(batch_type, cursor, body)
-        except THE_HUB_SPOKE:
-            self._carry_by(second, why)
-            raise
         except PushError as error:
+            if _hub_spoke(error):
+                self._carry_by(second, why)
+                raise
             refused = isinstance(why, HubRefused) and isinstance(error, HubRefused)
             words = f"{first.kind}: {why}; {second.kind}: {error}"
             raise (HubRefused if refused else PushError)(words, hint=error.hint) from error
@@ -91,12 +90,21 @@ class SwitchingTransport:
             pause_s = min(2 * pause_s, RETURN_MAX_S)
             try:
                 await self._preferred.push("records", *LOOK)
-            except THE_HUB_SPOKE:
-                pass
-            except PushError:
-                continue
+            except PushError as error:
+                if not _hub_spoke(error):
+                    continue
             self._carry_by(self._preferred, None)
 
     async def close(self) -> None:
         await self._preferred.close()
         await self._other.close()
+
+
+def _hub_spoke(error: PushError) -> bool:
+    """Whether the way is open, so that another leads no further.
+
+    Where a broker is full or blocked, or a proxy has no hub behind it, nobody says when to come again.
+    """
+    if isinstance(error, HubBusy):
+        return error.retry_after_s > 0
+    return isinstance(error, LayoutsWanted | BatchRefused | BatchTooLarge)

@@ -43,13 +43,13 @@ def _words(error: Exception, proxy: str | None, now_ms: int) -> tuple[str, str]:
             which = proxy.rpartition("@")[2] if proxy else "of the environment"  # not its password
             said = f"the proxy {which} is not reached: {words}", f"check hub.proxy; {hint}"
         case aiohttp.ClientConnectorError():
-            said = _system(error.os_error)
+            said = _system(error.os_error, error.host)
         case asyncio.TimeoutError():
             said = "no answer in time: the network is down, very slow, or drops what we send", AWAY
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
             said = "the connection was cut before the whole answer came", AWAY
-        case aiohttp.InvalidURL():
-            said = "not an address that can be used", "check hub.url and hub.proxy"
+        case aiohttp.InvalidURL() | ValueError():
+            said = "not an address that can be used", "check hub.url and hub.proxy, or HTTPS_PROXY of the service"
         case OSError():
             said = _system(error)
         case _:
@@ -77,9 +77,9 @@ def _certificate(error: Exception, now_ms: int) -> tuple[str, str]:
     return f"the certificate there is not good ({_reason(error)})", "look at the hub's certificate"
 
 
-def _system(error: OSError) -> tuple[str, str]:
-    if isinstance(error, socket.gaierror):
-        said = "the name is not found", "check the host in hub.url, and whether the site's DNS answers"
+def _system(error: OSError, host: str = "") -> tuple[str, str]:
+    if isinstance(error, socket.gaierror):  # of the hub or of the proxy
+        said = f"the name {host} is not found", "check the host in hub.url, and whether the site's DNS answers"
     elif isinstance(error, TimeoutError) or error.errno == errno.ETIMEDOUT:  # aiohttp's are not the former
         said = "nobody answers", AWAY
     elif error.errno == errno.ECONNREFUSED:

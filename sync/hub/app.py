@@ -13,7 +13,6 @@ from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
-from sync.hub.longpoll import Commands, LongPoll
 from sync.hub.pages import add_pages
 from sync.hub.store import Store
 
@@ -22,9 +21,8 @@ OPEN_PATHS = (wire.PATH, wire.COMMANDS_PATH, carry.PATH, "/healthz")
 
 
 def build_hub(
-    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware],
-    commands: Commands | None = None,
-) -> web.Application:  # fmt: skip
+    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware]
+) -> web.Application:
     """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
     door = Door(store, clock)
     door.handlers["ledger"] = Compare(store, clock).handle
@@ -33,8 +31,6 @@ def build_hub(
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
     app.router.add_post(carry.PATH, CarryIn(door, secrets, clock).handle)
-    if commands is not None:
-        app.router.add_get(wire.COMMANDS_PATH, LongPoll(commands, secrets, clock).handle)
     app.router.add_get("/healthz", _healthz)
     add_pages(app, lambda: store.nodes(clock.wall_ms()), clock.wall_ms, static)
     return app

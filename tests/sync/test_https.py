@@ -10,15 +10,18 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.app import serve
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.errors import ConfigError, PushError
 from sync import wire
-from sync.edge.https import HttpsTransport
+from sync.edge.https import HttpsTransport, time_of
 from sync.edge.tls import Tls, trust
 from sync.edge.transport import BatchRefused, HubBusy, HubRefused
+from sync.edge.verdict import judge
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.sqlite import SqliteStore
@@ -190,6 +193,14 @@ async def test_a_proxy_that_says_no_or_is_not_there_is_named(tmp_path: Path, sig
         assert "word@" not in words
 
 
+@pytest.mark.parametrize("place", ["http://[::1", "http://127.0.0.1:99999", "proxy.invalid:3128", "http://a..b"])
+async def test_a_proxy_of_the_environment_that_is_none_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", place)
+    assert "not an address that can be used; check hub.url and hub.proxy, or HTTPS" in await complaint("https://hub")
+
+
 async def test_a_hub_is_reached_over_ipv6(tmp_path: Path) -> None:
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -215,6 +226,23 @@ async def test_one_connection_carries_all_batches(tmp_path: Path) -> None:
     assert len(ports) == 1
 
 
+PARTS = [
+    "Fri",
+    "Jan",
+    "0",
+    "1",
+    "15",
+    "99",
+    "0100",
+    "2027",
+    "9999",
+    "99999999999",
+    "GMT",
+    "-0000",
+    "+9999",
+    "-",
+    "\u00b2",
+]
 Answer = Callable[[web.Request], web.StreamResponse]
 
 
@@ -289,6 +317,14 @@ async def test_a_page_without_an_end_is_not_read_to_it(monkeypatch: pytest.Monke
     assert "not the hub answers" in words
 
 
+@given(st.one_of(st.text(), st.builds("{}, {} {} {} {}:00:00 {}".format, *[st.sampled_from(PARTS)] * 6)))
+def test_whatever_a_header_says_of_times_it_is_a_time_or_none(text: str) -> None:
+    time_of({"Date": text, wire.HUB_TIME: text}, is_hub=True)
+    with pytest.raises(HubBusy) as caught:
+        judge(503, {"Retry-After": text}, wire.Answer(""), "", 0)
+    assert 0 <= caught.value.retry_after_s <= 1800
+
+
 @asynccontextmanager
 async def talking(answer: bytes) -> AsyncIterator[str]:
     """Something that says `answer` to whatever it hears, and hangs up."""
@@ -304,7 +340,7 @@ async def talking(answer: bytes) -> AsyncIterator[str]:
 
 async def test_whatever_hinders_is_said_in_plain_words() -> None:
     assert "nothing listens there (connection refused); check whether" in await complaint(f"http://[::1]:{free_port()}")
-    assert "the name is not found; check the host in hub.url" in await complaint("http://hub.invalid")
+    assert "the name hub.invalid is not found; check the host in hub.url" in await complaint("http://hub.invalid")
     async with talking(b"") as place:
         assert "the connection was cut" in await complaint(f"http://{place}")
         assert "check" in await complaint(f"https://{place}")

@@ -12,15 +12,18 @@ import msgspec
 import pytest
 import zstandard
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.app import serve
 from gateway.core import codec
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
+from gateway.core.errors import CodecError
 from gateway.core.model import Record, readings_of
 from sync import wire
 from sync.hub import receiving
-from sync.hub.bodies import UNPACKED_MAX
+from sync.hub.bodies import UNPACKED_MAX, unpacked
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
 from sync.hub.sqlite import SqliteStore
@@ -135,6 +138,18 @@ async def test_what_was_cut_off_or_is_too_large_is_refused_whole(
         assert words in answered[1].error
         assert answered[1].cursor == NATIVE[wire.CURSOR]
         assert await store.records("node", METER.id) == []
+
+
+@pytest.mark.P2
+@given(st.binary(max_size=300), st.data())
+def test_a_packed_body_is_what_was_packed_or_an_error(plain: bytes, data: st.DataObject) -> None:
+    for encoding, pack in (("gzip", gzip.compress), ("zstd", zstandard.compress)):
+        packed = pack(plain)
+        assert unpacked(packed, encoding) == plain
+        with pytest.raises(CodecError):
+            unpacked(packed[: data.draw(st.integers(0, len(packed) - 1))], encoding)
+        with pytest.raises(CodecError):
+            unpacked(packed + data.draw(st.binary(min_size=1, max_size=9)), encoding)
 
 
 @pytest.mark.P2

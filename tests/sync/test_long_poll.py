@@ -7,6 +7,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from gateway.app import serve
 from gateway.core.clock import SystemClock
@@ -15,9 +16,10 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Command
 from sync import wire
 from sync.edge.https import HttpsTransport
-from sync.hub.app import OPEN_PATHS, build_hub
-from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.longpoll import AT_ONCE
+from sync.hub.app import OPEN_PATHS
+from sync.hub.door import Door
+from sync.hub.ingest import Ingest
+from sync.hub.longpoll import AT_ONCE, LongPoll
 from sync.hub.sqlite import SqliteStore
 from tests.gateway.ports import free_port
 from tests.sync.parts import SECRET
@@ -44,9 +46,10 @@ class Desk:
 
 @asynccontextmanager
 async def hub(folder: Path) -> AsyncIterator[tuple[Desk, str]]:
-    store, desk = await SqliteStore.open(folder / "hub.db"), Desk()
-    config = HubConfig(store="hub.db", nodes=(NodeConfig(id="node", secret_sha256=digest(SECRET)),))
-    app = build_hub(config, store, SystemClock(), folder, [], desk)
+    desk, store = Desk(), await SqliteStore.open(folder / "hub.db")
+    secrets, app = {"node": digest(SECRET)}, web.Application()
+    app.router.add_get(wire.COMMANDS_PATH, LongPoll(desk, secrets, SystemClock()).handle)
+    app.router.add_post(wire.PATH, Ingest(Door(store, SystemClock()), secrets, SystemClock()).handle)
     async with serve(app, "127.0.0.1", free_port(), unpack=False) as address:
         yield desk, address
     await store.close()

@@ -70,7 +70,7 @@ async def running(transport: SwitchingTransport, heard: list[Answer]) -> AsyncIt
 
 
 @pytest.mark.P2
-@pytest.mark.parametrize("why", [PushError("no route"), HubRefused("access refused")])
+@pytest.mark.parametrize("why", [PushError("no route"), HubRefused("access refused"), HubBusy("the queue is full", 0)])
 async def test_a_batch_that_one_way_does_not_bring_goes_by_the_other_at_once(why: PushError) -> None:
     amqp, https, transport = ways(why)
     assert (await push(transport)).cursor == str(CURSOR)
@@ -99,6 +99,7 @@ async def test_what_the_hub_says_to_a_batch_it_says_on_each_way(word: PushError)
     [
         (PushError("no route"), PushError("no name", hint="check DNS"), PushError),
         (HubRefused("no"), PushError("no name", hint="check DNS"), PushError),
+        (HubBusy("full", 0), PushError("no name", hint="check DNS"), PushError),
         (HubRefused("no"), HubRefused("no name", hint="check DNS"), HubRefused),
     ],
 )

@@ -27,7 +27,7 @@ def certificate(code: int) -> Exception:
         (OSError(errno.ENETUNREACH, "Network is unreachable"), "there is no way there; check the network's cable"),
         (OSError(errno.EHOSTUNREACH, "No route to host"), "there is no way there"),
         (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "the name is not found; check the host in hub.url"),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "is not found; check the host in hub.url"),
         (aiohttp.ConnectionTimeoutError(), "no answer in time"),
         (aiohttp.ServerDisconnectedError(), "the connection was cut before the whole answer came"),
         (aiohttp.InvalidURL("http://["), "not an address that can be used"),
