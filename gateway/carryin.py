@@ -18,7 +18,7 @@ from sync import carry
 from sync.hub.carry import CarryIn
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
-from sync.hub.sqlite import SqliteStore
+from sync.hub.opening import open_store
 from sync.wire import Answer
 
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where the hub listens that listens everywhere
@@ -87,7 +87,7 @@ def _complaint(answer: bytes) -> str:
 
 async def _into_the_store(config: HubConfig, folder: Path, file: Path) -> tuple[bytes, int]:
     async with AsyncExitStack() as stack:
-        store = await SqliteStore.open(folder / config.store)
+        store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
         clock = SystemClock()
         carry_in = CarryIn(Door(store, clock), {node.id: node.secret_sha256 for node in config.nodes}, clock)

@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from gateway.core import codec
-from gateway.core.accounts import EVENTS, HOUR_MS, Account, Held, of_events, of_records
+from gateway.core.accounts import EVENTS, HOUR_MS, Account, Held, by_hour, of_events, of_records
 from gateway.core.database import Database
 from gateway.core.errors import CodecError
 from gateway.core.model import Event, Record
@@ -70,13 +70,9 @@ class Accounts:
         """All that is held of the events' hours from `since` on, which is a whole hour. Old ones are deleted: so the
         hub may have more."""
         rows = await self._database.look(lambda connection: connection.execute(EVENTS_SINCE, (since,)).fetchall())
-        hours: dict[int, list[Event]] = defaultdict(list)
-        for row in rows:
-            event = Event(*row)
-            hours[event.ts // HOUR_MS * HOUR_MS].append(event)
         return [
             Held(EVENTS, hour, of_events(found), False, tuple(Span(event.seq, event.seq + 1) for event in found))
-            for hour, found in hours.items()
+            for hour, found in by_hour(Event(*row) for row in rows).items()
         ]
 
     async def settle(self, held: Held, hub_digest: int, *, told: bool) -> None:

@@ -1,6 +1,7 @@
 """What edge and hub compare, so that each can say whether the other holds the same records (P10)."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -52,3 +53,11 @@ def of_events(events: Iterable[Event]) -> Account:
     """An event counts as a record whose row is what it says."""
     rows = [(event.ts, f"{event.seq}\0{event.kind}\0{event.device}\0{event.detail}".encode()) for event in events]
     return Account(len(rows), of_records(rows))
+
+
+def by_hour(events: Iterable[Event]) -> dict[int, list[Event]]:
+    """By when the hour begins, in ms."""
+    hours: dict[int, list[Event]] = defaultdict(list)
+    for event in events:
+        hours[event.ts // HOUR_MS * HOUR_MS].append(event)
+    return hours

@@ -8,6 +8,7 @@ import asyncio
 import io
 import tempfile
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
 from typing import IO
 
 import msgspec
@@ -20,6 +21,7 @@ from sync.hub.door import Door, Refused
 
 FILE_MAX = 4 << 30  # bytes
 CHUNK = 1 << 18
+PATIENCE_S = 60  # for each chunk
 
 
 class CarryIn:
@@ -57,10 +59,10 @@ class CarryIn:
 
     async def handle(self, request: web.Request) -> web.Response:
         """The file is the body, or the first field of a form. Answers with the receipt, or {"error": words}."""
-        async with self._one:
-            with tempfile.TemporaryFile() as file:
+        with tempfile.TemporaryFile() as file:
+            async with AsyncExitStack() as stack:
                 try:
-                    await self._spool(await _chunks(request), file)
+                    await self._spool(await _chunks(request), file, stack)
                     receipt, refused = await self.take(file)
                 except PermissionError as error:
                     return _error(401, str(error))
@@ -68,24 +70,32 @@ class CarryIn:
                     return _error(413, f"more than {FILE_MAX} bytes")
                 except (CodecError, ValueError) as error:
                     return _error(400, f"{error}; nothing of it was taken")
+                except TimeoutError:
+                    return _error(408, "the rest of the file did not come; nothing of it was taken")
                 except (StorageError, OSError) as error:
                     return _error(503, f"the hub cannot store just now: {error}")
         name = f"{carry.opening(io.BytesIO(receipt)).node}.receipt"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Refused": str(len(refused))}
         return web.Response(body=receipt, content_type="application/octet-stream", headers=headers)
 
-    async def _spool(self, chunks: AsyncIterator[bytes], file: IO[bytes]) -> None:
-        """Raises PermissionError, before much is taken, for a file that no node of ours has signed; OverflowError."""
+    async def _spool(self, chunks: AsyncIterator[bytes], file: IO[bytes], stack: AsyncExitStack) -> None:
+        """Raises PermissionError, before much is taken, for a file that no node of ours has signed; OverflowError.
+
+        Only then it is this file's turn, until `stack` ends: strangers hold nobody up.
+        """
         size, proved = 0, False
-        async for chunk in chunks:
+        while True:
+            async with asyncio.timeout(PATIENCE_S):
+                chunk = await anext(chunks, b"")
             size += len(chunk)
             if size > FILE_MAX:
                 raise OverflowError
             await asyncio.to_thread(file.write, chunk)
-            if not proved and size > 2 * carry.OPENING_MAX:
+            if not proved and (size > 2 * carry.OPENING_MAX or not chunk):
                 proved = self._prove(file)
-        if not proved:
-            self._prove(file)
+                await stack.enter_async_context(self._one)
+            if not chunk:
+                return
 
     def _prove(self, file: IO[bytes]) -> bool:
         key = carry.key_of(self._secrets.get(carry.opening(file).node, "0" * 64))
@@ -97,7 +107,7 @@ class CarryIn:
 
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     if not request.content_type.startswith("multipart/"):
-        return request.content.iter_chunked(CHUNK)
+        return aiter(request.content.iter_chunked(CHUNK))
     field = await (await request.multipart()).next()
     if not isinstance(field, BodyPartReader):
         raise CodecError("a form without a file")

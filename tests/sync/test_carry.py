@@ -134,6 +134,17 @@ async def test_only_what_is_left_goes_into_the_file(tmp_path: Path) -> None:
         assert [batch.type for batch in batches if batch.type != "events"] == ["layouts", "records"]
 
 
+async def test_a_stranger_who_sends_nothing_holds_nobody_up(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
+        await fill(buffer)
+        _, stalled = await asyncio.open_connection(URL(url).host, URL(url).port)
+        stalled.write(f"POST {carry.PATH} HTTP/1.1\r\nHost: x\r\nContent-Length: 9999\r\n\r\nholdfast".encode())
+        await stalled.drain()
+        assert (await brought(url, await exported(buffer, tmp_path / "out")))[0] == 200
+        stalled.close()
+        await stalled.wait_closed()
+
+
 async def test_each_layout_goes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carryout, "RECORDS_A_BATCH", 1000)
     async with site(tmp_path) as (buffer, _):
