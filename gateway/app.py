@@ -46,7 +46,7 @@ from local_ui import guard
 from local_ui.app import build_app
 from sync.hub.app import OPEN_PATHS, build_hub
 from sync.hub.config import HubConfig, parse_hub_config
-from sync.hub.sqlite import SqliteStore
+from sync.hub.opening import open_store
 from sync.hub.tls import server_tls
 
 
@@ -207,7 +207,7 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     stop = Stop()
     _allow_connections()
     async with contextlib.AsyncExitStack() as stack:
-        store = await SqliteStore.open(folder / config.store)
+        store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
         guards = [guard.headers, guard.sign_in(config.password_sha256, OPEN_PATHS)]
         app = build_hub(config, store, SystemClock(), Path(str(static)), guards)

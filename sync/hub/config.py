@@ -21,7 +21,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
-    store: str  # the SQLite file; relative to the configuration's folder
+    store: str  # the SQLite file, relative to the configuration's folder; or postgresql://user:password@host/database
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8090
     password_sha256: Sha256 | None = None  # of the pages

@@ -8,10 +8,11 @@ import msgspec
 
 from gateway.core.accounts import HOUR_MS, Account, of_events, of_records
 from gateway.core.database import Database
-from gateway.core.model import Event, Layout, Reading, Record, decode_layout, readings_of
-from gateway.core.status import DeviceState, NodeState
+from gateway.core.model import Event, Layout, Record, decode_layout
+from gateway.core.status import NodeState
+from sync.hub.newest import node_state
 from sync.hub.sqlitecommands import SAW_NODE, SqliteCommands
-from sync.hub.store import ONLINE_MS, Audit
+from sync.hub.store import Audit
 
 COUNT_RECORDS = "UPDATE node SET records = records + ? WHERE id = ?"
 APPEND_SERIES = "INSERT OR IGNORE INTO series (node, layout, encoded) VALUES (?, ?, ?)"
@@ -89,31 +90,17 @@ class SqliteStore:
     async def nodes(self, now: int) -> list[NodeState]:
         """Every node, with the newest values of each of its devices."""
         return [
-            await self._node(node, last_seen, records, now)
+            node_state(node, last_seen, records, await self._newest(node), now)
             for node, last_seen, records in await self._database.fetch(NODES)
         ]
 
-    async def _node(self, node: str, last_seen: int, records: int, now: int) -> NodeState:
-        devices = await self._devices(node)
-        newest = max((device.ts for device in devices), default=0)
-        online = now - last_seen < ONLINE_MS
-        return NodeState(node, online, last_seen, newest, now - newest if newest else 0, records, tuple(devices))
-
-    async def _devices(self, node: str) -> list[DeviceState]:
-        """One entry a device, its groups joined; of a key in several layouts the newest value."""
-        newest: list[tuple[int, Layout, Record]] = []
-        for (of_node, layout_id), (series, layout) in self._layouts.items():
-            if of_node == node:
-                for ts, flags, row in await self._database.fetch(NEWEST, (series,)):
-                    newest.append((ts, layout, Record(layout_id, ts, row, flags)))
-        readings: dict[str, dict[str, Reading]] = {}
-        latest: dict[str, tuple[int, Layout]] = {}
-        for ts, layout, record in sorted(newest, key=lambda entry: entry[0]):
-            readings.setdefault(layout.device, {}).update((r.key, r) for r in readings_of(layout, record))
-            latest[layout.device] = ts, layout
+    async def _newest(self, node: str) -> list[tuple[Layout, Record]]:
+        """The last record of each layout."""
         return [
-            DeviceState(name, layout.role, layout.profile, "online", ts, ts=ts, readings=tuple(readings[name].values()))
-            for name, (ts, layout) in sorted(latest.items())
+            (layout, Record(layout_id, ts, row, flags))
+            for (of_node, layout_id), (series, layout) in list(self._layouts.items())
+            if of_node == node
+            for ts, flags, row in await self._database.fetch(NEWEST, (series,))
         ]
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:

@@ -23,6 +23,7 @@ from sync.hub.door import Door
 from sync.hub.fleet import Fleet
 from sync.hub.ingest import Ingest
 from sync.hub.sqlite import SqliteStore
+from sync.hub.store import Store
 from tests.values import METER
 
 SECRET = "a secret of the test"
@@ -31,19 +32,23 @@ SECRET = "a secret of the test"
 class Hub:
     """A hub that can be told to misbehave: `spoil` gets the request and may answer in its place."""
 
-    def __init__(self, store: SqliteStore) -> None:
-        self.store = store
+    def __init__(self, store: Store) -> None:
         self.batches: list[str] = []
         self.spoil: list[Callable[[], web.Response] | str] = []
         self.timeless = False  # as where the hub itself has no idea of the time
+        self.use(store)
+        app = web.Application(client_max_size=wire.BODY_MAX)
+        app.router.add_post(wire.PATH, self._handle)
+        self.server = TestServer(app)
+
+    def use(self, store: Store) -> None:
+        """Keep what comes from now on in this store."""
+        self.store = store
         self.door, self.fleet = Door(store, SystemClock()), Fleet(store.control, SystemClock())
         self.door.handlers["heartbeat"] = self.fleet.heartbeat
         self.door.listeners.append(self.fleet.happened)
         self.door.handlers["ledger"] = Compare(store, SystemClock()).handle
         self._ingest = Ingest(self.door, {"node": digest(SECRET)}, SystemClock())
-        app = web.Application(client_max_size=wire.BODY_MAX)
-        app.router.add_post(wire.PATH, self._handle)
-        self.server = TestServer(app)
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         spoiled = self.spoil.pop(0) if self.spoil else None

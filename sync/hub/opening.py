@@ -1,0 +1,23 @@
+"""Which store the hub's configuration means."""
+
+from pathlib import Path
+
+from gateway.core.errors import ConfigError
+from sync.hub.sqlite import SqliteStore
+from sync.hub.store import Store
+
+POSTGRES = ("postgresql://", "postgres://")
+
+
+async def open_store(where: str, folder: Path) -> Store:
+    """`where`: a file relative to `folder`, or the address of a PostgreSQL database.
+
+    Raises ConfigError, StorageError.
+    """
+    if not where.startswith(POSTGRES):
+        return await SqliteStore.open(folder / where)
+    try:
+        from sync.hub.postgres import PostgresStore  # brings asyncpg, which few hubs and no gateway need
+    except ImportError as error:
+        raise ConfigError(f"store: {error}", hint="pip install 'holdfast[hub]' brings asyncpg") from error
+    return await PostgresStore.open(where)

@@ -1,0 +1,146 @@
+"""What every store of the hub does, on SQLite and on PostgreSQL alike."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from gateway.core.model import BACKFILLED, Event, Record
+from sync.hub.store import ONLINE_MS, Store
+from tests.hub.stores import KINDS, audit, opened, place
+from tests.values import METER, meter, power
+
+
+@pytest.fixture(params=KINDS)
+async def where(request: pytest.FixtureRequest) -> str:
+    return await place(request.param, request)
+
+
+@pytest.fixture
+async def store(where: str, tmp_path: Path) -> AsyncIterator[Store]:
+    async with opened(where, tmp_path) as store:
+        yield store
+
+
+def without_seq(records: list[Record]) -> list[tuple[int, int, bytes]]:
+    return [(record.ts, record.flags, record.row) for record in records]
+
+
+@pytest.mark.P2
+async def test_a_record_is_kept_once_however_often_and_in_whatever_batches_it_comes(store: Store) -> None:
+    await store.take_layouts([METER], audit())
+    records = [power(ms) for ms in range(100)]
+    first = await store.take_records(records[:60], audit())
+    crossed = await store.take_records(records[40:] + records[40:50], audit())
+    again = await store.take_records(records, audit())
+    assert [(a.accepted, a.duplicate) for a in (first, crossed, again)] == [(60, 0), (40, 30), (0, 100)]
+    assert without_seq(await store.records("node", METER.id)) == without_seq(records)
+
+
+@pytest.mark.P3
+async def test_records_come_back_by_time_whatever_order_they_came_in(store: Store) -> None:
+    await store.take_layouts([METER], audit())
+    late = Record(METER.id, 5, METER.rows.pack([None, 7]), BACKFILLED)
+    await store.take_records([power(90), power(10)], audit())
+    await store.take_records([late, power(50)], audit())
+    assert without_seq(await store.records("node", METER.id)) == without_seq([late, power(10), power(50), power(90)])
+
+
+@pytest.mark.P2
+async def test_of_two_records_of_one_time_the_first_stays(store: Store) -> None:
+    await store.take_layouts([METER], audit())
+    taken = await store.take_records([power(7, 1), power(7, 2)], audit())
+    later = await store.take_records([power(7, 3)], audit())
+    assert (taken.accepted, later.accepted) == (1, 0)
+    assert without_seq(await store.records("node", METER.id)) == without_seq([power(7, 1)])
+
+
+@pytest.mark.P2
+async def test_batches_of_one_node_that_cross_at_once_are_kept_once(store: Store) -> None:
+    await store.take_layouts([METER], audit())
+    records = [power(ms) for ms in range(400)]
+    batches = [records[lo : lo + 100] for lo in range(0, 400, 50)]
+    taken = await asyncio.gather(*(store.take_records(batch, audit()) for batch in [*batches, *reversed(batches)]))
+    assert sum(one.accepted for one in taken) == 400
+    assert len(await store.records("node", METER.id)) == 400
+    assert (await store.nodes(1000))[0].records == 400
+
+
+@pytest.mark.P11
+async def test_two_nodes_with_the_same_layout_do_not_see_each_other(store: Store) -> None:
+    await store.take_layouts([METER], audit("north"))
+    await store.take_layouts([METER], audit("south"))
+    await store.take_records([power(1)], audit("north"))
+    await store.take_records([power(2)], audit("south"))
+    assert [r.ts for r in await store.records("north", METER.id)] == [1]
+    assert [r.ts for r in await store.records("south", METER.id)] == [2]
+    assert await store.layout("east", METER.id) is None
+
+
+async def test_a_layout_that_came_before_is_a_duplicate(store: Store) -> None:
+    assert await store.layout("node", METER.id) is None
+    first = await store.take_layouts([METER], audit())
+    second = await store.take_layouts([METER, meter("other")], audit())
+    assert [(a.accepted, a.duplicate) for a in (first, second)] == [(1, 0), (1, 1)]
+    assert await store.layout("node", METER.id) == METER
+    assert await store.layouts("node") == [METER, meter("other")]
+
+
+@pytest.mark.P2
+async def test_an_event_is_kept_once_and_another_at_its_seq_too(store: Store) -> None:
+    events = [Event(ts, "device_offline", "meter", f"at {ts}", ts) for ts in range(3)]
+    other = Event(77, "gateway_started", seq=1)
+    first = await store.take_events(events, "0" * 16, audit())
+    again = await store.take_events([*events, other], "0" * 16, audit())
+    assert (first.accepted, again.accepted, again.duplicate) == (3, 1, 3)
+    assert await store.events("node", 2) == [other, events[2]]
+
+
+async def test_events_keep_every_word_but_what_no_text_can_hold(store: Store) -> None:
+    await store.take_events([Event(1, "said", "Zähler", "a \U0001f600\n'; DROP TABLE event", 0)], "0" * 16, audit())
+    taken = await store.take_events([Event(2, "said", "", "nothing\0more", 1)], "0" * 16, audit())
+    assert taken.accepted == 1
+    newest, oldest = await store.events("node", 9)
+    assert oldest == Event(1, "said", "Zähler", "a \U0001f600\n'; DROP TABLE event", 0)
+    assert newest.detail.startswith("nothing")
+
+
+async def test_the_largest_times_and_numbers_are_kept(store: Store) -> None:
+    await store.take_layouts([METER], audit())
+    await store.take_records([power((1 << 53) - 1, (1 << 32) - 1)], audit(at=(1 << 53) - 1))
+    await store.take_events([Event(-(1 << 63), "x", seq=(1 << 62) - 1)], "f" * 16, audit())
+    assert [record.ts for record in await store.records("node", METER.id)] == [(1 << 53) - 1]
+    assert (await store.events("node", 1))[0].ts == -(1 << 63)
+
+
+async def test_nodes_show_the_newest_values_of_each_device(store: Store) -> None:
+    await store.take_layouts([METER, meter("second")], audit("node"))
+    await store.take_records([power(5000, 42), power(1000, 7)], audit("node", at=6000))
+    await store.take_events([], "0" * 16, audit("quiet", at=100))
+    node, quiet = await store.nodes(6000 + ONLINE_MS - 1)
+    assert (node.node, node.online, node.newest, node.records) == ("node", True, 5000, 2)
+    assert [(d.name, d.ts, d.readings[0].value) for d in node.devices] == [("meter", 5000, 42)]
+    assert (quiet.node, quiet.online, quiet.newest, quiet.lag_ms) == ("quiet", False, 0, 0)
+
+
+async def test_an_empty_batch_is_a_sign_of_life(store: Store) -> None:
+    taken = await store.take_records([], audit(at=5000))
+    assert (taken.accepted, taken.duplicate) == (0, 0)
+    assert (await store.nodes(5001))[0].online
+
+
+async def test_a_batch_that_was_not_taken_leaves_its_note_whatever_it_says(store: Store) -> None:
+    await store.note(audit("stranger", "\0odd"))
+    assert await store.nodes(0) == []
+
+
+@pytest.mark.P1
+async def test_all_is_there_when_the_store_is_opened_again(where: str, tmp_path: Path) -> None:
+    async with opened(where, tmp_path) as store:
+        await store.take_layouts([METER], audit())
+        await store.take_records([power(1), power(2)], audit())
+    async with opened(where, tmp_path) as store:
+        assert await store.layouts("node") == [METER]
+        assert (await store.take_records([power(2), power(3)], audit())).accepted == 1
+        assert len(await store.records("node", METER.id)) == 3
