@@ -34,7 +34,8 @@ async def ask(where: str, query: str, *parameters: object) -> list[tuple[object,
 EVERY = Layout(
     "every type", "live",
     (
-        Point("bit", "bit"), Point("u8", "u8"), Point("i8", "i8"), Point("u16", "u16", scale="0.1"), Point("i16", "i16"),
+        Point("bit", "bit"), Point("u8", "u8"), Point("i8", "i8"), Point("u16", "u16", scale="0.1"),
+        Point("i16", "i16"),
         Point("u32", "u32", scale="0.001", offset="-40"), Point("i32", "i32"), Point("u64", "u64"), Point("i64", "i64"),
         Point("f32", "f32", unit="W"), Point("f64", "f64", scale="3"), Point("text", "text:6", kind="text"),
     ),
