@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from bench import machine, pushed, results
+from bench.catchup import measure_catchup
 from bench.clients import measure_clients
 from bench.figures import Figure
 from bench.many import measure_many
@@ -15,6 +16,7 @@ from bench.process import ROOT
 from bench.progress import step
 from bench.report import Report
 from bench.run import Measured, measure
+from bench.wired import measure_wire
 from bench.written import measure_written
 
 RESULT = ROOT / "build" / "bench.json"
@@ -26,7 +28,7 @@ def main() -> int:
     facts = machine.describe() | {"load at the start": machine.load()}
     try:
         with tempfile.TemporaryDirectory(prefix="holdfast-bench-", dir=options.state) as state:
-            written, clients, many, run = asyncio.run(_measure(Path(state), options.seconds))
+            before, run = asyncio.run(_measure(Path(state), options.seconds))
     except (KeyboardInterrupt, asyncio.CancelledError):
         step("stopped; everything is undone")
         return 130
@@ -35,7 +37,7 @@ def main() -> int:
         return 1
     facts["load at the end"] = machine.load()
     batches = pushed.batches(run.proxy.requests())
-    figures, notes = written + clients + many + results.figures(run, batches), results.notes(run, batches)
+    figures, notes = before + results.figures(run, batches), results.notes(run, batches)
     report = Report(options.seconds, run.farm.kind, facts, figures, notes)
     RESULT.parent.mkdir(exist_ok=True)
     RESULT.write_text(report.json())
@@ -52,16 +54,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-async def _measure(state: Path, seconds: int) -> tuple[list[Figure], list[Figure], list[Figure], Measured]:
+async def _measure(state: Path, seconds: int) -> tuple[list[Figure], Measured]:
     """All subjects, one group after the other; a SIGTERM ends it as tidily as Ctrl-C does."""
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    written = await measure_written(state)
-    clients = await measure_clients(state)
-    many = await measure_many(state, max(10, seconds // 4))
-    return written, clients, many, await measure(state, seconds)
+    before = await measure_written(state) + await measure_wire(state) + await measure_catchup(state)
+    before += await measure_clients(state) + await measure_many(state, max(10, seconds // 4))
+    return before, await measure(state, seconds)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -54,7 +55,7 @@ async def drain(file: Path, url: str, *, rounds: int, live: bool) -> None:
     print(json.dumps({"seconds": seconds, "records": records, "cpu_s": time.process_time()}))
 
 
-async def _drained(uplink: Uplink, buffer: Buffer, tasks: list[asyncio.Future[None]], *, live: bool) -> None:
+async def _drained(uplink: Uplink, buffer: Buffer, tasks: Sequence[asyncio.Future[None]], *, live: bool) -> None:
     """Until nothing is left, or with `live` no more than the live lane's. Raises what ended one of `tasks`."""
     rest = PUSH_S * 2 * 20 if live else 0
     while True:

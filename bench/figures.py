@@ -14,6 +14,7 @@ class Figure:
     against: str = ""  # the floor that the target speaks of; empty: the target is absolute
     most: float | None = None  # the target: times that floor, or in `unit`
     why: str = ""  # why nothing was measured
+    least: float | None = None  # the target where more is better, as `most`
 
     @property
     def ratio(self) -> float | None:
@@ -23,9 +24,10 @@ class Figure:
 
     @property
     def target(self) -> str:
-        if self.most is None:
+        bound, words = (self.most, "at most") if self.least is None else (self.least, "at least")
+        if bound is None:
             return ""
-        return f"at most {self.most:g} x the {self.against}" if self.against else f"at most {self.most:g} {self.unit}"
+        return f"{words} {bound:g} x the {self.against}" if self.against else f"{words} {bound:g} {self.unit}"
 
 
 def per(count: float | None, readings: int, scale: float = 1) -> float | None:

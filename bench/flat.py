@@ -46,16 +46,17 @@ class Timed:
 class Filler:
     """Fills a buffer with ticks that are the same over and over, at times of their own."""
 
-    def __init__(self, buffer: Buffer, step_ms: int, devices: int = DEVICES) -> None:
+    def __init__(self, buffer: Buffer, step_ms: int, devices: int = DEVICES, start_ms: int = START_MS) -> None:
         source = Measurements()
         self._ticks = [[(r.layout_id, r.row) for r in source.tick()[:devices]] for _ in range(TICKS_AT_ONCE)]
         self._buffer = buffer
         self._step_ms = step_ms
+        self._start_ms = start_ms
         self.ticks = 0
 
     @property
     def now_ms(self) -> int:
-        return START_MS + self.ticks * self._step_ms
+        return self._start_ms + self.ticks * self._step_ms
 
     def tick(self) -> list[Record]:
         rows = self._ticks[self.ticks % TICKS_AT_ONCE]

@@ -1,6 +1,7 @@
 """What the gateway pushed, and what lzma would make of the same columns."""
 
 import lzma
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
@@ -41,7 +42,7 @@ def batches(requests: list[Request]) -> list[Batch]:
         fresh = [record for record in records if record.seq not in known]
         known.update(record.seq for record in fresh)
         ticks = tuple((record.ts, len(layouts[record.layout_id].points)) for record in fresh)
-        packed = len(_lzma(records, layouts)) if records else 0
+        packed = len(packed_by_lzma(records, layouts)) if records else 0
         found.append(Batch(request.at, len(request.body), packed, ticks))
     return found
 
@@ -55,7 +56,7 @@ def _layouts(requests: list[Request]) -> dict[bytes, Layout]:
     return layouts
 
 
-def _lzma(records: list[Record], layouts: dict[bytes, Layout]) -> bytes:
+def packed_by_lzma(records: list[Record], layouts: Mapping[bytes, Layout]) -> bytes:
     """The rows column by column, layout by layout, each value at its own width, big end first."""
     rows: dict[bytes, list[bytes]] = {}
     for record in sorted(records, key=lambda record: record.seq):

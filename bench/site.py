@@ -18,12 +18,12 @@ PROFILE = ROOT / "bench" / "profiles" / "farm.yaml"
 
 
 @asynccontextmanager
-async def hub(state: Path, port: int) -> AsyncIterator[Child]:
-    """The hub, listening on `port`; its store is in `state`."""
+async def hub(state: Path, port: int, store: str = "hub.db") -> AsyncIterator[Child]:
+    """The hub, listening on `port`; its files are in `state`, and its store, if that is no database's address."""
     settings = {
         "host": "127.0.0.1",
         "port": port,
-        "store": str(state / "hub.db"),
+        "store": store,
         "nodes": [{"id": NODE, "secret_sha256": hashlib.sha256(SECRET.encode()).hexdigest()}],
     }
     async with running("hub", python(CLI, "hub", "--config", _written(state / "hub.yaml", settings)), state) as child:

@@ -1,0 +1,152 @@
+"""How quickly a backlog reaches a hub over loopback, and how far the present lags behind meanwhile."""
+
+import asyncio
+import json
+import shutil
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+from bench import postgres, site
+from bench.figures import Figure
+from bench.flat import Filler
+from bench.ports import HOST, free_ports, listening
+from bench.process import Child, python, running
+from bench.progress import step
+from bench.work import POINTS
+from gateway.buffer.buffer import Buffer
+
+TICKS = 9000  # one a second: 7.2 million readings
+ROUNDS = 10  # against the hub that keeps nothing
+DAYS, MINUTE_MS = 30, 60_000
+MILLION = 1e6
+LAG_S = 10.0
+LOOK_S = 0.25
+RATE = "million readings a second"
+
+
+async def measure_catchup(state: Path) -> list[Figure]:
+    """The edge's side beside a bare loop, both stores of the hub, and the lag of what is new."""
+    step("filling a backlog")
+    await _fill(state / "backlog.db", TICKS, 1000)
+    figures = [await _edge(state)]
+    step("draining it to a hub on SQLite")
+    async with _hub(state, "sqlite") as hub:
+        figures += await _drained(state, hub, "SQLite")
+    if not postgres.PROGRAMS:
+        figures.append(Figure("catching up, hub on PostgreSQL", RATE, None, why="the package postgresql is missing"))
+    else:
+        step("draining it to a hub on PostgreSQL")
+        with postgres.postgres("shared_buffers=256MB") as server:
+            async with _hub(state, "postgresql", await server.database("hub")) as hub:
+                figures += await _drained(state, hub, "PostgreSQL")
+    return [*figures, *await _lag(state)]
+
+
+async def _fill(file: Path, ticks: int, step_ms: int) -> None:
+    """Sealed, as all of a long backlog is; it ends a minute ago."""
+    buffer = await Buffer.open(file)
+    start_ms = time.time_ns() // 1_000_000 - ticks * step_ms - MINUTE_MS
+    await Filler(buffer, step_ms, start_ms=start_ms).fill(ticks)
+    while await buffer.sealing.seal():
+        pass
+    await buffer.close()
+
+
+async def _edge(state: Path) -> Figure:
+    """The gateway's side alone: the hub keeps nothing."""
+    step("draining it to a hub that keeps nothing")
+    port = free_ports(1)
+    url, readings = f"http://{HOST}:{port}", 0
+    async with running("taker", python("bench.floors.taker", port), state) as taker:
+        await listening(taker, port)
+        bare = await _printed(state, "bench.floors.poster", _copy(state), url, ROUNDS)
+        own = await _printed(state, "bench.draining", _copy(state), url, "--rounds", ROUNDS)
+    readings = own["records"] * POINTS
+    floors: dict[str, float | None] = {"bare loop": readings / bare["seconds"] / MILLION}
+    speed = readings / own["seconds"] / MILLION
+    return Figure("catching up, the gateway's side", RATE, speed, floors, "bare loop", least=0.7)
+
+
+async def _drained(state: Path, hub: "Hub", name: str) -> list[Figure]:
+    used = hub.child.cpu_s()
+    own = await _printed(state, "bench.draining", _copy(state), hub.url)
+    readings = own["records"] * POINTS
+    return [
+        Figure(f"catching up, hub on {name}", RATE, readings / own["seconds"] / MILLION, least=1),
+        Figure("the same: CPU of the hub", "s per million readings", (hub.child.cpu_s() - used) / readings * MILLION),
+        Figure("the same: CPU of the gateway", "s per million readings", own["cpu_s"] / readings * MILLION),
+    ]
+
+
+async def _lag(state: Path) -> list[Figure]:
+    """How old the newest reading at the hub is while a month drains: one of each device a minute, and live ones."""
+    step(f"filling a backlog of {DAYS} days")
+    await _fill(state / "month.db", DAYS * 24 * 60, MINUTE_MS)
+    lags: list[float] = []
+    async with _hub(state, "month") as hub:
+        draining = asyncio.ensure_future(_printed(state, "bench.draining", state / "month.db", hub.url, "--live"))
+        while not draining.done():
+            if (lag_s := await asyncio.to_thread(_lag_at, hub.url)) is not None:
+                lags.append(lag_s)
+            await asyncio.sleep(LOOK_S)
+        own = await draining
+    name = f"{DAYS} days draining in {own['seconds']:.0f} s"
+    return [Figure(f"{name}: the present's lag at the hub, at most", "s", max(lags, default=None), most=LAG_S)]
+
+
+def _lag_at(url: str) -> float | None:
+    """Seconds; None until the first live reading is there."""
+    with urlopen(f"{url}/api/v1/nodes", timeout=30) as answer:
+        newest_ms = max((node["newest"] for node in json.load(answer)), default=0)
+    lag_s = time.time() - newest_ms / 1000
+    return lag_s if lag_s < MINUTE_MS / 1000 else None
+
+
+class Hub:
+    """A running one."""
+
+    def __init__(self, child: Child, url: str) -> None:
+        self.child = child
+        self.url = url
+
+
+@asynccontextmanager
+async def _hub(state: Path, name: str, store: str = "hub.db") -> AsyncIterator[Hub]:
+    folder = state / f"hub-{name}"
+    folder.mkdir()
+    port = free_ports(1)
+    async with AsyncExitStack() as stack:
+        child = await stack.enter_async_context(site.hub(folder, port, store))
+        yield Hub(child, f"http://{HOST}:{port}")
+
+
+def _copy(state: Path) -> Path:
+    """The backlog as it was filled: draining leaves nothing to drain."""
+    return Path(shutil.copy(state / "backlog.db", state / "draining.db"))
+
+
+async def _printed(state: Path, module: str, *arguments: object) -> dict[str, Any]:
+    """What a process of ours prints at its end."""
+    async with running(module, python(module, *arguments), state) as child:
+        await child.ended()
+        printed: dict[str, Any] = json.loads(child.output)
+        return printed
+
+
+if __name__ == "__main__":
+    import sys
+    import tempfile
+
+    from bench.figures import table
+    from bench.wired import measure_wire
+
+    async def _main(folder: Path) -> list[Figure]:
+        return await measure_wire(folder) + await measure_catchup(folder)
+
+    with tempfile.TemporaryDirectory(prefix="holdfast-catchup-") as made:
+        print(table(asyncio.run(_main(Path(made)))))
+    sys.exit(0)
