@@ -12,7 +12,7 @@ from urllib.request import urlopen
 
 from bench import postgres, site
 from bench.figures import Figure
-from bench.flat import Filler
+from bench.flat import TICKS_AT_ONCE, Filler
 from bench.ports import HOST, free_ports, listening
 from bench.process import Child, python, running
 from bench.progress import step
@@ -47,12 +47,14 @@ async def measure_catchup(state: Path) -> list[Figure]:
 
 
 async def _fill(file: Path, ticks: int, step_ms: int) -> None:
-    """Sealed, as all of a long backlog is; it ends a minute ago."""
+    """Sealed, as all of a long backlog is, and nothing rolled up; it ends a minute ago."""
     buffer = await Buffer.open(file)
-    start_ms = time.time_ns() // 1_000_000 - ticks * step_ms - MINUTE_MS
-    await Filler(buffer, step_ms, start_ms=start_ms).fill(ticks)
-    while await buffer.sealing.seal():
-        pass
+    filler = Filler(buffer, step_ms, start_ms=time.time_ns() // 1_000_000 - ticks * step_ms - MINUTE_MS)
+    while filler.ticks < ticks:
+        for _ in range(TICKS_AT_ONCE):
+            filler.put(filler.tick())
+        await buffer.flushed()
+        await buffer.sealing.seal()
     await buffer.close()
 
 
