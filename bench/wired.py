@@ -14,7 +14,7 @@ from gateway.core import codec
 from gateway.core.model import Layout, Record
 from gateway.core.span import Span
 from sync import wire
-from sync.edge.engine import BACKLOG_RECORDS_MAX
+from sync.edge.recordlanes import BACKLOG_RECORDS_MAX
 
 SEALED_TICKS = 300
 LIVE_MOST, BACKLOG_MOST = 2.0, 1.15

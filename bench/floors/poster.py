@@ -13,7 +13,7 @@ from bench.site import NODE, SECRET
 from gateway.buffer.buffer import Buffer
 from gateway.core.span import Span
 from sync import wire
-from sync.edge.engine import BACKLOG_RECORDS_MAX
+from sync.edge.recordlanes import BACKLOG_RECORDS_MAX
 
 
 async def batches(file: Path) -> list[tuple[str, bytes]]:
