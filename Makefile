@@ -66,13 +66,15 @@ $(VENDOR)/uPlot.esm.js: package.json package-lock.json | .venv/demo.stamp
 	@touch $@
 
 # Servers and a browser for the tests: as root they are installed, else their tests say what is missing.
-# A broker that comes with its package is not left running: the tests start their own.
+# A broker or database that comes with its package is not left running: the tests start their own.
 servers:
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	pkg-config --exists libmodbus 2>/dev/null || missing="$$missing pkg-config libmodbus-dev"; \
 	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
+	ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || missing="$$missing postgresql"; \
+	[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$$missing rabbitmq-server"; \
 	command -v socat >/dev/null || missing="$$missing socat"; \
 	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
@@ -81,7 +83,9 @@ servers:
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  echo "Installing$$missing for the tests ..."; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	  case "$$missing" in *mosquitto*) systemctl disable --now mosquitto >/dev/null 2>&1 || true;; esac; \
+	  for service in mosquitto postgresql rabbitmq-server; do \
+	    case "$$missing" in *$$service*) systemctl disable --now $$service >/dev/null 2>&1 || true;; esac; \
+	  done; \
 	fi
 
 # Only for who changes dependencies; needs uv.

@@ -37,9 +37,8 @@ class Device:
         self._watts = [max(20.0, watts + draw.gauss(0, 4)) for watts in self._watts]
         self._volts = [volts + draw.gauss(0, 0.05) + (231 - volts) / 500 for volts in self._volts]
         self._warm = [warm + draw.gauss(0, 0.005) for warm in self._warm]
-        self._wh[:4] = [
-            wh + watts * POLL_S / 3600 for wh, watts in zip(self._wh, [sum(self._watts), *self._watts], strict=False)
-        ]
+        watts = [sum(self._watts), *self._watts]
+        self._wh[:4] = [wh + power * POLL_S / 3600 for wh, power in zip(self._wh, watts, strict=False)]
         return [
             *(round(10 * volts) for volts in self._volts),
             *(round(100 * self._watts[phase] / self._volts[phase]) for phase in phases),

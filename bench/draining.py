@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -41,7 +42,7 @@ async def drain(file: Path, url: str, *, rounds: int, live: bool) -> None:
             buffer.keep_spans("records", [(0, None)])
             await buffer.flushed()
             async with AsyncExitStack() as stack:
-                uplink = Uplink(link, Path(), buffer, clock, stack)
+                uplink = Uplink(link, Path(), buffer, clock, ZoneInfo("UTC"), stack)
                 begun = time.perf_counter()
                 tasks = [asyncio.ensure_future(job) for job in uplink.jobs().values()]
                 if live:
