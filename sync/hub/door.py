@@ -14,6 +14,7 @@ from sync.hub.store import Audit, Store
 
 RECORDS_MAX = 200_000  # of one batch
 UNPACKED_MAX = 256 * 1024 * 1024
+SEQ_MAX = 1 << 62
 TS_MAX = 1 << 53  # whole milliseconds that JSON readers keep exactly
 
 Handler = Callable[[str, wire.Cursor, bytes], Awaitable[wire.Answer]]
@@ -65,9 +66,12 @@ class Door:
                 return _answer(cursor_text, await self._store.take_layouts([_layout(one) for one in encoded], audit))
             if batch_type == "events":
                 events = msgspec.msgpack.decode(body, type=wire.Events).events
+                good = [event for event in events if _can_be(event)]
+                rejected = [wire.Rejection(e.seq, "an impossible time or seq") for e in events if not _can_be(e)]
+                audit = msgspec.structs.replace(audit, rejected=len(rejected))
                 for listener in self.listeners:
-                    await listener(audit.node, events)
-                return _answer(cursor_text, await self._store.take_events(events, cursor.epoch, audit))
+                    await listener(audit.node, good)
+                return _answer(cursor_text, await self._store.take_events(good, cursor.epoch, audit), rejected)
         except (CodecError, ValueError) as error:  # msgspec's errors are ValueErrors
             raise Refused(400, str(error)) from error
         known = ", ".join(["records", "layouts", "events", *self.handlers])
@@ -96,6 +100,11 @@ def _why_not(record: Record, layout: Layout | None) -> str:
     if not 0 <= record.ts < TS_MAX:
         return f"{record.ts} is no time in milliseconds since 1970"
     return ""
+
+
+def _can_be(event: Event) -> bool:
+    """Whether a store can hold it."""
+    return 0 <= event.ts < TS_MAX and 0 <= event.seq < SEQ_MAX
 
 
 def _layout(encoded: bytes) -> Layout:

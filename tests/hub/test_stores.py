@@ -4,9 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from gateway.core.clock import SystemClock
 from gateway.core.model import BACKFILLED, Event, Record
+from sync import wire
+from sync.hub.door import Door
 from sync.hub.store import ONLINE_MS, Store
 from tests.hub.stores import KINDS, audit, opened, place
 from tests.values import METER, meter, power
@@ -112,6 +116,19 @@ async def test_the_largest_times_and_numbers_are_kept(store: Store) -> None:
     await store.take_events([Event(-(1 << 63), "x", seq=(1 << 62) - 1)], "f" * 16, audit())
     assert [record.ts for record in await store.records("node", METER.id)] == [(1 << 53) - 1]
     assert (await store.events("node", 1))[0].ts == -(1 << 63)
+
+
+async def test_an_event_that_no_store_can_hold_is_rejected_and_the_rest_is_kept(store: Store) -> None:
+    events = [
+        Event(1, "good", seq=0),
+        Event(1 << 63, "late", seq=1),
+        Event(-1, "early", seq=2),
+        Event(1, "odd", seq=-1),
+    ]
+    body = msgspec.msgpack.encode(wire.Events(events))
+    answer = await Door(store, SystemClock()).take("node", "events", "0123456789abcdef:0-3", body)
+    assert (answer.accepted, [one.seq for one in answer.rejected]) == (1, [1, 2, -1])
+    assert [event.kind for event in await store.events("node", 9)] == ["good"]
 
 
 async def test_nodes_show_the_newest_values_of_each_device(store: Store) -> None:
