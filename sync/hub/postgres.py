@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import msgspec
 
+from gateway.core.accounts import HOUR_MS, Account, of_events
 from gateway.core.errors import RefusedFileError, StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
@@ -48,6 +49,13 @@ NODES = "SELECT id, last_seen, records FROM node ORDER BY id"
 NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row FROM series
     CROSS JOIN LATERAL (SELECT ts, flags, row FROM record WHERE series = series.id ORDER BY ts DESC LIMIT 1) AS last"""
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
+# As gateway.core.accounts has it; the sum of bigints is a numeric, which never runs over.
+ACCOUNTS = """SELECT count(ts), coalesce(sum(
+        ('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807) % 9223372036854775808, 0)
+    FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, hour, place)
+    LEFT JOIN record ON series = of_series AND ts >= hour AND ts < hour + 3600000 GROUP BY place ORDER BY place"""
+EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
+    WHERE node = $1 AND epoch = $2 AND ts >= $3 AND ts < $4"""
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER BY ts DESC LIMIT $2"
 
 Row = Sequence[Any]
@@ -182,6 +190,24 @@ class PostgresStore:
         """See `Store.records`."""
         series = await self._series(node, layout_id)
         return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._fetch(RECORDS, series)]
+
+    async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]:
+        """See `Store.accounts`; what was never sent has the series 0, which there is none of."""
+        ids = {layout_id for layout_id, _ in wanted}
+        series = {one: await self._series(node, one) if await self.layout(node, one) else 0 for one in ids}
+        rows = await self._fetch(ACCOUNTS, [series[one] for one, _ in wanted], [hour for _, hour in wanted])
+        return [Account(count, int(digest)) for count, digest in rows]
+
+    async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
+        """See `Store.event_accounts`."""
+        if not hours:
+            return []
+        rows = await self._fetch(EVENTS_BETWEEN, node, epoch, min(hours), max(hours) + HOUR_MS)
+        found: dict[int, list[Event]] = {hour: [] for hour in hours}
+        for row in rows:
+            event = Event(*row)
+            found.get(event.ts // HOUR_MS * HOUR_MS, []).append(event)
+        return [of_events(found[hour]) for hour in hours]
 
     async def _series(self, node: str, layout_id: bytes) -> int:
         """Of a layout that is known."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from gateway.core.accounts import HOUR_MS, Account, of_records
 from gateway.core.clock import SystemClock
 from gateway.core.model import BACKFILLED, Command, CommandResult, Event, Record
 from sync import wire
@@ -154,6 +155,18 @@ async def test_of_each_node_the_last_heartbeat_is_kept(store: Store) -> None:
         await store.control.beat(Beat("node", at, b"{}"))
     assert await store.control.beats() == [Beat("node", 20, b"{}")]
     assert (await store.nodes(21))[0].online
+
+
+@pytest.mark.P10
+async def test_accounts_are_those_of_the_very_records(store: Store) -> None:
+    await store.take_layouts([METER], audit())
+    records = [power(ms) for ms in (0, 5, HOUR_MS - 1, HOUR_MS)]
+    await store.take_records(records, audit())
+    wanted = [(METER.id, HOUR_MS), (b"unknown!", 0), (METER.id, 0)]
+    assert await store.accounts("node", wanted) == [
+        Account(len(rows), of_records((record.ts, record.row) for record in rows))
+        for rows in (records[3:], [], records[:3])
+    ]
 
 
 async def test_nodes_show_the_newest_values_of_each_device(store: Store) -> None:
