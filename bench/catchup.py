@@ -3,6 +3,9 @@
 import asyncio
 import json
 import shutil
+import signal
+import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -20,7 +23,7 @@ from bench.work import POINTS
 from gateway.buffer.buffer import Buffer
 
 TICKS = 9000  # one a second: 7.2 million readings
-ROUNDS = 10  # against the hub that keeps nothing
+ROUNDS = 3  # of the month, against the hub that keeps nothing
 DAYS, MINUTE_MS = 30, 60_000
 MILLION = 1e6
 LAG_S = 10.0
@@ -32,6 +35,8 @@ async def measure_catchup(state: Path) -> list[Figure]:
     """The edge's side beside a bare loop, both stores of the hub, and the lag of what is new."""
     step("filling a backlog")
     await _fill(state / "backlog.db", TICKS, 1000)
+    step(f"filling one of {DAYS} days")
+    await _fill(state / "month.db", DAYS * 24 * 60, MINUTE_MS)
     figures = [await _edge(state)]
     step("draining it to a hub on SQLite")
     async with _hub(state, "sqlite") as hub:
@@ -65,8 +70,8 @@ async def _edge(state: Path) -> Figure:
     url, readings = f"http://{HOST}:{port}", 0
     async with running("taker", python("bench.floors.taker", port), state) as taker:
         await listening(taker, port)
-        bare = await _printed(state, "bench.floors.poster", _copy(state), url, ROUNDS)
-        own = await _printed(state, "bench.draining", _copy(state), url, "--rounds", ROUNDS)
+        bare = await _printed(state, "bench.floors.poster", _copy(state, "month.db"), url, ROUNDS)
+        own = await _printed(state, "bench.draining", _copy(state, "month.db"), url, "--rounds", ROUNDS)
     readings = own["records"] * POINTS
     floors: dict[str, float | None] = {"bare loop": readings / bare["seconds"] / MILLION}
     speed = readings / own["seconds"] / MILLION
@@ -75,7 +80,7 @@ async def _edge(state: Path) -> Figure:
 
 async def _drained(state: Path, hub: "Hub", name: str) -> list[Figure]:
     used = hub.child.cpu_s()
-    own = await _printed(state, "bench.draining", _copy(state), hub.url)
+    own = await _printed(state, "bench.draining", _copy(state, "backlog.db"), hub.url)
     readings = own["records"] * POINTS
     return [
         Figure(f"catching up, hub on {name}", RATE, readings / own["seconds"] / MILLION, least=1),
@@ -86,8 +91,7 @@ async def _drained(state: Path, hub: "Hub", name: str) -> list[Figure]:
 
 async def _lag(state: Path) -> list[Figure]:
     """How old the newest reading at the hub is while a month drains: one of each device a minute, and live ones."""
-    step(f"filling a backlog of {DAYS} days")
-    await _fill(state / "month.db", DAYS * 24 * 60, MINUTE_MS)
+    step("draining the month, with live readings beside it")
     lags: list[float] = []
     async with _hub(state, "month") as hub:
         draining = asyncio.ensure_future(_printed(state, "bench.draining", state / "month.db", hub.url, "--live"))
@@ -126,9 +130,9 @@ async def _hub(state: Path, name: str, store: str = "hub.db") -> AsyncIterator[H
         yield Hub(child, f"http://{HOST}:{port}")
 
 
-def _copy(state: Path) -> Path:
+def _copy(state: Path, name: str) -> Path:
     """The backlog as it was filled: draining leaves nothing to drain."""
-    return Path(shutil.copy(state / "backlog.db", state / "draining.db"))
+    return Path(shutil.copy(state / name, state / "draining.db"))
 
 
 async def _printed(state: Path, module: str, *arguments: object) -> dict[str, Any]:
@@ -140,13 +144,13 @@ async def _printed(state: Path, module: str, *arguments: object) -> dict[str, An
 
 
 if __name__ == "__main__":
-    import sys
-    import tempfile
-
     from bench.figures import table
     from bench.wired import measure_wire
 
     async def _main(folder: Path) -> list[Figure]:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)  # ends the processes, too
         return await measure_wire(folder) + await measure_catchup(folder)
 
     with tempfile.TemporaryDirectory(prefix="holdfast-catchup-") as made:

@@ -68,9 +68,9 @@ class Door:
                 events = msgspec.msgpack.decode(body, type=wire.Events).events
                 good = [event for event in events if _can_be(event)]
                 rejected = [wire.Rejection(e.seq, "an impossible time or seq") for e in events if not _can_be(e)]
+                audit = msgspec.structs.replace(audit, rejected=len(rejected))
                 for listener in self.listeners:
                     await listener(audit.node, good)
-                audit = msgspec.structs.replace(audit, rejected=len(rejected))
                 return _answer(cursor_text, await self._store.take_events(good, cursor.epoch, audit), rejected)
         except (CodecError, ValueError) as error:  # msgspec's errors are ValueErrors
             raise Refused(400, str(error)) from error

@@ -20,7 +20,7 @@ from gateway.core.errors import RefusedFileError, StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
 from sync.hub.newest import node_state
-from sync.hub.postgrescommands import PostgresCommands
+from sync.hub.postgrescommands import SAW_NODE, PostgresCommands
 from sync.hub.store import Audit
 
 CONNECTIONS = 8  # so many batches are stored at once; the others wait
@@ -31,9 +31,6 @@ VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KE
 VERSION = "SELECT coalesce(max(number), 0) FROM schema_version"
 MIGRATED = "INSERT INTO schema_version VALUES ($1)"
 
-# It also locks the node's row until the end: two batches of one node never wait for each other crosswise.
-SAW_NODE = """INSERT INTO node AS known (id, first_seen, last_seen) VALUES ($1, $2, $2)
-    ON CONFLICT (id) DO UPDATE SET last_seen = greatest(known.last_seen, excluded.last_seen)"""
 COUNT_RECORDS = "UPDATE node SET records = records + $1 WHERE id = $2"
 APPEND_SERIES = """INSERT INTO series (node, layout, encoded) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[])
     ON CONFLICT DO NOTHING"""
@@ -162,6 +159,7 @@ class PostgresStore:
         """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
         columns = list(zip(*rows, strict=True))
         async with self._transaction() as db:
+            # It also locks the node's row until the end: two batches of one node never wait for each other crosswise.
             await db.execute(SAW_NODE, audit.node, audit.at)
             accepted = int((await db.execute(append, *columns)).rpartition(" ")[2]) if rows else 0
             if accepted and points:

@@ -171,11 +171,15 @@ async def test_a_site_reaches_a_hub_on_postgresql_through_an_outage_of_its_serve
         await buffer.flushed()
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
-            postgres_server.stop()
+        postgres_server.stop()
+        try:
             buffer.put(METER, [power(ms) for ms in range(300, 500)])
             await buffer.flushed()
-            while engine.state().connected:
-                await asyncio.sleep(0)
+            async with syncing(buffer, hub) as engine:
+                while "cannot store" not in engine.state().error:
+                    await asyncio.sleep(0)
+        finally:
             postgres_server.start()
+        async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
         assert [record.ts for record in await store.records("node", METER.id)] == list(range(500))
