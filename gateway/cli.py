@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway import __version__, buffercommands, commission, logs
+from gateway import __version__, buffercommands, commission, hubcommands, logs
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.options import where
 
@@ -53,10 +53,15 @@ def run(file: Path) -> None:
     _until_stopped(lambda: run_site(file, lambda page: _say(f"the site's page: {page}")))
 
 
-@main.command()
-@click.option("--config", "file", type=FILE, required=True, help="The hub's configuration, hub.yaml.")
-def hub(file: Path) -> None:
-    """Run the hub that many sites push to."""
+@main.group(invoke_without_command=True)
+@click.option("--config", "file", type=FILE, help="The hub's configuration, hub.yaml.")
+@click.pass_context
+def hub(context: click.Context, file: Path | None) -> None:
+    """Run the hub that many sites push to; or, with a COMMAND, do something for it."""
+    if context.invoked_subcommand is not None:
+        return
+    if file is None:
+        raise click.MissingParameter(ctx=context, param=context.command.params[0])
     from gateway.app import load_hub_config, run_hub
 
     config = load_hub_config(file)
@@ -149,6 +154,8 @@ def profile_schema() -> None:
 
 for verb in (*commission.VERBS, *buffercommands.VERBS):
     main.add_command(verb)
+for verb in hubcommands.VERBS:
+    hub.add_command(verb)
 
 early.over()
 
