@@ -8,7 +8,7 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 from gateway.buffer.buffer import Buffer
-from gateway.config import HubLink
+from gateway.config import AmqpLink, HubLink
 from gateway.core.clock import plausible
 from gateway.core.span import Span
 from gateway.core.status import SyncState
@@ -17,6 +17,7 @@ from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.edge.metering import Meter
+from sync.edge.switching import SwitchingTransport
 from sync.edge.tls import trust
 from sync.edge.transport import Transport
 
@@ -64,7 +65,19 @@ def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
 
 def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:
     """Raises ConfigError where certificates cannot be used."""
-    return _https(config, folder, clock)
+    if config.transport == "https" or config.amqp is None:
+        return _https(config, folder, clock)
+    if config.transport == "amqp":
+        return _amqp(config, config.amqp, folder, clock)
+    return SwitchingTransport(_amqp(config, config.amqp, folder, clock), _https(config, folder, clock), Random())
+
+
+def _amqp(config: HubLink, amqp: AmqpLink, folder: Path, clock: Timekeeper) -> Transport:
+    from sync.broker.connection import Broker  # brings aio-pika, which few gateways need
+    from sync.edge.amqp import AmqpTransport
+
+    authorities = folder / amqp.tls_ca if amqp.tls_ca else None
+    return AmqpTransport(Broker(amqp.url, config.node_id, config.secret, authorities), clock)
 
 
 def _https(config: HubLink, folder: Path, clock: Timekeeper) -> HttpsTransport:
