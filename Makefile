@@ -73,6 +73,8 @@ servers:
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	pkg-config --exists libmodbus 2>/dev/null || missing="$$missing pkg-config libmodbus-dev"; \
 	command -v mosquitto >/dev/null || [ -x /usr/sbin/mosquitto ] || missing="$$missing mosquitto"; \
+	[ -x /usr/lib/rabbitmq/bin/rabbitmq-server ] || missing="$$missing rabbitmq-server"; \
+	ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$$missing postgresql"; \
 	command -v socat >/dev/null || missing="$$missing socat"; \
 	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
@@ -81,7 +83,9 @@ servers:
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  echo "Installing$$missing for the tests ..."; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	  case "$$missing" in *mosquitto*) systemctl disable --now mosquitto >/dev/null 2>&1 || true;; esac; \
+	  for server in mosquitto rabbitmq-server postgresql; do \
+	    case "$$missing" in *$$server*) systemctl disable --now $$server >/dev/null 2>&1 || true;; esac; \
+	  done; \
 	fi
 
 # Only for who changes dependencies; needs uv.
