@@ -77,6 +77,7 @@ async def test_a_broker_that_ends_and_starts_again_loses_and_doubles_nothing(
 
 @pytest.mark.P2
 async def test_connections_that_are_reset_amid_a_batch_lose_and_double_nothing(rabbit: Rabbit, tmp_path: Path) -> None:
+    random = Random(7)
     async with (
         provisioned(rabbit) as vhost,
         hub_of(tmp_path) as hub,
@@ -85,9 +86,10 @@ async def test_connections_that_are_reset_amid_a_batch_lose_and_double_nothing(r
         gateway(tmp_path, Broker(f"amqp://127.0.0.1:{near.port}/{vhost.name}", "node", vhost.node.password)) as buffer,
         running(hub.consumer(Broker(f"amqp://127.0.0.1:{far.port}/{vhost.name}", "hub", vhost.hub.password)).run()),
     ):
-        for turn, most in enumerate((50, 400, 700, 1200, 2500, 5000)):
+        for turn, most in enumerate((50, 300, 600, 900, 1200, 1500)):
             near.bytes_max = most
-            await put(buffer, 500 * turn, 500 * turn + 500)
+            buffer.put(METER, [power(500 * turn + ms, random.getrandbits(31)) for ms in range(500)])  # some 2 kB
+            await buffer.flushed()
             if turn % 3 == 1:
                 far.cut()
             await until(lambda turn=turn: has(hub, 500 * turn + 500))  # type: ignore[misc]
