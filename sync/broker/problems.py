@@ -1,5 +1,6 @@
 """What can go wrong at the broker, in plain words with what to do."""
 
+import asyncio
 import contextlib
 import ssl
 from collections.abc import Iterator
@@ -33,9 +34,16 @@ class NotConfirmed(PushError):
 
 @contextlib.contextmanager
 def ending() -> Iterator[None]:
-    """Where a connection ends, the library may end what waits on it with an Exception of no class: name it."""
+    """Where a connection ends, the library ends some of what waits on it without saying so: say it.
+
+    It cancels it, though nobody cancelled the task, or raises an Exception of no class. Raises ConnectionError then.
+    """
     try:
         yield
+    except asyncio.CancelledError as error:
+        if (task := asyncio.current_task()) is None or task.cancelling():
+            raise
+        raise ConnectionError("the connection ended") from error
     except Exception as error:
         if type(error) is Exception:
             raise ConnectionError("the connection ended") from error

@@ -29,6 +29,7 @@ class Publisher:
 
     async def publish(self, message: aio_pika.Message, routing_key: str) -> None:
         """Returns when the broker has confirmed that it keeps the message. Raises NotConfirmed, ConfigError."""
+        exchange: AbstractExchange | None = None
         try:
             with ending():
                 exchange = await self._opened()
@@ -39,13 +40,10 @@ class Publisher:
             raise problem(error, self._broker.url, self._broker.username) from error
         except ERRORS as error:
             await self._unblocked()
-            await self.close()  # the next one begins anew
+            async with self._opening:
+                if self._exchange is exchange:  # not yet another one
+                    await self._shut()
             raise problem(error, self._broker.url, self._broker.username) from error
-        except asyncio.CancelledError as error:  # by the library, where nobody cancelled us
-            if (task := asyncio.current_task()) is None or task.cancelling():
-                raise
-            await self.close()
-            raise problem(ConnectionError("the connection ended"), self._broker.url, self._broker.username) from error
 
     async def _confirmed(self, exchange: AbstractExchange, message: aio_pika.Message, routing_key: str) -> None:
         """Raises NotConfirmed as soon as an alarm is told, and what the library raises."""
@@ -60,6 +58,10 @@ class Publisher:
         publishing.result()
 
     async def close(self) -> None:
+        async with self._opening:
+            await self._shut()
+
+    async def _shut(self) -> None:
         stack, self._stack = self._stack, contextlib.AsyncExitStack()
         self._connection = self._channel = self._exchange = None
         await stack.aclose()
@@ -67,7 +69,7 @@ class Publisher:
     async def _opened(self) -> AbstractExchange:
         async with self._opening:
             if self._exchange is None or self._channel is None or self._channel.is_closed:
-                await self.close()
+                await self._shut()
                 self._connection = await self._stack.enter_async_context(connected(self._broker))
                 self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
                 self._exchange = await self._channel.get_exchange(EXCHANGE, ensure=False)

@@ -36,13 +36,12 @@ class Consumer:
         self._nodes = nodes
         self._clock = clock
         self._publisher = Publisher(way)  # a connection of its own: an alarm at the broker must not stop the taking
-        self._reached = False
+        self._reached = True  # until it is found otherwise
         self._strangers = Ration(clock)
         self._failures = Ration(clock)
 
     async def run(self) -> None:
         """Take what comes. Run until cancelled."""
-        reached = True
         try:
             async with asyncio.TaskGroup() as batches:
                 while True:
@@ -52,9 +51,9 @@ class Consumer:
                     except ERRORS as error:
                         said = problem(error, self._broker.url, self._broker.username)
                         why = f"{said}; {said.hint}"
-                    if reached or self._reached:
+                    if self._reached:
                         log.warning("broker not reached", extra={"broker": self._broker.url, "why": why})
-                    reached = self._reached = False
+                    self._reached = False
                     await asyncio.sleep(PAUSE_S)
         finally:
             await self._publisher.close()

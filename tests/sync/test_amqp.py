@@ -134,6 +134,11 @@ async def test_the_hub_tells_a_node_something_at_once_and_knows_when_the_broker_
             await until(lambda: heard == [told])
             with pytest.raises(PushError, match="no queue"):
                 await consumer.tell("another", told)
+        later = wire.Answer("later")
+        async with running(consumer.run(), transport.run(hear)):
+            await consumer.tell("node", later)
+            await until(lambda: len(heard) > 1)
+            assert heard == [told, later]  # what was heard is not said again
         await transport.close()
 
 
