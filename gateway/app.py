@@ -42,7 +42,7 @@ from gateway.uplink import Uplink
 from gateway.wear import Wear
 from local_ui import guard
 from local_ui.app import build_app
-from sync.hub.app import DOOR, OPEN_PATHS, build_hub
+from sync.hub.app import DOOR, FLEET, OPEN_PATHS, build_hub
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
 from sync.hub.door import Door
 from sync.hub.sqlite import SqliteStore
@@ -211,6 +211,7 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
         guards = [guard.headers, guard.sign_in(config.password_sha256, OPEN_PATHS)]
         app = build_hub(config, store, SystemClock(), Path(str(static)), guards)
         consumer = _consumer(config, config.amqp, folder, app[DOOR]) if config.amqp is not None else None
+        app[FLEET].tell = consumer.tell if consumer else None
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         ready(await stack.enter_async_context(serving))
         await _run_until(stop, {"broker": consumer.run()} if consumer else {})
