@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mappin
 from importlib import resources
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from aiohttp import web
@@ -44,10 +45,14 @@ from gateway.uplink import Uplink
 from gateway.wear import Wear
 from local_ui import guard
 from local_ui.app import build_app
-from sync.hub.app import OPEN_PATHS, build_hub
-from sync.hub.config import HubConfig, parse_hub_config
+from sync.hub.app import DOOR, FLEET, OPEN_PATHS, build_hub
+from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
+from sync.hub.door import Door
 from sync.hub.opening import open_store
 from sync.hub.tls import server_tls
+
+if TYPE_CHECKING:
+    from sync.hub.amqp import Consumer
 
 
 class Plan:
@@ -211,9 +216,20 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
         stack.push_async_callback(store.close)
         guards = [guard.headers, guard.sign_in(config.password_sha256, OPEN_PATHS)]
         app = build_hub(config, store, SystemClock(), Path(str(static)), guards)
+        consumer = _consumer(config, config.amqp, folder, app[DOOR]) if config.amqp is not None else None
+        app[FLEET].tell = consumer.tell if consumer else None
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         ready(await stack.enter_async_context(serving))
-        await stop.wait()
+        await _run_until(stop, {"broker": consumer.run()} if consumer else {})
+
+
+def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> "Consumer":
+    """Raises ConfigError where the broker's certificates cannot be used."""
+    from sync.broker.connection import Broker
+    from sync.hub.amqp import Consumer  # brings aio-pika, which few hubs need
+
+    way = Broker(amqp.url, amqp.username, amqp.password, folder / amqp.tls_ca if amqp.tls_ca else None)
+    return Consumer(way, door, {node.id for node in config.nodes}, SystemClock())
 
 
 def _allow_connections() -> None:

@@ -36,6 +36,8 @@ def _hosts(config: Config) -> Iterator[tuple[Keys, str]]:
         yield ("hub", "url"), _host_of(config.hub.url)
         if config.hub.proxy is not None:
             yield ("hub", "proxy"), _host_of(config.hub.proxy)
+        if config.hub.amqp is not None:
+            yield ("hub", "amqp", "url"), _host_of(config.hub.amqp.url)
     if config.mqtt is not None:
         yield ("mqtt", "host"), config.mqtt.host
 
@@ -101,6 +103,8 @@ def _check_files(config: Config, merged: Document, file: Path) -> None:
         _check_authorities(file.parent / config.mqtt.tls_ca, merged, ("mqtt", "tls_ca"))
     if config.hub is not None and config.hub.tls_ca is not None:
         _check_authorities(file.parent / config.hub.tls_ca, merged, ("hub", "tls_ca"))
+    if config.hub is not None and config.hub.amqp is not None and config.hub.amqp.tls_ca is not None:
+        _check_authorities(file.parent / config.hub.amqp.tls_ca, merged, ("hub", "amqp", "tls_ca"))
 
 
 def _check_authorities(path: Path, merged: Document, keys: Keys) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import click
 
+from gateway.amqpcommands import amqp_provision
+
 FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 CONFIG = click.option("--config", "hub", type=FILE, required=True, help="The hub's configuration, hub.yaml.")
 
@@ -32,4 +34,4 @@ def import_(file: Path, hub: Path, receipt: Path | None, force: bool) -> None:
         sys.exit(1)
 
 
-VERBS = (import_,)
+VERBS = (import_, amqp_provision)

@@ -26,6 +26,7 @@ def load_config(path: Path, text: str | None = None) -> tuple[Config, document.D
     config = document.convert(merged, Config)
     _check_names(config, merged)
     _check_page(config, merged)
+    _check_hub(config, merged)
     _check_push(config, merged)
     _check_zones(config, merged)
     check_places(config, merged, path)
@@ -82,6 +83,14 @@ def _check_page(config: Config, merged: document.Document) -> None:
             ("page", "host"),
             f"{page.host} can be reached by others, but no password is set",
             hint="set page.password_sha256, or page.open: true if everybody on the network may look",
+        )
+
+
+def _check_hub(config: Config, merged: document.Document) -> None:
+    hub = config.hub
+    if hub is not None and hub.transport != "https" and hub.amqp is None:
+        raise merged.complaint(
+            ("hub", "transport"), f"{hub.transport} needs a broker", hint="add hub.amqp with its url"
         )
 
 

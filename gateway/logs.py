@@ -19,3 +19,5 @@ def start(level: int) -> None:
     handler.setFormatter(_Facts())
     logging.basicConfig(level=level, handlers=[handler])
     logging.getLogger("asyncio").setLevel(logging.WARNING)
+    for library in ("aiormq", "aio_pika"):  # they tell each failed attempt, with its traceback; we tell changes
+        logging.getLogger(library).setLevel(logging.CRITICAL)

@@ -12,7 +12,7 @@ import msgspec
 
 from gateway import carryout
 from gateway.buffer.buffer import Buffer
-from gateway.config import HubLink
+from gateway.config import AmqpLink, HubLink
 from gateway.core.clock import plausible
 from gateway.core.span import Span
 from gateway.core.status import SyncState
@@ -22,6 +22,7 @@ from sync.edge.https import HttpsTransport
 from sync.edge.ledger import Comparison
 from sync.edge.link import Link
 from sync.edge.metering import Meter
+from sync.edge.switching import SwitchingTransport
 from sync.edge.tls import trust
 from sync.edge.transport import Transport
 
@@ -86,7 +87,19 @@ def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
 
 def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:
     """Raises ConfigError where certificates cannot be used."""
-    return _https(config, folder, clock)
+    if config.transport == "https" or config.amqp is None:
+        return _https(config, folder, clock)
+    if config.transport == "amqp":
+        return _amqp(config, config.amqp, folder, clock)
+    return SwitchingTransport(_amqp(config, config.amqp, folder, clock), _https(config, folder, clock), Random())
+
+
+def _amqp(config: HubLink, amqp: AmqpLink, folder: Path, clock: Timekeeper) -> Transport:
+    from sync.broker.connection import Broker  # brings aio-pika, which few gateways need
+    from sync.edge.amqp import AmqpTransport
+
+    authorities = folder / amqp.tls_ca if amqp.tls_ca else None
+    return AmqpTransport(Broker(amqp.url, config.node_id, config.secret, authorities), clock)
 
 
 def _https(config: HubLink, folder: Path, clock: Timekeeper) -> HttpsTransport:

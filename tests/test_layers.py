@@ -6,9 +6,10 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 OURS = ("gateway", "drivers", "sync", "local_ui", "config", "bench", "tests")
 BUILDERS = {
-    "gateway/app.py", "gateway/buses.py", "gateway/carryin.py", "gateway/carryout.py", "gateway/catalogue.py",
-    "gateway/checkbus.py", "gateway/cli.py", "gateway/commission.py", "gateway/control.py", "gateway/executors.py",
-    "gateway/exploring.py", "gateway/options.py", "gateway/readonce.py", "gateway/scanning.py", "gateway/uplink.py",
+    "gateway/amqpcommands.py", "gateway/app.py", "gateway/buses.py", "gateway/carryin.py", "gateway/carryout.py",
+    "gateway/catalogue.py", "gateway/checkbus.py", "gateway/cli.py", "gateway/commission.py", "gateway/control.py",
+    "gateway/executors.py", "gateway/exploring.py", "gateway/options.py", "gateway/readonce.py", "gateway/scanning.py",
+    "gateway/uplink.py",
 }  # fmt: skip
 
 # What a folder may import of ours, the longest matching prefix counts; each may import itself.
@@ -17,8 +18,8 @@ TABLE = {
     "gateway": ("gateway.core",),
     "drivers": ("gateway.core",),
     "sync": ("gateway.core",),
-    "sync/edge": ("sync.wire", "gateway.core"),
-    "sync/hub": ("sync.wire", "sync.carry", "gateway.core"),
+    "sync/edge": ("sync.wire", "sync.broker", "gateway.core"),
+    "sync/hub": ("sync.wire", "sync.broker", "sync.carry", "gateway.core"),
     "local_ui": ("gateway.core",),
     "config": (),
 }

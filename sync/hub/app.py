@@ -21,6 +21,7 @@ from sync.hub.store import Store
 
 # The doors for nodes have secrets of their own; whether the process lives is no secret.
 OPEN_PATHS = (wire.PATH, wire.COMMANDS_PATH, carry.PATH, "/healthz")
+DOOR = web.AppKey("door", Door)  # for other ways in
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
 
 
@@ -39,6 +40,7 @@ def build_hub(
     app.router.add_post(carry.PATH, CarryIn(door, secrets, clock).handle)
     app.router.add_get(wire.COMMANDS_PATH, LongPoll(fleet, secrets, clock).handle)
     app.router.add_get("/healthz", _healthz)
+    app[DOOR] = door
     app[FLEET] = fleet
     CommandApi(fleet, store.control, config, clock).add_to(app)
     add_pages(app, lambda: nodes(store, clock.wall_ms()), clock.wall_ms, static)

@@ -18,6 +18,18 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     secret_sha256: Sha256
 
 
+class AmqpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The broker that nodes may send through, beside HTTP."""
+
+    url: Annotated[str, msgspec.Meta(pattern="^amqps?://[^/@]+(/[^/]*)?$", description="amqp(s)://HOST[:PORT][/VHOST]")]
+    username: Annotated[str, msgspec.Meta(min_length=1)] = "hub"
+    password: Annotated[str, msgspec.Meta(min_length=1)]
+    management_url: (
+        Annotated[str, msgspec.Meta(pattern="^https?://[^/]+", description="http(s)://HOST[:PORT]")] | None
+    ) = None  # for holdfast hub amqp-provision
+    tls_ca: str | None = None  # certificates that the broker's is signed by; relative to the configuration's folder
+
+
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -28,6 +40,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tls_cert: str | None = None  # PEM files, relative to the configuration's folder; with them the hub speaks TLS
     tls_key: str | None = None
     nodes: tuple[NodeConfig, ...] = ()
+    amqp: AmqpConfig | None = None
 
 
 def parse_hub_config(text: str, source: str) -> HubConfig:
@@ -39,6 +52,9 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
         if node.id in ids:
             raise ConfigError(f"{parsed.place_of(('nodes', index))}: nodes[{index}].id: {node.id} is here twice")
         ids.add(node.id)
+        if config.amqp is not None and node.id == config.amqp.username:
+            where = f"{parsed.place_of(('nodes', index))}: nodes[{index}].id"
+            raise ConfigError(f"{where}: {node.id} is the hub's own user at the broker", hint="rename one of both")
     if (config.tls_cert is None) != (config.tls_key is None):
         given, other = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
         raise ConfigError(f"{parsed.place_of((given,))}: {given}: of no use without {other}", hint=f"add {other}")

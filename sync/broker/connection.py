@@ -1,0 +1,92 @@
+"""A connection to the broker, and what comes over it."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
+from yarl import URL
+
+from gateway.core.errors import ConfigError
+from sync.broker.problems import ERRORS, ending
+
+VHOST = "holdfast"  # where the address names none
+CONNECT_S, CLOSE_S = 15.0, 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Where it is and who we are there; `authorities`: a file with the certificates that its own is signed by."""
+
+    url: str  # amqp(s)://HOST[:PORT][/VHOST]
+    username: str
+    password: str
+    authorities: Path | None = None
+
+    @property
+    def address(self) -> URL:
+        url = URL(self.url)
+        path = url.raw_path if url.raw_path.strip("/") else f"/{VHOST}"
+        return URL(f"{url.scheme}://{url.authority}{path}", encoded=True)
+
+    @property
+    def vhost(self) -> str:
+        return self.address.path[1:]
+
+    def context(self) -> ssl.SSLContext | None:
+        """Raises ConfigError where the certificates cannot be used."""
+        if self.address.scheme != "amqps":
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.authorities)
+        except (OSError, ssl.SSLError) as error:
+            raise ConfigError(
+                f"{self.authorities}: no certificates: {error}", hint="amqp.tls_ca: a PEM file"
+            ) from error
+
+
+@contextlib.asynccontextmanager
+async def connected(broker: Broker) -> AsyncIterator[AbstractConnection]:
+    """A connection. Raises ERRORS and ConfigError; one that the broker no longer answers on is given up soon."""
+    url = broker.address.with_user(broker.username).with_password(broker.password)
+    connection = aio_pika.Connection(url, ssl_context=broker.context())
+    try:
+        with ending():
+            async with asyncio.timeout(CONNECT_S):
+                await connection.connect()
+            yield connection
+    finally:
+        with contextlib.suppress(*ERRORS), ending():
+            async with asyncio.timeout(CLOSE_S):
+                await connection.close()
+        await connection.close()  # it has let go of what did not close in time, and is not to try that when collected
+
+
+async def deliveries(
+    channel: AbstractChannel, queues: Sequence[str], divert: Callable[[AbstractIncomingMessage], bool] = lambda _: False
+) -> AsyncIterator[AbstractIncomingMessage]:
+    """What the queues hold and get, until the channel closes or a queue is deleted.
+
+    `divert` may take a message as it comes; then it is acknowledged and not yielded. Raises ERRORS.
+    """
+    inbox: asyncio.Queue[AbstractIncomingMessage | None] = asyncio.Queue()  # no longer than the prefetch
+
+    async def arrived(message: AbstractIncomingMessage) -> None:
+        if divert(message):
+            await message.ack()
+        else:
+            inbox.put_nowait(message)
+
+    def over(*_: object) -> None:
+        inbox.put_nowait(None)
+
+    channel.close_callbacks.add(over)
+    (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(over)
+    for name in queues:
+        await (await channel.get_queue(name, ensure=False)).consume(arrived)
+    while (message := await inbox.get()) is not None:
+        yield message

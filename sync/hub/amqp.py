@@ -1,0 +1,131 @@
+"""What nodes send over AMQP: taken from the broker's queues, acknowledged once it is stored, answered."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Collection
+
+import aio_pika
+import msgspec
+from aio_pika.abc import AbstractIncomingMessage
+
+from gateway.core.clock import Clock
+from gateway.core.errors import StorageError
+from gateway.core.ration import Ration
+from sync import wire
+from sync.broker import names
+from sync.broker.connection import Broker, connected, deliveries
+from sync.broker.problems import ERRORS, NotConfirmed, ending, problem
+from sync.broker.publishing import Publisher
+from sync.hub.door import Door, Refused
+
+log = logging.getLogger(__name__)
+PREFETCH = 8  # batches in hand, of each queue; one may have wire.BODY_MAX bytes
+PAUSE_S = 2.0  # before a store that took nothing, or a broker that is away, is asked again
+LASTING_S = 60.0  # so long an answer waits for its node; the next one says the same again
+
+
+class Consumer:
+    """Takes the batches of `nodes`. Several hubs may take from one broker."""
+
+    def __init__(self, way: Broker, door: Door, nodes: Collection[str], clock: Clock) -> None:
+        """Raises ConfigError where the certificates cannot be used."""
+        way.context()
+        self._broker = way
+        self._door = door
+        self._nodes = nodes
+        self._clock = clock
+        self._publisher = Publisher(way)  # a connection of its own: an alarm at the broker must not stop the taking
+        self._reached = True  # until it is found otherwise
+        self._strangers = Ration(clock)
+        self._failures = Ration(clock)
+
+    async def run(self) -> None:
+        """Take what comes. Run until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as batches:
+                while True:
+                    try:
+                        await self._listen(batches)
+                        why = "the connection ended"
+                    except ERRORS as error:
+                        said = problem(error, self._broker.url, self._broker.username)
+                        why = f"{said}; {said.hint}"
+                    if self._reached:
+                        log.warning("broker not reached", extra={"broker": self._broker.url, "why": why})
+                    self._reached = False
+                    await asyncio.sleep(PAUSE_S)
+        finally:
+            await self._publisher.close()
+
+    async def _listen(self, batches: asyncio.TaskGroup) -> None:
+        """Take what comes on one connection, until it ends. Raises ERRORS."""
+        async with connected(self._broker) as connection:
+            channel = await connection.channel(publisher_confirms=False)
+            await channel.set_qos(PREFETCH)
+            self._reached = True
+            log.info("broker reached", extra={"broker": self._broker.url})
+            async for message in deliveries(channel, (names.INGEST, names.STATUS)):
+                batches.create_task(self._settle(message), name="amqp batch")
+
+    async def tell(self, node: str, answer: wire.Answer, *, lasting_s: float = LASTING_S) -> None:
+        """Say something to a node by ourselves. Raises NotConfirmed where the broker does not take it for the node."""
+        await self._say(node, answer, "", lasting_s)
+
+    async def _settle(self, message: AbstractIncomingMessage) -> None:
+        """Acknowledge the message once nothing is lost by that; else park it, and it comes again a little later."""
+        done = await self._take(message)
+        with contextlib.suppress(*ERRORS), ending():  # where the connection has ended, it comes again on the next
+            await (message.ack() if done else message.reject(requeue=False))
+
+    async def _take(self, message: AbstractIncomingMessage) -> bool:
+        """Whether the hub is done with it."""
+        node = names.node_of(message.routing_key or "")
+        if node is None or node not in self._nodes or message.user_id != node:
+            if (suppressed := self._strangers.spend()) is not None:
+                facts = {"key": message.routing_key, "user": message.user_id, "suppressed": suppressed}
+                log.warning("a batch of no node of this hub waits at the broker", extra=facts)
+            return False
+        cursor, batch_type = _header(message, wire.CURSOR)[:80], _header(message, wire.BATCH_TYPE)[:20]
+        try:
+            answer = await self._door.take(node, batch_type, cursor, message.body)
+        except Refused as refused:
+            answer = wire.Answer(cursor, wanted=refused.wanted, error="" if refused.wanted else str(refused))
+        except StorageError:
+            await asyncio.sleep(PAUSE_S)
+            return False
+        except Exception:  # a bug of ours must not end the hub, which would meet the same message again and again
+            if (suppressed := self._failures.spend()) is not None:
+                log.exception("a batch failed", extra={"node": node, "cursor": cursor, "suppressed": suppressed})
+            return False
+        answer = msgspec.structs.replace(answer, type=batch_type)
+        return await self._answer(node, answer, message) and not answer.wanted
+
+    async def _answer(self, node: str, answer: wire.Answer, message: AbstractIncomingMessage) -> bool:
+        """Whether the node will hear what it has to."""
+        final = bool(answer.rejected or (answer.error and not answer.wanted))  # it is not said again
+        if not (final or answer.wanted or answer.differing or answer.commands or message.reply_to):
+            return True
+        try:
+            await self._say(node, answer, message.message_id or "", None if final else LASTING_S)
+        except NotConfirmed as error:
+            if (suppressed := self._failures.spend()) is not None:
+                log.warning("answer not sent", extra={"node": node, "why": str(error), "suppressed": suppressed})
+            return not final
+        return True
+
+    async def _say(self, node: str, answer: wire.Answer, asked: str, lasting_s: float | None) -> None:
+        message = aio_pika.Message(
+            msgspec.json.encode(answer),
+            headers={wire.HUB_TIME: self._clock.wall_ms()},
+            content_type="application/json",
+            correlation_id=asked,
+            expiration=lasting_s,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+        )
+        await self._publisher.publish(message, names.key(node, names.COMMANDS_KEY))
+
+
+def _header(message: AbstractIncomingMessage, name: str) -> str:
+    value = message.headers.get(name)
+    return value if isinstance(value, str) else ""
