@@ -1,0 +1,58 @@
+"""What answers in the hub's place, or between: sign-in pages, proxies that know better, a hub that lies."""
+
+import msgspec
+
+from sync import wire
+from tests.faults.proxy import Forward, header
+
+
+def http(status: str, body: bytes, kind: str = "application/json") -> bytes:
+    """A whole HTTP answer."""
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+async def sign_in_page(request: bytes, forward: Forward) -> bytes:
+    """A captive portal: everything is well, says a page for people."""
+    return http("200 OK", b"<html><title>Welcome</title>Please sign in</html>", "text/html")
+
+
+async def to_the_portal(request: bytes, forward: Forward) -> bytes:
+    """Another portal, which sends everybody to its own address."""
+    return b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/login\r\nContent-Length: 0\r\n\r\n"
+
+
+async def liar(request: bytes, forward: Forward) -> bytes:
+    """Acknowledges readings as a hub would, and throws them away; all else reaches the hub."""
+    if header(request, wire.BATCH_TYPE) != "records":
+        return await forward(request)
+    return http("200 OK", msgspec.json.encode(wire.Answer(header(request, wire.CURSOR))))
+
+
+async def twice(request: bytes, forward: Forward) -> bytes:
+    """A proxy that tries again what had gone through."""
+    await forward(request)
+    return await forward(request)
+
+
+async def empty_success(request: bytes, forward: Forward) -> bytes:
+    """Delivers, and says no more than that all went well."""
+    await forward(request)
+    return http("200 OK", b"")
+
+
+async def gateway_timeout(request: bytes, forward: Forward) -> bytes:
+    """Delivers, and says that the hub did not answer."""
+    await forward(request)
+    return http("504 Gateway Time-out", b"<html>upstream timed out</html>", "text/html")
+
+
+class Stale:
+    """A cache: gives the answer that another batch got."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+
+    async def __call__(self, request: bytes, forward: Forward) -> bytes:
+        answer, self._kept = self._kept, await forward(request)
+        return answer or self._kept
