@@ -56,3 +56,17 @@ class Stale:
     async def __call__(self, request: bytes, forward: Forward) -> bytes:
         answer, self._kept = self._kept, await forward(request)
         return answer or self._kept
+
+
+class Few:
+    """A hub that takes some batches of readings and then asks for patience."""
+
+    def __init__(self, batches: int) -> None:
+        self.left = batches
+
+    async def __call__(self, request: bytes, forward: Forward) -> bytes:
+        if header(request, wire.BATCH_TYPE) == "records":
+            if self.left <= 0:
+                return b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"
+            self.left -= 1
+        return await forward(request)

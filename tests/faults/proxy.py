@@ -54,6 +54,11 @@ class Proxy:
         self._server: asyncio.Server | None = None
         self._lines: dict[asyncio.Task[None], _Line] = {}
 
+    @property
+    def url(self) -> str:
+        """Where the gateway finds what it takes for its hub."""
+        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+
     async def __aenter__(self) -> "Proxy":
         await self._listen()
         return self

@@ -43,7 +43,7 @@ async def hub_behind(folder: Path) -> AsyncIterator[tuple[Hub, Proxy]]:
 
 
 def link(proxy: Proxy) -> HubLink:
-    return HubLink(url=f"http://127.0.0.1:{proxy.port}", node_id="node", secret=SECRET, push_interval_s=0.02)
+    return HubLink(url=proxy.url, node_id="node", secret=SECRET, push_interval_s=0.02)
 
 
 @pytest.mark.P1
