@@ -43,13 +43,16 @@ WELL = Fault()
 class Proxy:
     """Passes on to `hub`, (host, port), from `port` on; use it as a context. It ends TLS where it has `tls`."""
 
-    def __init__(self, hub: tuple[str, int], tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, hub: tuple[str, int], *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.hub = hub
-        self.port = 0
+        self.port = port
         self.fault = WELL
         self.met = (
             0  # how often, since it began: connections ended, requests taken by an impostor, else pieces of answers
         )
+        self._host = host
         self._tls = tls
         self._server: asyncio.Server | None = None
         self._lines: dict[asyncio.Task[None], _Line] = {}
@@ -57,7 +60,7 @@ class Proxy:
     @property
     def url(self) -> str:
         """Where the gateway finds what it takes for its hub."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
+        return f"{'https' if self._tls else 'http'}://{self._host}:{self.port}"
 
     async def __aenter__(self) -> "Proxy":
         await self._listen()
@@ -81,7 +84,7 @@ class Proxy:
 
     async def _listen(self) -> None:
         if self._server is None:
-            self._server = await asyncio.start_server(self._took, "127.0.0.1", self.port, ssl=self._tls)
+            self._server = await asyncio.start_server(self._took, self._host, self.port, ssl=self._tls)
             self.port = self._server.sockets[0].getsockname()[1]
 
     async def _took(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from zoneinfo import ZoneInfo
 
 from gateway.buffer.boots import Boot
 from gateway.buffer.buffer import Buffer
@@ -92,7 +93,7 @@ async def edge(folder: Path, link: HubLink) -> AsyncIterator[Edge]:
         machine = SystemClock()
         offset = machine.wall_ms() - machine.boottime_ms()
         clock = Timekeeper(machine, Boot(machine.boot_id, offset, offset, offset, "kernel"))
-        uplink = Uplink(link, folder, buffer, clock, stack)
+        uplink = Uplink(link, folder, buffer, clock, ZoneInfo("UTC"), stack)
         jobs = [asyncio.ensure_future(job) for job in (buffer.run(), *uplink.jobs().values())]
         try:
             yield Edge(buffer, uplink)

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 
-import aiohttp
 import pytest
 
 from gateway.buffer.buffer import Buffer
@@ -25,7 +24,14 @@ PATIENCE_S = 60
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A minute of the gateway's patience in less than a second."""
-    monkeypatch.setattr(https, "TIMEOUT", aiohttp.ClientTimeout(total=0.4, sock_connect=0.2))
+    for name, seconds in (
+        ("CONNECT_S", 0.2),
+        ("ANSWER_S", 0.4),
+        ("SLOWEST", 1e6),
+        ("POLL_S", 1),
+        ("POLL_PAUSE_S", 0.05),
+    ):
+        monkeypatch.setattr(https, name, seconds)
     for name, seconds in (("FIRST_S", 0.005), ("AWAY_MAX_S", 0.2), ("REFUSED_MAX_S", 0.4)):
         monkeypatch.setattr(backoff, name, seconds)
     yield
