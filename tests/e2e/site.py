@@ -1,8 +1,10 @@
 """A site with one simulated counter, and a hub behind a proxy: real processes, whose every setting a test changes."""
 
 import json
+import signal
+import socket
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ class Site:
     def __init__(self, folder: Path, url: str, **hub: Any) -> None:
         """`url`, and what else is under `hub:` in the configuration."""
         self.folder = folder
+        self.socket: Callable[[Any], socket.socket] | None = None  # how to reach the page, where not as usual
         self.ports = free_ports("page", "one", "broker")
         self.config: dict[str, Any] = {
             "site": {"name": "Test site"},
@@ -68,22 +71,25 @@ class Site:
         return {"name": name, "profile": "counter", "poll_s": 0.2, **more}
 
     @asynccontextmanager
-    async def gateway(self, *before: str, **environment: str) -> AsyncIterator[Running]:
-        """The gateway with the configuration as it is now; stopped with the block. See `part`."""
+    async def gateway(self, *before: str, killed: bool = False, **environment: str) -> AsyncIterator[Running]:
+        """The gateway with the configuration as it is now; stopped, or killed, with the block. See `part`."""
         (self.folder / "site.yaml").write_text(json.dumps(self.config))
         async with (
             part(self.folder, "run", "site.yaml", *before, **environment) as process,
-            aiohttp.ClientSession() as http,
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(socket_factory=self.socket)) as http,
         ):
             yield Running(http, f"http://127.0.0.1:{self.ports['page']}/api/v1/state")
-            process.terminate()
-            assert await process.wait() == 0, (self.folder / "run.log").read_text()[-3000:]
+            if killed:
+                process.kill()
+            else:
+                process.terminate()
+            assert await process.wait() in (0, -signal.SIGKILL), (self.folder / "run.log").read_text()[-3000:]
 
-    async def brings_the_rest(self) -> None:
+    async def brings_the_rest(self, *before_it: str) -> None:
         """Have the gateway run without devices, until the hub has everything."""
         self.config["buses"] = []
         before = self._events("buffer.db")
-        async with self.gateway() as running:
+        async with self.gateway(*before_it) as running:
             await until(lambda s: s["sync"]["connected"] and not s["sync"]["backlog"], running.state)
             await until(lambda _: self._events("hub.db") == self._events("buffer.db") > before, running.state)
 
@@ -94,13 +100,19 @@ class Site:
 
 
 @asynccontextmanager
-async def hub(folder: Path, **environment: str) -> AsyncIterator[tuple[str, int]]:
-    """A hub's process, for as long as the block; where it listens."""
+async def hub(
+    folder: Path, *before: str, host: str = "127.0.0.1", killed: bool = False, **environment: str
+) -> AsyncIterator[tuple[str, int]]:
+    """A hub's process, for as long as the block; where it listens. See `part`."""
     port = free_ports("hub")["hub"]
     nodes = [{"id": "node", "secret_sha256": digest(SECRET)}]
-    (folder / "hub.yaml").write_text(json.dumps({"port": port, "store": "hub.db", "nodes": nodes}))
-    async with part(folder, "hub", "hub.yaml", **environment):
-        yield "127.0.0.1", port
+    config = {"host": host, "port": port, "store": "hub.db", "password_sha256": digest(SECRET), "nodes": nodes}
+    (folder / "hub.yaml").write_text(json.dumps(config))
+    async with part(folder, "hub", "hub.yaml", *before, **environment) as process:
+        yield host, port
+        if killed:
+            process.kill()
+            await process.wait()
 
 
 @asynccontextmanager

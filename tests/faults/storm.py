@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,17 +42,21 @@ FAULTS: Mapping[str, Fault] = {
 }
 
 
-async def storm(proxy: Proxy, random: Random, rounds: int, each_s: float, most_s: float) -> Counter[str]:
-    """`rounds` times each fault, in random order, and fair weather after it; how often each was met.
+async def storm(proxy: Proxy, random: Random, names: Iterable[str], each_s: float, most_s: float) -> Counter[str]:
+    """These of `FAULTS`, and fair weather after each; how often each was met.
 
     Each lasts until it is met, but not longer than `most_s`, and up to `each_s` beyond.
     """
     met: Counter[str] = Counter()
-    for _ in range(rounds):
-        for name in random.sample(sorted(FAULTS), len(FAULTS)):
-            met[name] += await spell(proxy, FAULTS[name], most_s, random.uniform(0, each_s))
-            await spell(proxy, WELL, most_s, random.uniform(0, each_s))
+    for name in names:
+        met[name] += await spell(proxy, FAULTS[name], most_s, random.uniform(0, each_s))
+        await spell(proxy, WELL, most_s, random.uniform(0, each_s))
     return met
+
+
+def shuffled(random: Random) -> list[str]:
+    """The names of all faults, in random order."""
+    return random.sample(sorted(FAULTS), len(FAULTS))
 
 
 async def spell(proxy: Proxy, fault: Fault, most_s: float, beyond_s: float) -> int:

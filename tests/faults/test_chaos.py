@@ -15,7 +15,7 @@ from sync.edge import backoff, https
 from sync.hub.sqlite import SqliteStore
 from tests.faults.equality import assert_same
 from tests.faults.proxy import WELL, Proxy
-from tests.faults.storm import FAULTS, Devices, edge, storm
+from tests.faults.storm import FAULTS, Devices, edge, shuffled, storm
 from tests.sync.parts import SECRET, Hub
 
 PATIENCE_S = 60
@@ -90,7 +90,7 @@ async def test_a_storm_of_faults_and_restarts_leaves_both_ends_the_same(tmp_path
         for _ in range(3):
             async with edge(tmp_path, link(proxy)) as gateway:
                 running.append(gateway.buffer)
-                met += await storm(proxy, random, 1, 0.05, 1)
+                met += await storm(proxy, random, shuffled(random), 0.05, 1)
                 running.clear()
         polling.cancel()
         async with edge(tmp_path, link(proxy)) as gateway:
