@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ from tests.faults import impostors
 from tests.faults.proxy import WELL, Fault, Proxy
 from tests.values import meter, power
 
-FAULTS: Mapping[str, Fault] = {
+FAULTS: dict[str, Fault] = {
     "nobody listens": Fault(away=True),
     "taken, and nothing goes through": Fault(up_max=0, end="silence"),
     "reset amid the head": Fault(up_max=100),
@@ -40,23 +40,25 @@ FAULTS: Mapping[str, Fault] = {
     "delivered, and a timeout said": Fault(impostor=impostors.gateway_timeout),
     "another batch's answer": Fault(impostor=impostors.Stale()),
 }
+LIES: dict[str, Fault] = {"acknowledged and thrown away": Fault(impostor=impostors.liar)}
+"""What only the ledger finds."""
 
 
 async def storm(proxy: Proxy, random: Random, names: Iterable[str], each_s: float, most_s: float) -> Counter[str]:
-    """These of `FAULTS`, and fair weather after each; how often each was met.
+    """These of `FAULTS` and `LIES`, and fair weather after each; how often each was met.
 
     Each lasts until it is met, but not longer than `most_s`, and up to `each_s` beyond.
     """
     met: Counter[str] = Counter()
     for name in names:
-        met[name] += await spell(proxy, FAULTS[name], most_s, random.uniform(0, each_s))
+        met[name] += await spell(proxy, (FAULTS | LIES)[name], most_s, random.uniform(0, each_s))
         await spell(proxy, WELL, most_s, random.uniform(0, each_s))
     return met
 
 
 def shuffled(random: Random) -> list[str]:
-    """The names of all faults, in random order."""
-    return random.sample(sorted(FAULTS), len(FAULTS))
+    """The names of all faults and lies, in random order."""
+    return random.sample([*FAULTS, *LIES], len(FAULTS) + len(LIES))
 
 
 async def spell(proxy: Proxy, fault: Fault, most_s: float, beyond_s: float) -> int:
@@ -86,6 +88,17 @@ class Edge:
         await self.buffer.flushed()
         while self.state.backlog or not self.state.connected:
             await asyncio.sleep(0.01)
+
+    async def compared(self) -> None:
+        """Return when a comparison of everything has found no difference."""
+        differing = True
+        while differing:
+            before = self.state.compared_at
+            self.uplink.comparison.compare_now()
+            while self.state.compared_at == before:
+                await asyncio.sleep(0.01)
+            differing = bool(self.state.differing)
+            await self.drained()
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from sync.edge import backoff, https
 from sync.hub.sqlite import SqliteStore
 from tests.faults.equality import assert_same
 from tests.faults.proxy import WELL, Proxy
-from tests.faults.storm import FAULTS, Devices, edge, shuffled, storm
+from tests.faults.storm import FAULTS, LIES, Devices, edge, shuffled, storm
 from tests.sync.parts import SECRET, Hub
 
 PATIENCE_S = 60
@@ -72,6 +72,24 @@ async def test_what_is_kept_during_a_fault_arrives_once_when_it_is_over(tmp_path
             await assert_same(gateway.buffer, hub.store)
 
 
+@pytest.mark.P10
+async def test_what_a_proxy_acknowledged_in_the_hubs_place_is_found_and_sent_again(tmp_path: Path) -> None:
+    async with hub_behind(tmp_path) as (hub, proxy), edge(tmp_path, link(proxy)) as gateway:
+        async with asyncio.timeout(PATIENCE_S):
+            devices = Devices(lambda: gateway.buffer)
+            for fault in (WELL, *LIES.values(), WELL):
+                await proxy.turn(fault)
+                for _ in range(300):
+                    await devices.poll(gateway.buffer)
+                await gateway.drained()
+                assert proxy.met
+            with pytest.raises(AssertionError, match="are not at the hub"):
+                await assert_same(gateway.buffer, hub.store)
+            await gateway.compared()
+            await everything_arrived(gateway.buffer, hub)
+            await assert_same(gateway.buffer, hub.store)
+
+
 async def everything_arrived(buffer: Buffer, hub: Hub) -> None:
     """All events are at the hub; records are waited for by `Edge.drained`."""
     await buffer.flushed()
@@ -96,6 +114,7 @@ async def test_a_storm_of_faults_and_restarts_leaves_both_ends_the_same(tmp_path
         async with edge(tmp_path, link(proxy)) as gateway:
             await everything_arrived(gateway.buffer, hub)
             await gateway.drained()
+            await gateway.compared()
             await assert_same(gateway.buffer, hub.store)
             assert gateway.buffer.head > 1000
-    assert {name for name in FAULTS if not met[name]} <= {"nobody listens"}, met
+    assert {name for name in FAULTS | LIES if not met[name]} <= {"nobody listens"}, met
