@@ -46,8 +46,13 @@ async def part(
             await process.wait()
 
 
-async def until(condition: Callable[[dict[str, Any]], bool], state: Callable[[], Awaitable[dict[str, Any]]]) -> None:
-    async with asyncio.timeout(PATIENCE_S):
+async def until(
+    condition: Callable[[dict[str, Any]], bool],
+    state: Callable[[], Awaitable[dict[str, Any]]],
+    *,
+    patience_s: float = PATIENCE_S,
+) -> None:
+    async with asyncio.timeout(patience_s):
         while not condition(await state()):
             await asyncio.sleep(0.05)
 

@@ -40,5 +40,8 @@ async def test_ten_minutes_of_faults_and_kills_leave_both_ends_the_same(tmp_path
         async with hub(tmp_path) as proxy.hub:
             await proxy.turn(WELL)
             await site.brings_the_rest()
+            async with site.gateway() as running:
+                await running.compares()
+            await site.brings_the_rest()
     async with ended_alike(tmp_path) as (buffer, _):
         assert buffer.head > 1000
