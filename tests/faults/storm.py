@@ -94,7 +94,7 @@ class Edge:
         differing = True
         while differing:
             before = self.state.compared_at
-            self.uplink.comparison.compare_now()
+            self.uplink.compare()
             while self.state.compared_at == before:
                 await asyncio.sleep(0.01)
             differing = bool(self.state.differing)
