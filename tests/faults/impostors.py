@@ -23,8 +23,8 @@ async def to_the_portal(request: bytes, forward: Forward) -> bytes:
 
 
 async def liar(request: bytes, forward: Forward) -> bytes:
-    """Acknowledges readings as a hub would, and throws them away; all else reaches the hub."""
-    if header(request, wire.BATCH_TYPE) != "records":
+    """Acknowledges readings and events as a hub would, and throws them away; all else reaches the hub."""
+    if header(request, wire.BATCH_TYPE) not in ("records", "events"):
         return await forward(request)
     return http("200 OK", msgspec.json.encode(wire.Answer(header(request, wire.CURSOR))))
 

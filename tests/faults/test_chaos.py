@@ -112,9 +112,9 @@ async def test_a_storm_of_faults_and_restarts_leaves_both_ends_the_same(tmp_path
                 running.clear()
         polling.cancel()
         async with edge(tmp_path, link(proxy)) as gateway:
-            await everything_arrived(gateway.buffer, hub)
             await gateway.drained()
             await gateway.compared()
+            await everything_arrived(gateway.buffer, hub)
             await assert_same(gateway.buffer, hub.store)
             assert gateway.buffer.head > 1000
     assert {name for name in FAULTS | LIES if not met[name]} <= {"nobody listens"}, met
