@@ -2,6 +2,7 @@
 
 import msgspec
 
+from gateway.core.model import Command
 from sync import wire
 from tests.faults.proxy import Forward, header
 
@@ -70,3 +71,22 @@ class Few:
                 return b"HTTP/1.1 503 Busy\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"
             self.left -= 1
         return await forward(request)
+
+
+class Forgetful:
+    """A hub that gives all its commands again with each answer, as one out of an old backup would."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._given: dict[str, Command] = {}
+
+    async def __call__(self, request: bytes, forward: Forward) -> bytes:
+        answer = await forward(request)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        if not head.startswith(b"HTTP/1.1 200 "):
+            return answer
+        said = msgspec.json.decode(body, type=wire.Answer)
+        self.times += bool(self._given)
+        self._given |= {command.id: command for command in said.commands}
+        commands = list(self._given.values())
+        return http("200 OK", msgspec.json.encode(msgspec.structs.replace(said, commands=commands)))

@@ -15,7 +15,8 @@ from gateway.core.span import Span
 from tests.e2e.parts import until
 from tests.e2e.site import SECRET, Site, ended_alike, hub
 from tests.faults.equality import MANY
-from tests.faults.proxy import WELL, Proxy
+from tests.faults.impostors import Forgetful
+from tests.faults.proxy import WELL, Fault, Proxy
 from tests.faults.storm import FAULTS, storm
 from tests.values import password
 
@@ -48,13 +49,17 @@ async def test_each_command_is_carried_out_once_in_a_storm_however_often_it_is_o
         async with site.gateway() as running:
             await until(lambda s: s["sync"]["connected"], running.state)
             weather = asyncio.ensure_future(storm(proxy, random, random.sample(LOUD, len(LOUD)), 0.3, 1))
-            for number in range(len(KINDS)):
+            for number in range(len(KINDS) - 2):
                 await order(number)
                 await asyncio.sleep(random.uniform(0, 1))
                 await order(number)
             await weather
+            forgetful = Forgetful()
+            await proxy.turn(Fault(impostor=forgetful))
+            await order(len(KINDS) - 2)
+            await order(len(KINDS) - 1)
+            await until(lambda states: set(states.values()) == {"done"} and forgetful.times > 5, ordered)
             await proxy.turn(WELL)
-            await until(lambda states: set(states.values()) == {"done"}, ordered)
         await site.brings_the_rest()
     async with ended_alike(tmp_path) as (buffer, _):
         events = await buffer.read_events(Span(0, MANY), MANY)
