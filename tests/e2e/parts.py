@@ -46,13 +46,8 @@ async def part(
             await process.wait()
 
 
-async def until(
-    condition: Callable[[dict[str, Any]], bool],
-    state: Callable[[], Awaitable[dict[str, Any]]],
-    *,
-    patience_s: float = PATIENCE_S,
-) -> None:
-    async with asyncio.timeout(patience_s):
+async def until(condition: Callable[[dict[str, Any]], bool], state: Callable[[], Awaitable[dict[str, Any]]]) -> None:
+    async with asyncio.timeout(PATIENCE_S):
         while not condition(await state()):
             await asyncio.sleep(0.05)
 

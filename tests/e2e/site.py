@@ -18,7 +18,6 @@ from tests.e2e.parts import ROOT, free_ports, part, until
 from tests.faults.equality import assert_same
 
 SECRET = "a secret of this test only"
-COMPARED_S = 300  # the first round comes a minute after the start, and others where it finds something
 
 
 class Running:
@@ -37,14 +36,6 @@ class Running:
         """Return when so many more records are on the disk."""
         head = (await self.state())["buffer"]["head"]
         await until(lambda s: s["buffer"]["head"] >= head + more, self.state)
-
-    async def compares(self) -> None:
-        """Return when the hub holds what we hold: a round has found no difference, and nothing is left to send."""
-        await until(
-            lambda s: s["sync"]["compared_at"] and not s["sync"]["differing"] and not s["sync"]["backlog"],
-            self.state,
-            patience_s=COMPARED_S,
-        )
 
     async def reaches_the_hub(self) -> None:
         """Return when the hub has acknowledged what is being polled just now."""

@@ -24,13 +24,7 @@ PATIENCE_S = 60
 @pytest.fixture(autouse=True)
 def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A minute of the gateway's patience in less than a second."""
-    for name, seconds in (
-        ("CONNECT_S", 0.2),
-        ("ANSWER_S", 0.4),
-        ("SLOWEST", 1e6),
-        ("POLL_S", 1),
-        ("POLL_PAUSE_S", 0.05),
-    ):
+    for name, seconds in (("CONNECT_S", 0.2), ("ANSWER_S", 0.4), ("SLOWEST", 1e6), ("POLL_S", 1)):
         monkeypatch.setattr(https, name, seconds)
     for name, seconds in (("FIRST_S", 0.005), ("AWAY_MAX_S", 0.2), ("REFUSED_MAX_S", 0.4)):
         monkeypatch.setattr(backoff, name, seconds)

@@ -10,8 +10,9 @@ import pytest
 from tests.e2e.parts import part
 from tests.e2e.site import Site, ended_alike, hub
 from tests.faults.proxy import WELL, Proxy
-from tests.faults.storm import shuffled, storm
+from tests.faults.storm import FAULTS, storm
 
+# Lies stay out: the ledger compares an hour when it is over.
 PIECES = 6  # after each of them, gateway or hub is killed, or both
 EACH_S, MOST_S = 5, 10
 
@@ -24,7 +25,7 @@ async def test_ten_minutes_of_faults_and_kills_leave_both_ends_the_same(tmp_path
     seed = int.from_bytes(os.urandom(4))
     (tmp_path / "seed").write_text(str(seed))
     random = Random(seed)
-    names = [name for _ in range(3) for name in shuffled(random)]
+    names = [name for _ in range(3) for name in random.sample([*FAULTS], len(FAULTS))]
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy(("127.0.0.1", 9)))
         site = Site(tmp_path, proxy.url)
@@ -39,9 +40,6 @@ async def test_ten_minutes_of_faults_and_kills_leave_both_ends_the_same(tmp_path
                 await storm(proxy, random, names[piece::PIECES], EACH_S, MOST_S)
         async with hub(tmp_path) as proxy.hub:
             await proxy.turn(WELL)
-            await site.brings_the_rest()
-            async with site.gateway() as running:
-                await running.compares()
             await site.brings_the_rest()
     async with ended_alike(tmp_path) as (buffer, _):
         assert buffer.head > 1000
