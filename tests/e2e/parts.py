@@ -23,11 +23,16 @@ def free_ports(*names: str) -> dict[str, int]:
 
 
 @asynccontextmanager
-async def part(folder: Path, verb: str, file: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """One of our programs, from the moment it says that it is ready; ended with the block."""
+async def part(
+    folder: Path, verb: str, file: str, *before: str, **environment: str
+) -> AsyncIterator[asyncio.subprocess.Process]:
+    """One of our programs, from the moment it says that it is ready; ended with the block.
+
+    `before`: the words of a program that becomes it, as `env`.
+    """
     with (folder / f"{verb}.log").open("a") as log:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "gateway.cli", verb, "--config", file,
+            *before, sys.executable, "-m", "gateway.cli", verb, "--config", file,
             cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
             stdout=asyncio.subprocess.PIPE, stderr=log,
         )  # fmt: skip

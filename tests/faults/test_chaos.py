@@ -1,0 +1,114 @@
+"""Random faults between gateway and hub; when they are over, both ends hold exactly the same."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from gateway.buffer.buffer import Buffer
+from gateway.config import HubLink
+from sync.edge import backoff, https
+from sync.hub.sqlite import SqliteStore
+from tests.faults.equality import assert_same
+from tests.faults.proxy import WELL, Proxy
+from tests.faults.storm import FAULTS, LIES, Devices, edge, shuffled, storm
+from tests.sync.parts import SECRET, Hub
+
+PATIENCE_S = 60
+
+
+@pytest.fixture(autouse=True)
+def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A minute of the gateway's patience in less than a second."""
+    for name, seconds in (("CONNECT_S", 0.2), ("ANSWER_S", 0.4), ("SLOWEST", 1e6), ("POLL_S", 1)):
+        monkeypatch.setattr(https, name, seconds)
+    for name, seconds in (("FIRST_S", 0.005), ("AWAY_MAX_S", 0.2), ("REFUSED_MAX_S", 0.4)):
+        monkeypatch.setattr(backoff, name, seconds)
+    yield
+
+
+@asynccontextmanager
+async def hub_behind(folder: Path) -> AsyncIterator[tuple[Hub, Proxy]]:
+    store = await SqliteStore.open(folder / "hub.db")
+    hub = Hub(store)
+    async with hub.server:
+        assert hub.server.port is not None
+        async with Proxy(("127.0.0.1", hub.server.port)) as proxy:
+            yield hub, proxy
+    await store.close()
+
+
+def link(proxy: Proxy) -> HubLink:
+    return HubLink(url=proxy.url, node_id="node", secret=SECRET, push_interval_s=0.02)
+
+
+@pytest.mark.P1
+@pytest.mark.P2
+@pytest.mark.parametrize("name", FAULTS)
+async def test_what_is_kept_during_a_fault_arrives_once_when_it_is_over(tmp_path: Path, name: str) -> None:
+    async with hub_behind(tmp_path) as (hub, proxy), asyncio.timeout(PATIENCE_S):
+        await proxy.turn(FAULTS[name])
+        async with edge(tmp_path, link(proxy)) as gateway:
+            devices = Devices(lambda: gateway.buffer)
+            for _ in range(300):
+                await devices.poll(gateway.buffer)
+            while proxy.met < 5 and not (FAULTS[name].away and gateway.state.error):
+                await devices.poll(gateway.buffer)
+                await asyncio.sleep(0.001)
+            await proxy.turn(FAULTS["nobody listens"])  # what was open, and half open, ends
+            await proxy.turn(WELL)
+            await everything_arrived(gateway.buffer, hub)
+            await gateway.drained()
+            await assert_same(gateway.buffer, hub.store)
+
+
+@pytest.mark.P10
+async def test_what_a_proxy_acknowledged_in_the_hubs_place_is_found_and_sent_again(tmp_path: Path) -> None:
+    async with hub_behind(tmp_path) as (hub, proxy), edge(tmp_path, link(proxy)) as gateway:
+        async with asyncio.timeout(PATIENCE_S):
+            devices = Devices(lambda: gateway.buffer)
+            for fault in (WELL, *LIES.values(), WELL):
+                await proxy.turn(fault)
+                for _ in range(300):
+                    await devices.poll(gateway.buffer)
+                await gateway.drained()
+                assert proxy.met
+            with pytest.raises(AssertionError, match="are not at the hub"):
+                await assert_same(gateway.buffer, hub.store)
+            await gateway.compared()
+            await everything_arrived(gateway.buffer, hub)
+            await assert_same(gateway.buffer, hub.store)
+
+
+async def everything_arrived(buffer: Buffer, hub: Hub) -> None:
+    """All events are at the hub; records are waited for by `Edge.drained`."""
+    await buffer.flushed()
+    while len(await hub.store.events("node", 1 << 40)) < buffer.events_committed.reached:
+        await asyncio.sleep(0.01)
+
+
+@pytest.mark.P1
+@pytest.mark.P2
+async def test_a_storm_of_faults_and_restarts_leaves_both_ends_the_same(tmp_path: Path) -> None:
+    random, met = Random(7), Counter[str]()
+    running: list[Buffer] = []
+    devices = Devices(lambda: running[-1] if running else None)
+    async with hub_behind(tmp_path) as (hub, proxy), asyncio.timeout(PATIENCE_S):
+        polling = asyncio.ensure_future(devices.run(every_s=0.002))
+        for _ in range(3):
+            async with edge(tmp_path, link(proxy)) as gateway:
+                running.append(gateway.buffer)
+                met += await storm(proxy, random, shuffled(random), 0.05, 1)
+                running.clear()
+        polling.cancel()
+        async with edge(tmp_path, link(proxy)) as gateway:
+            await gateway.drained()
+            await gateway.compared()
+            await everything_arrived(gateway.buffer, hub)
+            await assert_same(gateway.buffer, hub.store)
+            assert gateway.buffer.head > 1000
+    assert {name for name in FAULTS | LIES if not met[name]} <= {"nobody listens"}, met
