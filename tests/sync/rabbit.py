@@ -85,7 +85,8 @@ vm_memory_high_watermark.absolute = 1GB
             if self._speaks(self.port, b"AMQP\0\0\x09\x01") and self._speaks(self.management_port, b"GET /\r\n\r\n"):
                 self.ctl("await_startup")
                 return
-            time.sleep(0.05)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._server.wait(0.05)
         raise TimeoutError((self.folder / "out").read_text()[-2000:])
 
     def _speaks(self, port: int, greeting: bytes) -> bool:
