@@ -95,10 +95,10 @@ class RecordLanes:
         await self._outbox.released()
         await self._restore()
         await self._wait_for_backlog()
-        if self._outbox.held or not self.outgoing.is_current:
+        left = self.left_over
+        if self._outbox.held or not self.outgoing.is_current or not left:
             return
         self._link.meter.check(BACKLOG_SHARE)
-        left = self.left_over
         suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
         if not suspects:
             self._portion = self._portion.cleared()
@@ -146,7 +146,7 @@ class RecordLanes:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_S):
                     await self._more.wait()
-        await self._live_idle.wait()
+        await self._live_idle.wait()  # it may send all that was left over
 
     async def _push_live(self, wanted: Span) -> None:
         started_s = self._clock.monotonic_s()

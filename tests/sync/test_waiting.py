@@ -257,3 +257,22 @@ async def test_what_a_hub_refuses_for_good_is_no_reason_to_call_it_away() -> Non
         await go_on(10)
         assert engine.state().connected
         assert hub.taken == set(range(10))
+
+
+@virtually
+async def test_what_is_asked_for_again_while_it_is_on_its_way_ends_nothing() -> None:
+    asked: list[Span] = []
+
+    def ask_again(batch_type: wire.BatchType, cursor: wire.Cursor) -> None:
+        if batch_type == "records" and cursor.hi > cursor.lo and not asked:
+            asked.append(Span(cursor.lo, cursor.hi))
+            engine.resend(asked)
+
+    outbox = MemoryOutbox(10)
+    hub = MemoryHub(VirtualClock(), ask_again)
+    async with running(outbox, hub) as (engine, _):
+        await go_on(10)
+        assert asked
+        outbox.take()
+        await go_on(10)
+        assert hub.taken == set(range(11))
