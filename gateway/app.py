@@ -145,7 +145,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, 
         intake = await _intake(config, site, live, buffer, clock)
         desk = SyncDesk(buffer, uplink) if uplink else None
         page = build_app(site, password_sha256=config.page.password_sha256, push=intake, sync=desk)
-        control = stack.enter_context(listening(socket_path(path)))
+        control = stack.enter_context(listening(socket_path(plan.path)))
         serving = serve(page, config.page.host, config.page.port, unpack=False, control=control)
         address = await stack.enter_async_context(serving)
         site.event("gateway_started")

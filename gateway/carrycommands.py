@@ -43,7 +43,7 @@ def receipt_(file: Path, site: Path) -> None:
     buffer, hub = _of(site)
     body = file.read_bytes()
     found = receipt(body, hub)
-    answer = ask(buffer, "POST", "/api/v1/sync/receipt", body, "application/octet-stream")
+    answer = ask(site, "POST", "/api/v1/sync/receipt", body, "application/octet-stream")
     if answer is not None:
         told = json.loads(answer)["told"]
     else:

@@ -1,5 +1,6 @@
-"""The door for the machine's own commands: the page's app on a Unix socket beside the buffer's file.
+"""The door for the machine's own commands: the page's app on a Unix socket beside the site's configuration.
 
+Not beside the buffer's file: a socket holds on to its disk, which a gateway must bear to see pulled out and put back.
 Who may open the socket is the user that the gateway runs as, and root; nobody is asked for a password there.
 """
 
@@ -22,9 +23,9 @@ LOOK_S = 1.0  # who listens takes a connection at once, however busy the program
 log = logging.getLogger(__name__)
 
 
-def socket_path(buffer: Path) -> Path:
-    """Where the gateway listens that has this buffer."""
-    return buffer.with_name(f"{buffer.name}.sock")
+def socket_path(site: Path) -> Path:
+    """Where the gateway listens that has this configuration."""
+    return site.with_name(f"{site.name}.sock")
 
 
 @contextlib.contextmanager
@@ -99,13 +100,13 @@ class _Connection(http.client.HTTPConnection):
 
 
 def ask(
-    buffer: Path, method: str, route: str, body: bytes | None = None, content_type: str = "application/json"
+    site: Path, method: str, route: str, body: bytes | None = None, content_type: str = "application/json"
 ) -> bytes | None:
-    """What the running gateway of this buffer answers; None where none runs.
+    """What the running gateway of this configuration answers; None where none runs.
 
     Raises HoldfastError for what the gateway refuses, and where it cannot be asked.
     """
-    connection = _Connection(socket_path(buffer))
+    connection = _Connection(socket_path(site))
     try:
         connection.request(method, route, body, {"Content-Type": content_type} if body is not None else {})
         response = connection.getresponse()
@@ -114,10 +115,10 @@ def ask(
         return None
     except PermissionError as error:
         hint = "run this as the user that the gateway runs as"
-        raise HoldfastError(f"{socket_path(buffer)}: {error.strerror}", hint=hint) from error
+        raise HoldfastError(f"{socket_path(site)}: {error.strerror}", hint=hint) from error
     except (OSError, http.client.HTTPException) as error:
         hint = "it may be stopping or starting; try again"
-        raise HoldfastError(f"{socket_path(buffer)}: the gateway does not answer: {error}", hint=hint) from error
+        raise HoldfastError(f"{socket_path(site)}: the gateway does not answer: {error}", hint=hint) from error
     finally:
         connection.close()
     if response.status >= 400:

@@ -175,7 +175,7 @@ def _ask(site: Path, method: str, route: str, body: bytes | None = None) -> byte
     """What the site's gateway answers; None where none runs. Raises HoldfastError."""
     from gateway.controlsocket import ask
 
-    return ask(_site(site)[0], method, route, body)
+    return ask(site, method, route, body)
 
 
 def _site(site: Path) -> tuple[Path, str]:

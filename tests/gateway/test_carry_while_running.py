@@ -52,7 +52,7 @@ async def test_a_running_gateway_gives_the_file_and_takes_the_receipt(tmp_path: 
         await fill(buffer)
     async with part(tmp_path, "run", "site.yaml"):
         file = tmp_path / "unsent.carry"
-        file.write_bytes(await asyncio.to_thread(ask, tmp_path / "buffer.db", "GET", "/api/v1/sync/carry") or b"")
+        file.write_bytes(await asyncio.to_thread(ask, tmp_path / "site.yaml", "GET", "/api/v1/sync/carry") or b"")
         code, out, err = await holdfast("hub", "import", file, "--config", hub)
         assert (code, "600 records are new" in out) == (0, True), err
         code, out, _ = await holdfast("sync", "receipt", f"{file}.receipt", "--config", site)

@@ -25,24 +25,24 @@ from tests.local_ui.parts import FakeSite
 
 
 @asynccontextmanager
-async def gateway(buffer: Path) -> AsyncIterator[str]:
+async def gateway(site: Path) -> AsyncIterator[str]:
     """The page on both its doors; yields its address on the network."""
     app = build_app(FakeSite(), password_sha256=digest("the page's password"))
-    with listening(socket_path(buffer)) as control:
+    with listening(socket_path(site)) as control:
         assert control is not None
         async with serve(app, "127.0.0.1", free_port(), control=control) as address:
             yield address
 
 
-async def asked(buffer: Path, method: str, route: str, body: bytes | None = None) -> bytes | None:
-    return await asyncio.to_thread(ask, buffer, method, route, body)
+async def asked(site: Path, method: str, route: str, body: bytes | None = None) -> bytes | None:
+    return await asyncio.to_thread(ask, site, method, route, body)
 
 
 @pytest.mark.P11
 async def test_commands_need_no_password_and_the_network_still_does(tmp_path: Path) -> None:
-    buffer = tmp_path / "buffer.db"
-    async with gateway(buffer) as address, aiohttp.ClientSession() as client:
-        answer = await asked(buffer, "GET", "/api/v1/sync")
+    site = tmp_path / "site.yaml"
+    async with gateway(site) as address, aiohttp.ClientSession() as client:
+        answer = await asked(site, "GET", "/api/v1/sync")
         assert answer is not None
         assert msgspec.json.decode(answer, type=SyncState).hub == "https://hub.example"
         assert (await client.get(f"{address}api/v1/sync")).status == 401
@@ -50,7 +50,7 @@ async def test_commands_need_no_password_and_the_network_still_does(tmp_path: Pa
 
 @pytest.mark.P11
 def test_only_the_gateways_own_user_may_open_the_socket_from_its_first_moment(tmp_path: Path) -> None:
-    path, before = tmp_path / "buffer.db.sock", os.umask(0)
+    path, before = tmp_path / "site.yaml.sock", os.umask(0)
     try:
         with listening(path):
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -60,14 +60,14 @@ def test_only_the_gateways_own_user_may_open_the_socket_from_its_first_moment(tm
 
 
 async def test_a_socket_that_a_killed_process_has_left_is_replaced(tmp_path: Path) -> None:
-    buffer = tmp_path / "buffer.db"
+    site = tmp_path / "site.yaml"
     left = socket.socket(socket.AF_UNIX)
-    left.bind(str(socket_path(buffer)))
+    left.bind(str(socket_path(site)))
     left.close()
-    assert await asked(buffer, "GET", "/healthz") is None
-    async with gateway(buffer):
-        assert await asked(buffer, "GET", "/healthz") is not None
-    assert await asked(buffer, "GET", "/healthz") is None
+    assert await asked(site, "GET", "/healthz") is None
+    async with gateway(site):
+        assert await asked(site, "GET", "/healthz") is not None
+    assert await asked(site, "GET", "/healthz") is None
 
 
 def test_what_somebody_listens_at_or_is_no_socket_stays_and_the_gateway_does_without(tmp_path: Path) -> None:
@@ -86,17 +86,17 @@ def test_what_somebody_listens_at_or_is_no_socket_stays_and_the_gateway_does_wit
 async def test_a_path_longer_than_the_kernel_takes_for_sockets_is_reached_all_the_same(tmp_path: Path) -> None:
     folder = tmp_path.joinpath(*(20 * ["a_long_name_of_a_folder"]))
     folder.mkdir(parents=True)
-    async with gateway(folder / "buffer.db"):
-        assert await asked(folder / "buffer.db", "GET", "/healthz") is not None
+    async with gateway(folder / "site.yaml"):
+        assert await asked(folder / "site.yaml", "GET", "/healthz") is not None
 
 
 async def test_what_the_gateway_refuses_is_told_in_its_words(tmp_path: Path) -> None:
-    buffer = tmp_path / "buffer.db"
-    async with gateway(buffer):
+    site = tmp_path / "site.yaml"
+    async with gateway(site):
         with pytest.raises(HoldfastError, match="this site has no hub"):
-            await asked(buffer, "POST", "/api/v1/sync/compare", b"{}")
+            await asked(site, "POST", "/api/v1/sync/compare", b"{}")
         with pytest.raises(HoldfastError, match="404 Not Found"):
-            await asked(buffer, "GET", "/nothing")
+            await asked(site, "GET", "/nothing")
 
 
 async def test_a_gateway_that_goes_away_amid_a_question_is_an_error_and_not_silence(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ async def test_a_gateway_that_goes_away_amid_a_question_is_an_error_and_not_sile
         await reader.readline()
         writer.close()
 
-    server = await asyncio.start_unix_server(hang_up, tmp_path / "buffer.db.sock")
+    server = await asyncio.start_unix_server(hang_up, tmp_path / "site.yaml.sock")
     async with server:
         with pytest.raises(HoldfastError, match="does not answer"):
-            await asked(tmp_path / "buffer.db", "GET", "/healthz")
+            await asked(tmp_path / "site.yaml", "GET", "/healthz")
 
 
 @pytest.mark.P11
@@ -120,8 +120,8 @@ async def test_another_user_is_told_to_run_it_as_the_gateways_user(tmp_path: Pat
     )
     for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
         folder.chmod(0o755)
-    async with gateway(tmp_path / "buffer.db"):
+    async with gateway(tmp_path / "site.yaml"):
         done = await asyncio.to_thread(
-            subprocess.run, [sys.executable, "-c", question, tmp_path / "buffer.db"], capture_output=True, text=True
+            subprocess.run, [sys.executable, "-c", question, tmp_path / "site.yaml"], capture_output=True, text=True
         )
     assert done.stdout == "run this as the user that the gateway runs as\n"

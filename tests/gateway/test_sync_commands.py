@@ -72,7 +72,7 @@ async def test_a_running_gateway_is_asked_without_its_password_and_does_what_is_
         event, record = out.splitlines()
         assert event.split(None, 1) == ["2", "event of 2026-11-20 12:00:00, odd: no; it is sent again"]
         assert record.split(None, 1) == ["1", "record of 2026-11-20 12:00:00, meter, live: too early"]
-    assert not (tmp_path / "buffer.db.sock").exists()
+    assert not (tmp_path / "site.yaml.sock").exists()
 
 
 async def test_the_quarantine_goes_to_a_file_with_its_values_an_object_a_line(tmp_path: Path) -> None:
