@@ -66,7 +66,9 @@ class Way:
         self._hub, self._node, self._outbox, self._clock = hub, node, outbox, clock
         self.engine: Engine | None = None
 
-    async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
+    async def push(
+        self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes, *, live: bool = False
+    ) -> wire.Answer:
         await self._hub.take(cursor, self._clock.monotonic_s())
         after_s = self._clock.monotonic_s() - self._hub.back_s
         if cursor.hi > cursor.lo and self._outbox.committed.reached - cursor.hi <= 10 * RECORDS_PER_S:

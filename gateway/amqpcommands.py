@@ -48,7 +48,7 @@ def amqp_provision(file: Path, admin: str, node: str | None, retire: bool) -> No
                 await provision.retire_node(management, vhost, node)
                 return
             hub = (amqp.username, amqp.password)
-            await provision.provision(management, vhost, definitions, admin, hub)
+            await provision.provision(management, vhost, definitions, admin, hub, known)
             if node is not None:
                 await provision.provision_node(management, vhost, node, secret)
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,9 +67,11 @@ async def connected(broker: Broker) -> AsyncIterator[AbstractConnection]:
 
 
 async def deliveries(
-    channel: AbstractChannel, queues: Sequence[str], divert: Callable[[AbstractIncomingMessage], bool] = lambda _: False
+    channel: AbstractChannel,
+    queues: Mapping[str, int],
+    divert: Callable[[AbstractIncomingMessage], bool] = lambda _: False,
 ) -> AsyncIterator[AbstractIncomingMessage]:
-    """What the queues hold and get, until the channel closes or a queue is deleted.
+    """What the queues hold and get, until the channel closes or a queue is deleted; of each so many in hand at once.
 
     `divert` may take a message as it comes; then it is acknowledged and not yielded. Raises ERRORS.
     """
@@ -86,7 +88,8 @@ async def deliveries(
 
     channel.close_callbacks.add(over)
     (await channel.get_underlay_channel()).on_consumer_cancel_callbacks.add(over)
-    for name in queues:
+    for name, prefetch in queues.items():
+        await channel.set_qos(prefetch)  # counts for the consumers that come after it, each by itself
         await (await channel.get_queue(name, ensure=False)).consume(arrived)
     while (message := await inbox.get()) is not None:
         yield message

@@ -1,17 +1,18 @@
 """What things are called at the broker, by both ends.
 
-A node publishes to the topic exchange `nodes` with the key nodes.ID.telemetry (records, layouts, events, ledger) or
-nodes.ID.status (heartbeat, sign of life); the hub answers with the key nodes.ID.commands, which a queue of that name is
-bound to. The broker lets a node use its own keys only, so the key says who sent a message. Headers are those of the
-HTTP door.
+A node publishes to the topic exchange `nodes` with the key nodes.ID.live (new records, layouts, events),
+nodes.ID.telemetry (the backlog's records, ledger) or nodes.ID.status (heartbeat, sign of life); the hub answers with
+the key nodes.ID.commands, which a queue of that name is bound to. The broker lets a node use its own keys only, so the
+key says who sent a message. Headers are those of the HTTP door.
 """
 
 import re
 
 NODE = "[A-Za-z0-9._-]{1,64}"
 EXCHANGE = "nodes"
-INGEST, STATUS = "ingest", "status"  # the hub's queues
-TELEMETRY_KEY, STATUS_KEY, COMMANDS_KEY = "telemetry", "status", "commands"
+INGEST, LIVE, STATUS = "ingest", "live", "status"  # the hub's queues
+TELEMETRY_KEY, LIVE_KEY, STATUS_KEY, COMMANDS_KEY = "telemetry", "live", "status", "commands"
+NODE_KEYS = f"{TELEMETRY_KEY}|{LIVE_KEY}|{STATUS_KEY}"  # those that a node sends with
 
 
 def key(node: str, what: str) -> str:
@@ -21,5 +22,5 @@ def key(node: str, what: str) -> str:
 
 def node_of(routing_key: str) -> str | None:
     """Whose message it is; None: nobody's who may send."""
-    match = re.fullmatch(rf"nodes\.({NODE})\.({TELEMETRY_KEY}|{STATUS_KEY})", routing_key)
+    match = re.fullmatch(rf"nodes\.({NODE})\.({NODE_KEYS})", routing_key)
     return match[1] if match else None

@@ -14,7 +14,7 @@ from gateway.core.errors import PushError, StorageError
 from sync import wire
 from sync.broker import names
 from sync.broker.connection import Broker, connected, deliveries
-from sync.broker.problems import ERRORS, NotConfirmed, problem
+from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, problem
 from sync.broker.publishing import Publisher
 from sync.edge.backoff import Backoff
 from sync.edge.https import TimeSink
@@ -23,6 +23,7 @@ from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubR
 log = logging.getLogger(__name__)
 ANSWER_S = 60.0
 EXPECTED_MAX = 50  # questions whose answers may still say the time
+LIVE_AGAIN_S = 600.0  # between two looks whether a broker has got the way of its own for what is live
 PREFETCH = 100  # answers are small; those that somebody waits for must not queue behind others
 
 
@@ -43,8 +44,11 @@ class AmqpTransport:
         self._time_sink = time_sink
         self._sent: OrderedDict[str, float] = OrderedDict()  # monotonic, by message id: what the hub is to answer
         self._awaited: dict[str, asyncio.Future[AbstractIncomingMessage]] = {}  # by message id
+        self._live_from_s = -1e9  # monotonic; until then what is live goes with the rest
 
-    async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
+    async def push(
+        self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes, *, live: bool = False
+    ) -> wire.Answer:
         """See `Transport.push`."""
         if len(body) > wire.BODY_MAX:
             raise BatchTooLarge(f"{len(body)} bytes; at most {wire.BODY_MAX} in one batch")
@@ -54,6 +58,8 @@ class AmqpTransport:
         if batch_type == "heartbeat" or cursor.lo == cursor.hi:
             self._expect(message)
             await self._publish(message, names.STATUS_KEY)
+        elif live:
+            await self._publish_live(message)
         else:
             await self._publish(message, names.TELEMETRY_KEY)
         return wire.Answer(str(cursor))
@@ -95,6 +101,23 @@ class AmqpTransport:
             user_id=self._broker.username,  # the broker checks that it is
         )
 
+    async def _publish_live(self, message: aio_pika.Message) -> None:
+        """Past the backlog, or with it where the broker was made ready by a release without such a way."""
+        now_s = asyncio.get_running_loop().time()
+        if now_s >= self._live_from_s:
+            try:
+                await self._publisher.publish(message, names.key(self._broker.username, names.LIVE_KEY))
+            except NotConfirmed as error:
+                if error.why not in ("nowhere", "denied"):
+                    raise _as_push_error(error) from error
+            else:
+                return
+        await self._publish(message, names.TELEMETRY_KEY)
+        if now_s >= self._live_from_s:
+            self._live_from_s = now_s + LIVE_AGAIN_S
+            facts = {"hub": self.name, "what to do": PROVISION}
+            log.warning("what is live waits behind the backlog at the broker", extra=facts)
+
     async def _publish(self, message: aio_pika.Message, what: str) -> None:
         try:
             await self._publisher.publish(message, names.key(self._broker.username, what))
@@ -120,9 +143,8 @@ class AmqpTransport:
     async def _listen(self, hear: Hear, backoff: Backoff) -> None:
         async with connected(self._broker) as connection:
             channel = await connection.channel(publisher_confirms=False)
-            await channel.set_qos(PREFETCH)
             queue = names.key(self._broker.username, names.COMMANDS_KEY)
-            async for message in deliveries(channel, [queue], self._is_awaited):
+            async for message in deliveries(channel, {queue: PREFETCH}, self._is_awaited):
                 if (answer := _answer(message)) is not None:
                     if answer.error:
                         log.warning("the hub refused a batch", extra={"cursor": answer.cursor, "why": answer.error})

@@ -87,7 +87,7 @@ class EventLane:
         self.oldest = events[0].ts if events else 0
         try:
             if events:
-                await self._link.push("events", covered, Events(events))
+                await self._link.push("events", covered, Events(events), live=True)
                 self._condemning.taken()
         except (BatchRefused, BatchTooLarge) as error:
             if len(events) == 1:

@@ -60,7 +60,9 @@ class HttpsTransport:
             connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
         )
 
-    async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
+    async def push(
+        self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes, *, live: bool = False
+    ) -> wire.Answer:
         """See `Transport.push`."""
         headers = {wire.BATCH_TYPE: batch_type, "Content-Type": wire.CONTENT_TYPE}
         async with self._turn:

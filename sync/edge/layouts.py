@@ -25,14 +25,16 @@ class LayoutSender:
         self._wanted: set[str] = set()
         self._asked = asyncio.Event()
 
-    async def push(self, batch_type: BatchType, span: Span, batch: msgspec.Struct, *, epoch: str = "") -> Answer:
+    async def push(
+        self, batch_type: BatchType, span: Span, batch: msgspec.Struct, *, epoch: str = "", live: bool = False
+    ) -> Answer:
         """As `Link.push`; the layouts that the hub lacks for the batch go before it."""
         try:
-            return await self._link.push(batch_type, span, batch, epoch=epoch)
+            return await self._link.push(batch_type, span, batch, epoch=epoch, live=live)
         except LayoutsWanted as missing:
             await self.send(missing.wanted)
         try:
-            return await self._link.push(batch_type, span, batch, epoch=epoch)
+            return await self._link.push(batch_type, span, batch, epoch=epoch, live=live)
         except LayoutsWanted as still:
             raise HubRefused("the hub asks again for layouts that it has just taken", hint=ASK_THE_HUB) from still
 
@@ -42,7 +44,7 @@ class LayoutSender:
         layouts = [self._outbox.layouts[layout_id].encoded for layout_id in ids if layout_id in self._outbox.layouts]
         if len(layouts) < len(ids):
             raise HubRefused("the hub asks for layouts that this gateway never had", hint=ASK_THE_HUB)
-        await self._link.push("layouts", Span(0, len(layouts)), Layouts(layouts))
+        await self._link.push("layouts", Span(0, len(layouts)), Layouts(layouts), live=True)
 
     async def heard(self, answer: Answer) -> None:
         """The hub says by itself what it lacks."""

@@ -57,7 +57,9 @@ class Link:
         """The network may be back: whoever waits for the hub tries at once."""
         self._reached.set()
 
-    async def push(self, batch_type: BatchType, span: Span, batch: msgspec.Struct, *, epoch: str = "") -> Answer:
+    async def push(
+        self, batch_type: BatchType, span: Span, batch: msgspec.Struct, *, epoch: str = "", live: bool = False
+    ) -> Answer:
         """Bring one batch to the hub; `epoch`: where the span is not of the present one. Raises PushError.
 
         Whoever hears the answer may raise StorageError: then it was heard in vain, and the batch is to come again.
@@ -67,15 +69,16 @@ class Link:
             await asyncio.sleep(pause_s)
         if self._away:  # nothing large goes into the void
             await self._push("records", Cursor(epoch, 0, 0), msgspec.msgpack.encode(Records([])))
-        answer = await self._push(batch_type, Cursor(epoch, span.lo, span.hi), msgspec.msgpack.encode(batch))
+        body = msgspec.msgpack.encode(batch)
+        answer = await self._push(batch_type, Cursor(epoch, span.lo, span.hi), body, live=live)
         await self._heard(answer)
         return answer
 
-    async def _push(self, batch_type: BatchType, cursor: Cursor, body: bytes) -> Answer:
+    async def _push(self, batch_type: BatchType, cursor: Cursor, body: bytes, *, live: bool = False) -> Answer:
         self.meter.add(len(body) + REQUEST_BYTES)
         started_s = self._clock.monotonic_s()
         try:
-            answer = await self.transport.push(batch_type, cursor, body)
+            answer = await self.transport.push(batch_type, cursor, body, live=live)
         except (BatchRefused, BatchTooLarge, LayoutsWanted):
             self._reach()
             raise

@@ -155,7 +155,7 @@ class RecordLanes:
             records = await asyncio.to_thread(_records, packs, covered)
             packs = await self._encoded(records)
         try:
-            await self._push(covered, packs, self.progress)
+            await self._push(covered, packs, self.progress, live=True)
         except BatchRefused:
             self.live_hi = covered.hi  # the backlog lane finds out which record it is
             raise
@@ -216,10 +216,10 @@ class RecordLanes:
     async def _encoded(self, records: list[Record]) -> list[bytes]:
         return [await asyncio.to_thread(codec.encode, records, self._outbox.layouts)] if records else []
 
-    async def _push(self, covered: Span, packs: list[bytes], *told: Progress) -> None:
+    async def _push(self, covered: Span, packs: list[bytes], *told: Progress, live: bool = False) -> None:
         """Of what is not there any more the hub need not know."""
         if packs:
-            await self._layouts.push("records", covered, Records(packs))
+            await self._layouts.push("records", covered, Records(packs), live=live)
             self._condemning.taken()
         self.outgoing.done(covered)
         for progress in told:  # of the records, and of the lane

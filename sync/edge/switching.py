@@ -32,18 +32,18 @@ class SwitchingTransport:
         self._hearing = asyncio.Lock()
         self.name, self.kind = preferred.name, preferred.kind
 
-    async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes) -> Answer:
+    async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes, *, live: bool = False) -> Answer:
         """See `Transport.push`."""
         first = self._carrier
         second = self._other if first is self._preferred else self._preferred
         try:
-            return await first.push(batch_type, cursor, body)
+            return await first.push(batch_type, cursor, body, live=live)
         except PushError as error:
             if _hub_spoke(error):
                 raise
             why = error
         try:
-            answer = await second.push(batch_type, cursor, body)
+            answer = await second.push(batch_type, cursor, body, live=live)
         except PushError as error:
             if _hub_spoke(error):
                 self._carry_by(second, why)

@@ -44,8 +44,11 @@ class Transport(Protocol):
     name: str
     kind: str  # https or amqp: what carries at present
 
-    async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes) -> Answer:
-        """Deliver one batch; it is the hub's when this returns. Raises PushError otherwise."""
+    async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes, *, live: bool = False) -> Answer:
+        """Deliver one batch; it is the hub's when this returns. Raises PushError otherwise.
+
+        `live`: it is of the live lane; where batches can queue on the way, it is not to queue behind a backlog.
+        """
         ...
 
     async def run(self, hear: Hear) -> None:

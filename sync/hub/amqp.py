@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 import aio_pika
 import msgspec
-from aio_pika.abc import AbstractIncomingMessage
+from aio_pika.abc import AbstractConnection, AbstractIncomingMessage
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
@@ -15,12 +15,14 @@ from gateway.core.ration import Ration
 from sync import wire
 from sync.broker import names
 from sync.broker.connection import Broker, connected, deliveries
-from sync.broker.problems import ERRORS, NotConfirmed, ending, problem
+from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, ending, problem
 from sync.broker.publishing import Publisher
 from sync.hub.door import Door, Refused
 
 log = logging.getLogger(__name__)
 PREFETCH = 8  # batches in hand, of each queue; one may have wire.BODY_MAX bytes
+PREFETCH_BACKLOG = 2  # fewer: what is live waits for those in hand
+LIVE_AGAIN_S = 20.0  # before a broker without the queue for what is live is looked at again
 PAUSE_S = 2.0  # before a store that took nothing, or a broker that is away, is asked again
 LASTING_S = 60.0  # so long an answer waits for its node; the next one says the same again
 
@@ -62,11 +64,28 @@ class Consumer:
         """Take what comes on one connection, until it ends. Raises ERRORS."""
         async with connected(self._broker) as connection:
             channel = await connection.channel(publisher_confirms=False)
-            await channel.set_qos(PREFETCH)
             self._reached = True
             log.info("broker reached", extra={"broker": self._broker.url})
-            async for message in deliveries(channel, (names.INGEST, names.STATUS)):
-                batches.create_task(self._settle(message), name="amqp batch")
+            live = batches.create_task(self._listen_live(connection, batches), name="amqp live")
+            try:
+                queues = {names.STATUS: PREFETCH, names.INGEST: PREFETCH_BACKLOG}
+                async for message in deliveries(channel, queues):
+                    batches.create_task(self._settle(message), name="amqp batch")
+            finally:
+                live.cancel()
+
+    async def _listen_live(self, connection: AbstractConnection, batches: asyncio.TaskGroup) -> None:
+        """Take what is live besides, where the broker has a queue for it. Run until cancelled."""
+        told = False
+        while True:
+            with contextlib.suppress(*ERRORS), ending():
+                channel = await connection.channel(publisher_confirms=False)
+                async for message in deliveries(channel, {names.LIVE: PREFETCH}):
+                    batches.create_task(self._settle(message), name="amqp live batch")
+            if not told and not connection.is_closed:
+                log.warning("no queue for what is live", extra={"broker": self._broker.url, "what to do": PROVISION})
+            told = True
+            await asyncio.sleep(LIVE_AGAIN_S)
 
     async def tell(self, node: str, answer: wire.Answer, *, lasting_s: float = LASTING_S) -> None:
         """Say something to a node by ourselves. Raises NotConfirmed where the broker does not take it for the node."""

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -69,11 +69,13 @@ class Management:
 
 
 async def provision(
-    management: Management, vhost: str, definitions: Mapping[str, Any], admin: str, hub: tuple[str, str]
-) -> None:
+    management: Management, vhost: str, definitions: Mapping[str, Any], admin: str, hub: tuple[str, str],
+    nodes: Collection[str] = (),
+) -> None:  # fmt: skip
     """The virtual host, what `definitions` (config/rabbitmq/definitions.json) says, and the hub's user and rights.
 
-    `hub`: its user and password. Raises HoldfastError.
+    `hub`: its user and password; of `nodes` those that were made ready before get the rights of this release.
+    Raises HoldfastError.
     """
     await management.put(["vhosts", vhost], {})
     await management.put(["permissions", vhost, admin], {"configure": ".*", "write": ".*", "read": ".*"})
@@ -84,10 +86,14 @@ async def provision(
     for bind in definitions["bindings"]:
         await _bind(management, vhost, bind["source"], bind["destination"], bind["routing_key"])
     await management.put(["users", hub[0]], {"password": hub[1], "tags": ""})
-    rights = {"configure": NOTHING, "write": f"^{names.EXCHANGE}$", "read": f"^({names.INGEST}|{names.STATUS})$"}
+    taken = f"^({names.INGEST}|{names.LIVE}|{names.STATUS})$"
+    rights = {"configure": NOTHING, "write": f"^{names.EXCHANGE}$", "read": taken}
     await management.put(["permissions", vhost, hub[0]], rights)
     topic = {"exchange": names.EXCHANGE, "write": rf"^nodes\..*\.{names.COMMANDS_KEY}$", "read": NOTHING}
     await management.put(["topic-permissions", vhost, hub[0]], topic)
+    for right in await management.ask("GET", ["vhosts", vhost, "topic-permissions"]):
+        if right["user"] in nodes:
+            await _let_send(management, vhost, right["user"])
 
 
 async def provision_node(management: Management, vhost: str, node: str, secret: str) -> None:
@@ -105,14 +111,18 @@ async def provision_node(management: Management, vhost: str, node: str, secret: 
         raise HoldfastError(f"{node} is an administrator of the broker, no node", hint="give the node another id")
     if not known:
         await management.put(["users", node], {"password_hash": "", "tags": ""})  # nobody can sign in
-    keys = f"{names.TELEMETRY_KEY}|{names.STATUS_KEY}"
-    topic = {"exchange": names.EXCHANGE, "write": f"^nodes{DOT}{_exact(node)}{DOT}({keys})$", "read": NOTHING}
-    await management.put(["topic-permissions", vhost, node], topic)
+    await _let_send(management, vhost, node)
     rights = {"configure": NOTHING, "write": f"^{names.EXCHANGE}$", "read": f"^{_exact(queue)}$"}
     await management.put(["permissions", vhost, node], rights)
     if not known or not _is_secret(users[node].get("password_hash", ""), secret):
         await management.put(["users", node], {"password": secret, "tags": ""})
         await management.ask("DELETE", ["connections", "username", node])
+
+
+async def _let_send(management: Management, vhost: str, node: str) -> None:
+    keys = f"^nodes{DOT}{_exact(node)}{DOT}({names.NODE_KEYS})$"
+    topic = {"exchange": names.EXCHANGE, "write": keys, "read": NOTHING}
+    await management.put(["topic-permissions", vhost, node], topic)
 
 
 async def retire_node(management: Management, vhost: str, node: str) -> None:

@@ -88,7 +88,9 @@ class MemoryHub:
         self._clock = clock
         self._answer = answer
 
-    async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
+    async def push(
+        self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes, *, live: bool = False
+    ) -> wire.Answer:
         self.came.append((self._clock.monotonic_s(), batch_type, Span(cursor.lo, cursor.hi)))
         self._answer(batch_type, cursor)
         await asyncio.sleep(0)  # the others have their turn while it is on its way

@@ -34,7 +34,8 @@ def message(user_id: str | None = None) -> aio_pika.Message:
     "routing_key",
     [
         "nodes.other.telemetry", "nodes.other.status", "nodes.other.commands", "nodes.node.commands",
-        "nodes.nodetelemetry", "nodes.node.x.telemetry", "nodes.node.telemetry.x", "x.nodes.node.telemetry", "",
+        "nodes.other.live", "nodes.nodetelemetry", "nodes.node.x.telemetry", "nodes.node.live.x",
+        "x.nodes.node.telemetry", "",
     ],
 )  # fmt: skip
 async def test_a_node_cannot_send_with_a_key_that_is_not_its_own(rabbit: Rabbit, routing_key: str) -> None:
@@ -78,6 +79,7 @@ DEEDS: dict[str, Callable[[AbstractChannel], Awaitable[object]]] = {
     "publish past the exchange": lambda channel: channel.default_exchange.publish(message(), "ingest"),
     "publish to another exchange": lambda channel: _publish(channel, "amq.topic"),
     "read what nodes sent": lambda channel: _consume(channel, "ingest"),
+    "read what nodes sent just now": lambda channel: _consume(channel, "live"),
     "read what is parked": lambda channel: _consume(channel, "parked"),
     "hear what another hears": lambda channel: _consume(channel, "nodes.other.commands"),
     "make a queue": lambda channel: channel.declare_queue("mine", durable=True),

@@ -27,7 +27,7 @@ class Way:
         self.words: asyncio.Queue[Answer] = asyncio.Queue()
         self.is_heard = False
 
-    async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes) -> Answer:
+    async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes, *, live: bool = False) -> Answer:
         self.asked += 1
         if self.error is not None:
             raise self.error

@@ -188,7 +188,9 @@ async def test_a_slow_line_gets_smaller_batches_so_that_the_present_comes_throug
     worst_s = 0.0
 
     class Slow(MemoryHub):
-        async def push(self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes) -> wire.Answer:
+        async def push(
+            self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes, *, live: bool = False
+        ) -> wire.Answer:
             await go_on(0.2 + len(body) / 1000)
             return await super().push(batch_type, cursor, body)
 
