@@ -220,7 +220,7 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
         app[FLEET].tell = consumer.tell if consumer else None
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         ready(await stack.enter_async_context(serving))
-        await _run_until(stop, {"broker": consumer.run()} if consumer else {})
+        await _run_until(stop, {"broker": consumer.run(), "orders": app[FLEET].run()} if consumer else {})
 
 
 def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> "Consumer":

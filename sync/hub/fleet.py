@@ -5,6 +5,7 @@ A command is handed out until the node says that it has it: as the answer to a h
 """
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -18,6 +19,8 @@ from sync import wire
 from sync.hub.commandstore import Beat, CommandStore
 from sync.hub.store import Store
 
+PASS_ON_MAX = 1000  # orders that wait for the broker; the rest goes with heartbeats
+PASS_ON_S = 30.0  # an order that waited longer has gone with one
 AT_ONCE = 50  # commands of one answer
 LOOK_S = 5.0  # a long poll looks again so often: another process of the hub may have taken an order
 AGAIN_S = 30.0  # a long poll repeats what the node was given so long ago and has not acknowledged
@@ -36,6 +39,7 @@ class Fleet:
         self._store = store
         self._clock = clock
         self._ordered: dict[str, asyncio.Event] = {}  # by node: somebody waits for an order
+        self._to_pass_on: asyncio.Queue[tuple[str, Command, float]] = asyncio.Queue(PASS_ON_MAX)  # ordered when
         self._given: dict[str, float] = {}  # by command: when a long poll brought it, monotonic
 
     async def order(self, node: str, command: Command) -> bool:
@@ -45,12 +49,21 @@ class Fleet:
         log.info("command ordered", extra={"node": node, "id": command.id, "kind": command.kind, "who": command.who})
         if node in self._ordered:
             self._ordered[node].set()
-        if self.tell is not None:
+        with contextlib.suppress(asyncio.QueueFull):
+            if self.tell is not None:
+                self._to_pass_on.put_nowait((node, command, self._clock.monotonic_s()))
+        return True
+
+    async def run(self) -> None:
+        """Tell nodes at once what was ordered: a broker that is away holds up no order. Run until cancelled."""
+        while True:
+            node, command, ordered_s = await self._to_pass_on.get()
+            if self.tell is None or self._clock.monotonic_s() > ordered_s + PASS_ON_S:
+                continue
             try:
                 await self.tell(node, wire.Answer(cursor="", commands=[command]))
             except HoldfastError as error:  # it goes with the next heartbeat
                 log.warning("command not passed on yet", extra={"node": node, "id": command.id, "why": str(error)})
-        return True
 
     async def heartbeat(self, node: str, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `sync.hub.door.Handler`."""

@@ -25,7 +25,7 @@ async def test_a_command_comes_by_the_broker_at_once_and_is_executed_once_howeve
         hub.door.listeners.append(fleet.happened)
         await fleet.order("node", command("early"))  # there is no way to tell it yet: it comes with a heartbeat
         fleet.tell = consumer.tell
-        async with running(consumer.run()):
+        async with running(consumer.run(), fleet.run()):
             async with controlled_by(AmqpTransport(vhost.node), buffer, here, None, every_s=3600):
                 await come_to(hub.store, early="done")
                 await fleet.order("node", command("a"))

@@ -22,6 +22,7 @@ from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.fleet import Fleet
 from sync.hub.sqlite import SqliteStore
+from tests.sync.brokered import running, until
 from tests.sync.controlling import LATER, NOW, Site, command
 from tests.values import password
 
@@ -118,19 +119,46 @@ async def test_an_order_that_another_process_of_the_hub_took_is_found(
         assert await poll == [command("a")]
 
 
-async def test_what_the_broker_does_not_take_goes_with_the_next_heartbeat(tmp_path: Path) -> None:
+async def test_what_the_broker_does_not_take_goes_with_the_next_heartbeat_and_holds_up_no_order(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (fleet, _, _clock):
+        told: list[str] = []
+        tried = asyncio.Event()
+
+        async def tell(node: str, answer: wire.Answer) -> None:
+            told.append(f"{node} {answer.commands[0].id}")
+            await tried.wait()
+            raise PushError("no broker")
+
+        fleet.tell = tell
+        async with running(fleet.run()):
+            for name in ("a", "b"):
+                assert await fleet.order("mill", command(name))
+                assert not await fleet.order("mill", command(name))
+            await until(lambda: told == ["mill a"])
+            tried.set()
+            await until(lambda: told == ["mill a", "mill b"])
+        assert (await fleet.heartbeat("mill", AT, beat())).commands == [command("a"), command("b")]
+
+
+async def test_orders_that_wait_long_or_are_many_are_left_to_the_heartbeats(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_module, "PASS_ON_MAX", 2)
     async with hub(tmp_path) as (fleet, _, _clock):
         told: list[str] = []
 
         async def tell(node: str, answer: wire.Answer) -> None:
-            told.append(f"{node} {answer.commands[0].id}")
-            raise PushError("no broker")
+            told.append(answer.commands[0].id)
 
         fleet.tell = tell
-        assert await fleet.order("mill", command("a"))
-        assert not await fleet.order("mill", command("a"))
-        assert told == ["mill a"]
-        assert (await fleet.heartbeat("mill", AT, beat())).commands == [command("a")]
+        for name in ("a", "b", "c"):
+            assert await fleet.order("mill", command(name))
+        async with running(fleet.run()):
+            await until(lambda: told == ["a", "b"])
+            monkeypatch.setattr(fleet_module, "PASS_ON_S", -1)
+            assert await fleet.order("mill", command("d"))
+            await until(fleet._to_pass_on.empty)
+        assert told == ["a", "b"]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff", msgspec.msgpack.encode({"version": 1}), beat("a" * 300_000)])
