@@ -18,7 +18,7 @@ from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, problem
 from sync.broker.publishing import Publisher
 from sync.edge.backoff import Backoff
 from sync.edge.https import TimeSink
-from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused
+from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubRefused, LaneFull
 
 log = logging.getLogger(__name__)
 ANSWER_S = 60.0
@@ -185,7 +185,7 @@ def _as_push_error(error: NotConfirmed) -> PushError:
         case "denied":
             return HubRefused(str(error), hint=error.hint)
         case "full":
-            return HubBusy(str(error), 0)
+            return LaneFull(str(error))
         case "too large":
             return BatchTooLarge(str(error), hint=error.hint)
     return error

@@ -14,7 +14,16 @@ from gateway.core.errors import PushError
 from gateway.core.span import Span
 from sync.edge.backoff import AWAY_MAX_S, Backoff
 from sync.edge.metering import REQUEST_BYTES, LineClosed, Meter
-from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused, LayoutsWanted, Transport
+from sync.edge.transport import (
+    BatchRefused,
+    BatchTooLarge,
+    Hear,
+    HubBusy,
+    HubRefused,
+    LaneFull,
+    LayoutsWanted,
+    Transport,
+)
 from sync.wire import Answer, BatchType, Cursor, Records
 
 log = logging.getLogger(__name__)
@@ -114,7 +123,7 @@ class Link:
         backoff.error = f"{error}; {error.hint}" if error.hint else str(error)
         if isinstance(error, LineClosed):
             await self._pause(backoff, CLOSED_S)
-        elif isinstance(error, BatchRefused | BatchTooLarge | LayoutsWanted):
+        elif isinstance(error, BatchRefused | BatchTooLarge | LayoutsWanted | LaneFull):
             await self._pause(backoff, backoff.failed())
         else:
             if self.connected or not self.error:

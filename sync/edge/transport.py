@@ -35,6 +35,13 @@ class HubBusy(PushError):
         self.retry_after_s = retry_after_s
 
 
+class LaneFull(HubBusy):
+    """What is of this lane finds no room on the way; other lanes may."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0)
+
+
 Hear = Callable[[Answer], Awaitable[None]]
 
 

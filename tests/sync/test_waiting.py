@@ -14,7 +14,7 @@ from gateway.core.span import Span
 from sync import wire
 from sync.edge.backoff import Backoff
 from sync.edge.metering import LineClosed, Meter
-from sync.edge.transport import BatchRefused, HubBusy, HubRefused
+from sync.edge.transport import BatchRefused, HubBusy, HubRefused, LaneFull
 from tests.sync.inmemory import MemoryHub, MemoryOutbox, running
 from tests.virtual import START_S, VirtualClock, go_on, run_virtually
 
@@ -113,21 +113,24 @@ async def test_a_hub_that_refuses_us_is_asked_ever_more_seldom() -> None:
 
 
 @pytest.mark.P4
-@virtually
-async def test_a_refused_backlog_does_not_hold_up_the_present() -> None:
-    outbox = MemoryOutbox(50_000)
-
+@pytest.mark.parametrize("why", [HubRefused("not that"), LaneFull("not that")])
+def test_a_refused_backlog_does_not_hold_up_the_present(why: PushError) -> None:
     def refuses_the_past(batch_type: wire.BatchType, cursor: wire.Cursor) -> None:
         if cursor.lo < 40_000:
-            raise HubRefused("not that")
+            raise why
 
-    hub = MemoryHub(VirtualClock(), refuses_the_past)
-    async with running(outbox, hub) as (engine, _):
-        for _ in range(600):
-            outbox.take()
+    async def story() -> None:
+        outbox, hub = MemoryOutbox(50_000), MemoryHub(VirtualClock(), refuses_the_past)
+        async with running(outbox, hub) as (engine, link):
             await go_on(1)
-        assert outbox.committed.reached - max(hub.taken) <= 7
-        assert "not that" in engine.state().streams[0].error
+            for _ in range(600):
+                outbox.take()
+                await go_on(1)
+                assert outbox.committed.reached - max(hub.taken) <= 7
+                assert link.connected or isinstance(why, HubRefused)
+            assert "not that" in engine.state().streams[0].error
+
+    run_virtually(story())
 
 
 @pytest.mark.P4
