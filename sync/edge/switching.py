@@ -80,12 +80,17 @@ class SwitchingTransport:
                     listening.cancel()
 
     async def _return(self) -> None:
-        """Back to the preferred way when it is open again. Run until cancelled."""
-        pause_s = RETURN_S
+        """Back to the preferred way when it is open again. Run until cancelled.
+
+        One that is open for a look and then takes nothing, as with a full queue, is looked at ever less as well.
+        """
+        pause_s, loop = RETURN_S, asyncio.get_running_loop()
         while True:
             if self._carrier is self._preferred:
-                pause_s = RETURN_S
+                since_s = loop.time()
                 await self._switched.wait()
+                if loop.time() > since_s + pause_s:
+                    pause_s = RETURN_S
             await asyncio.sleep(self._random.uniform(0.5, 1) * pause_s)
             pause_s = min(2 * pause_s, RETURN_MAX_S)
             try:

@@ -137,6 +137,48 @@ def test_a_way_that_stays_shut_is_looked_at_ever_less() -> None:
     run_virtually(story())
 
 
+def test_a_way_that_seems_open_and_takes_nothing_is_tried_ever_less() -> None:
+    """As a broker whose queue is full: it has room for a look, and none for a batch."""
+
+    class Full(Way):
+        async def push(self, batch_type: BatchType, cursor: Cursor, body: bytes, *, live: bool = False) -> Answer:
+            if cursor.hi > cursor.lo:
+                self.asked += 1
+                raise HubBusy("the queue is full", 0)
+            return Answer(str(cursor))
+
+    async def story() -> None:
+        amqp, https = Full("amqp"), Way("https")
+        transport = SwitchingTransport(amqp, https, Random(0))
+        async with running(transport, []):
+            for _ in range(8640):
+                await push(transport)
+                await go_on(10)
+        assert amqp.asked <= 2 * 86400 / RETURN_MAX_S + 10
+        assert len(https.pushed) == 8640
+
+    run_virtually(story())
+
+
+def test_a_way_that_was_open_for_long_is_looked_at_soon_when_it_fails_again() -> None:
+    async def story() -> None:
+        amqp, _, transport = ways(PushError("no route"))
+        async with running(transport, []):
+            await push(transport)
+            await go_on(86400)
+            amqp.error = None
+            await go_on(RETURN_MAX_S + 1)
+            assert transport.kind == "amqp"
+            await go_on(RETURN_MAX_S + 1)
+            amqp.error = PushError("no route")
+            await push(transport)
+            amqp.error = None
+            await go_on(RETURN_S)
+            assert transport.kind == "amqp"
+
+    run_virtually(story())
+
+
 @pytest.mark.P8
 def test_the_way_that_carries_is_listened_to_and_what_is_being_heard_is_heard_to_its_end() -> None:
     async def story() -> None:
