@@ -23,7 +23,7 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from gateway.core import deltas, packing, varint
-from gateway.core.errors import CodecError
+from gateway.core.errors import CodecError, TooLargeError
 from gateway.core.model import Layout, Record
 
 VERSION = 2
@@ -60,12 +60,15 @@ def encode(records: Iterable[Record], layouts: LayoutSource) -> bytes:
     return packing.pack(*pieces)
 
 
-def decode(pack: bytes) -> list[Record]:
-    """Every record of `pack`, ordered by seq. Raises CodecError for anything but a whole, sound pack."""
+def decode(pack: bytes, most: int | None = None) -> list[Record]:
+    """Every record of `pack`, ordered by seq. Raises CodecError for anything but a whole, sound pack.
+
+    Where there are more than `most`, raises TooLargeError before they take memory: a few bytes may hold millions.
+    """
     reader, ids, version = open_pack(pack)
     records: list[Record] = []
     for _ in range(reader.number(RECORDS_MAX)):
-        records += _take_run(reader, ids, version)
+        records += _take_run(reader, ids, version, None if most is None else most - len(records))
     if not reader.exhausted:
         raise CodecError("bytes after the end of the pack")
     records.sort(key=attrgetter("seq"))
@@ -161,9 +164,11 @@ def _column(rows: bytes, size: int, at: int, width: int) -> bytes:
     return bytes(column)
 
 
-def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int) -> Iterable[Record]:
+def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int, most: int | None) -> Iterable[Record]:
     widths, layout_ids = take_run_head(reader, ids)
     count = len(layout_ids)
+    if most is not None and count > most:
+        raise TooLargeError("more records than are taken at once")
     seqs, times = reader.curve(count), reader.curve(count)
     flags = reader.bytes(count)
     size, at = sum(widths), 0

@@ -107,6 +107,8 @@ class Consumer:
             return False
         cursor, batch_type = _header(message, wire.CURSOR)[:80], _header(message, wire.BATCH_TYPE)[:20]
         try:
+            if message.body_size > wire.BODY_MAX:
+                raise Refused(413, f"a body of more than {wire.BODY_MAX} bytes")
             answer = await self._door.take(node, batch_type, cursor, message.body)
         except Refused as refused:
             answer = wire.Answer(cursor, wanted=refused.wanted, error="" if refused.wanted else str(refused))

@@ -21,7 +21,7 @@ from sync.edge.engine import Engine
 from sync.edge.link import Link
 from sync.edge.transport import HubBusy, HubRefused
 from sync.hub.door import Refused
-from tests.sync.brokered import BrokeredHub, cursor, hub_of, push, running, until
+from tests.sync.brokered import BrokeredHub, cursor, exchanging, hub_of, push, running, until
 from tests.sync.rabbit import Proxy, Rabbit, provisioned
 from tests.values import METER, power
 
@@ -247,3 +247,14 @@ async def test_a_broker_that_takes_the_connection_and_says_nothing_is_away(rabbi
         pushing.cancel()
         await asyncio.gather(pushing, return_exceptions=True)
     await transport.close()
+
+
+@pytest.mark.P11
+async def test_a_body_that_no_gateway_sends_is_refused_and_stops_nothing(rabbit: Rabbit, tmp_path: Path) -> None:
+    async with provisioned(rabbit) as vhost, exchanging(vhost, tmp_path) as (transport, ear, hub):
+        await hub.know()
+        await transport._publish(transport._message("records", cursor(0, 1), bytes(wire.BODY_MAX + 1)), "live")
+        await push(transport, [power(1)])
+        await until(lambda: has(hub, 1))
+        await until(lambda: bool(ear.answers))
+        assert "a body of more than" in ear.answers[0].error

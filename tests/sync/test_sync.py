@@ -12,7 +12,7 @@ import zstandard
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from gateway.core import codec
+from gateway.core import codec, packing, varint
 from gateway.core.model import Event, Layout, Point, Record
 from sync import wire
 from tests.sync.parts import SECRET, Hub, site, synced, syncing
@@ -150,6 +150,14 @@ async def test_unknown_layouts_are_asked_for_and_nothing_is_stored(tmp_path: Pat
         assert await hub.times() == []
 
 
+def bomb() -> bytes:
+    """Two runs of 150,000 records, as far as the second one's head: whoever goes on behind that finds it cut off."""
+    count = bytearray()
+    varint.put(count, 150_000)
+    run = bytes(count) + bytes([1, 1, 0]) + bytes(count)
+    return packing.pack(bytes([codec.VERSION, 1]) + bytes(8) + bytes([2]) + run + bytes(4 * 150_000) + run)
+
+
 WIDE = Layout("meter", "live", (*METER.points, Point("more", "u64")))
 
 
@@ -163,6 +171,7 @@ WIDE = Layout("meter", "live", (*METER.points, Point("more", "u64")))
         (msgspec.msgpack.encode({"packs": [], "more": 1}), {}, 400),
         (msgspec.msgpack.encode({"packs": [zstandard.compress(bytes(65 * 1024 * 1024))]}), {}, 400),
         (msgspec.msgpack.encode({"packs": [zstandard.compress(bytes(60 * 1024 * 1024))] * 5}), {}, 413),
+        (msgspec.msgpack.encode({"packs": [bomb()]}), {}, 413),
         (body([power(1)]), {"BATCH_TYPE": "wishes"}, 400),
         (body([power(1)]), {"CURSOR": "nonsense"}, 400),
         (body([power(1)]), {"CURSOR": "0123456789abcdef:-4-2"}, 400),
