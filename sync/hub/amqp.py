@@ -22,6 +22,7 @@ from sync.hub.door import Door, Refused
 log = logging.getLogger(__name__)
 PREFETCH = 8  # batches in hand, of each queue; one may have wire.BODY_MAX bytes
 PREFETCH_BACKLOG = 2  # fewer: what is live waits for those in hand
+LOOK_S, LOOK_SOON_S = 3600.0, 20.0  # between two looks at what strangers sent; soon, where it is one's who waits
 LIVE_AGAIN_S = 20.0  # before a broker without the queue for what is live is looked at again
 PAUSE_S = 2.0  # before a store that took nothing, or a broker that is away, is asked again
 LASTING_S = 60.0  # so long an answer waits for its node; the next one says the same again
@@ -40,6 +41,7 @@ class Consumer:
         self._publisher = Publisher(way)  # a connection of its own: an alarm at the broker must not stop the taking
         self._reached = True  # until it is found otherwise
         self._strangers = Ration(clock)
+        self._puts_aside = True
         self._failures = Ration(clock)
 
     async def run(self) -> None:
@@ -66,13 +68,17 @@ class Consumer:
             channel = await connection.channel(publisher_confirms=False)
             self._reached = True
             log.info("broker reached", extra={"broker": self._broker.url})
-            live = batches.create_task(self._listen_live(connection, batches), name="amqp live")
+            beside = [
+                batches.create_task(self._listen_live(connection, batches), name="amqp live"),
+                batches.create_task(self._look_at_strangers(connection), name="amqp strangers"),
+            ]
             try:
                 queues = {names.STATUS: PREFETCH, names.INGEST: PREFETCH_BACKLOG}
                 async for message in deliveries(channel, queues):
                     batches.create_task(self._settle(message), name="amqp batch")
             finally:
-                live.cancel()
+                for task in beside:
+                    task.cancel()
 
     async def _listen_live(self, connection: AbstractConnection, batches: asyncio.TaskGroup) -> None:
         """Take what is live besides, where the broker has a queue for it. Run until cancelled."""
@@ -87,6 +93,24 @@ class Consumer:
             told = True
             await asyncio.sleep(LIVE_AGAIN_S)
 
+    async def _look_at_strangers(self, connection: AbstractConnection) -> None:
+        """Take what was put aside, where its node is listed by now. Run until cancelled."""
+        while True:
+            waits = False
+            with contextlib.suppress(*ERRORS), ending():
+                channel = await connection.channel(publisher_confirms=False)
+                queue = await channel.get_queue(names.STRANGERS, ensure=False)
+                while (message := await queue.get(fail=False)) is not None:
+                    node = names.node_of(message.routing_key or "") or ""
+                    if node not in self._nodes or message.user_id != self._broker.username:
+                        continue
+                    if await self._store(node, message):
+                        await message.ack()
+                    else:
+                        waits = True
+                await channel.close()  # what was not acknowledged is in the queue again
+            await asyncio.sleep(LOOK_SOON_S if waits else LOOK_S)
+
     async def tell(self, node: str, answer: wire.Answer, *, lasting_s: float = LASTING_S) -> None:
         """Say something to a node by ourselves. Raises NotConfirmed where the broker does not take it for the node."""
         await self._say(node, answer, "", lasting_s)
@@ -99,12 +123,37 @@ class Consumer:
 
     async def _take(self, message: AbstractIncomingMessage) -> bool:
         """Whether the hub is done with it."""
-        node = names.node_of(message.routing_key or "")
-        if node is None or node not in self._nodes or message.user_id != node:
-            if (suppressed := self._strangers.spend()) is not None:
-                facts = {"key": message.routing_key, "user": message.user_id, "suppressed": suppressed}
-                log.warning("a batch of no node of this hub waits at the broker", extra=facts)
+        node = names.node_of(message.routing_key or "") or ""
+        if node in self._nodes and message.user_id == node:
+            return await self._store(node, message)
+        is_nodes = message.user_id == node
+        if (suppressed := self._strangers.spend()) is not None:
+            facts = {"key": message.routing_key, "user": message.user_id, "suppressed": suppressed}
+            what = "a batch of no node of this hub waits at the broker" if is_nodes else "dropped what no gateway sent"
+            log.warning(what, extra=facts)
+        if not is_nodes or message.routing_key == names.key(node, names.STATUS_KEY):  # what it says of itself grows old
+            return True
+        return await self._put_aside(node, message)
+
+    async def _put_aside(self, node: str, message: AbstractIncomingMessage) -> bool:
+        """Whether it is where it waits without coming again and again; a broker of before has no such place."""
+        copy = aio_pika.Message(
+            message.body,
+            headers={name: message.headers.get(name) for name in (wire.BATCH_TYPE, wire.CURSOR)},
+            content_type=message.content_type,
+            delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
+            user_id=self._broker.username,
+        )
+        try:
+            if self._puts_aside:
+                await self._publisher.publish(copy, names.key(node, names.STRANGER_KEY))
+        except NotConfirmed as error:
+            self._puts_aside = error.why not in ("nowhere", "denied")
             return False
+        return self._puts_aside
+
+    async def _store(self, node: str, message: AbstractIncomingMessage) -> bool:
+        """Whether the hub is done with it, which is `node`'s."""
         cursor, batch_type = _header(message, wire.CURSOR)[:80], _header(message, wire.BATCH_TYPE)[:20]
         try:
             if message.body_size > wire.BODY_MAX:

@@ -86,10 +86,11 @@ async def provision(
     for bind in definitions["bindings"]:
         await _bind(management, vhost, bind["source"], bind["destination"], bind["routing_key"])
     await management.put(["users", hub[0]], {"password": hub[1], "tags": ""})
-    taken = f"^({names.INGEST}|{names.LIVE}|{names.STATUS})$"
+    taken = f"^({'|'.join((names.INGEST, names.LIVE, names.STATUS, names.STRANGERS))})$"
     rights = {"configure": NOTHING, "write": f"^{names.EXCHANGE}$", "read": taken}
     await management.put(["permissions", vhost, hub[0]], rights)
-    topic = {"exchange": names.EXCHANGE, "write": rf"^nodes\..*\.{names.COMMANDS_KEY}$", "read": NOTHING}
+    keys = rf"^nodes\..*\.({names.COMMANDS_KEY}|{names.STRANGER_KEY})$"
+    topic = {"exchange": names.EXCHANGE, "write": keys, "read": NOTHING}
     await management.put(["topic-permissions", vhost, hub[0]], topic)
     for right in await management.ask("GET", ["vhosts", vhost, "topic-permissions"]):
         if right["user"] in nodes:

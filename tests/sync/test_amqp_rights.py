@@ -6,7 +6,7 @@ from pathlib import Path
 import aio_pika
 import msgspec
 import pytest
-from aio_pika.abc import AbstractChannel
+from aio_pika.abc import AbstractChannel, AbstractQueue
 from aio_pika.exceptions import ChannelPreconditionFailed
 from aiormq.exceptions import ChannelAccessRefused
 
@@ -17,11 +17,12 @@ from sync.broker.problems import NotConfirmed
 from sync.broker.publishing import Publisher
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import HubRefused
-from sync.hub import provision
-from tests.sync.brokered import cursor, exchanging, hub_of, push, running, until
+from sync.hub import amqp, provision
+from tests.sync.brokered import Ear, cursor, exchanging, hub_of, push, running, until
 from tests.sync.rabbit import ADMIN, DEFINITIONS, HUB, NODE_SECRET, Proxy, Rabbit, provisioned
-from tests.values import power
+from tests.values import METER, power
 
+LAYOUTS = msgspec.msgpack.encode(wire.Layouts([METER.encoded]))
 EMPTY = msgspec.msgpack.encode(wire.Records([]))
 
 
@@ -157,6 +158,38 @@ async def test_a_node_that_the_hub_does_not_list_is_not_taken(rabbit: Rabbit, tm
             await until(lambda: _is(hub.times("other"), [1]))
         await transport.close()
         await ours.close()
+
+
+@pytest.mark.P11
+async def test_what_a_node_sends_that_the_hub_does_not_list_comes_to_rest_and_is_taken_when_it_is_listed(
+    rabbit: Rabbit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else it would go round for ever, ever more of it."""
+    monkeypatch.setattr(amqp, "LOOK_SOON_S", 0.05)
+    async with (
+        provisioned(rabbit, "node", "other") as vhost,
+        hub_of(tmp_path) as hub,
+        connected(vhost.way(*ADMIN)) as connection,
+    ):
+        strangers = await (await connection.channel()).get_queue("strangers", ensure=False)
+        transport = AmqpTransport(vhost.way("other", NODE_SECRET))
+        async with running(hub.consumer(vhost.hub).run()):
+            await push(transport, [power(1)])
+            await push(transport, [power(2)])
+            for _ in range(2):
+                await until(lambda: _gets(strangers))
+        hub._nodes = ("node", "other")
+        heard = Ear()
+        await connection.close()  # and so it gives them back
+        async with running(hub.consumer(vhost.hub).run(), transport.run(heard.hear)):
+            await until(lambda: bool(heard.answers))  # it asks for the layouts
+            await transport.push("layouts", cursor(0, 1), LAYOUTS, live=True)
+            await until(lambda: _is(hub.times("other"), [1, 2]))
+        await transport.close()
+
+
+async def _gets(queue: AbstractQueue) -> bool:
+    return await queue.get(fail=False) is not None
 
 
 @pytest.mark.P11
