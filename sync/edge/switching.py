@@ -11,7 +11,16 @@ from random import Random
 import msgspec
 
 from gateway.core.errors import PushError
-from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused, LayoutsWanted, Transport
+from sync.edge.transport import (
+    BatchRefused,
+    BatchTooLarge,
+    Hear,
+    HubBusy,
+    HubRefused,
+    LaneFull,
+    LayoutsWanted,
+    Transport,
+)
 from sync.wire import Answer, BatchType, Cursor, Records
 
 RETURN_S, RETURN_MAX_S = 60.0, 1800.0  # between two looks whether the preferred way is open again
@@ -50,6 +59,8 @@ class SwitchingTransport:
                 raise
             refused = isinstance(why, HubRefused) and isinstance(error, HubRefused)
             words = f"{first.kind}: {why}; {second.kind}: {error}"
+            if isinstance(why, LaneFull):  # what is of another lane gets through
+                raise LaneFull(words) from error
             raise (HubRefused if refused else PushError)(words, hint=error.hint) from error
         self._carry_by(second, why)
         return answer

@@ -84,14 +84,16 @@ class Consumer:
         """Take what is live besides, where the broker has a queue for it. Run until cancelled."""
         told = False
         while True:
+            pause_s = LIVE_AGAIN_S
             with contextlib.suppress(*ERRORS), ending():
                 channel = await connection.channel(publisher_confirms=False)
                 async for message in deliveries(channel, {names.LIVE: PREFETCH}):
                     batches.create_task(self._settle(message), name="amqp live batch")
-            if not told and not connection.is_closed:
+                pause_s = PAUSE_S  # it is there, and has moved within the broker
+            if pause_s == LIVE_AGAIN_S and not told and not connection.is_closed:
                 log.warning("no queue for what is live", extra={"broker": self._broker.url, "what to do": PROVISION})
-            told = True
-            await asyncio.sleep(LIVE_AGAIN_S)
+                told = True
+            await asyncio.sleep(pause_s)
 
     async def _look_at_strangers(self, connection: AbstractConnection) -> None:
         """Take what was put aside, where its node is listed by now. Run until cancelled."""

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.errors import PushError
 from sync.edge.switching import RETURN_MAX_S, RETURN_S, SwitchingTransport
-from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused, LayoutsWanted
+from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubBusy, HubRefused, LaneFull, LayoutsWanted
 from sync.wire import Answer, BatchType, Cursor
 from tests.virtual import go_on, run_virtually
 
@@ -110,6 +110,13 @@ async def test_where_no_way_leads_both_are_told(amqp: PushError, https: PushErro
     assert type(caught.value) is kind
     assert (str(caught.value), caught.value.hint) == (f"amqp: {amqp}; https: no name", "check DNS")
     assert transport.kind == "amqp"
+
+
+@pytest.mark.P4
+async def test_a_full_lane_is_no_more_than_that_where_the_other_way_is_shut() -> None:
+    _, _, transport = ways(LaneFull("the queue is full"), PushError("no name"))
+    with pytest.raises(LaneFull, match="amqp: the queue is full; https: no name"):
+        await push(transport)
 
 
 def test_the_preferred_way_is_taken_again_when_it_is_open() -> None:
