@@ -21,7 +21,7 @@ from sync.hub.door import Door, Refused
 
 log = logging.getLogger(__name__)
 PREFETCH = 8  # batches in hand, of each queue; one may have wire.BODY_MAX bytes
-PREFETCH_BACKLOG = 2  # fewer: what is live waits for those in hand
+PREFETCH_BACKLOG = 4  # fewer: what is live waits for those in hand
 LOOK_S, LOOK_SOON_S = 3600.0, 20.0  # between two looks at what strangers sent; soon, where it is one's who waits
 LIVE_AGAIN_S = 20.0  # before a broker without the queue for what is live is looked at again
 PAUSE_S = 2.0  # before a store that took nothing, or a broker that is away, is asked again

@@ -10,7 +10,7 @@ from gateway.core.model import Record
 from sync import wire
 from sync.broker import names
 from sync.edge.amqp import AmqpTransport
-from sync.edge.transport import Transport
+from sync.edge.transport import LaneFull, Transport
 from sync.hub import amqp, provision
 from tests.sync.brokered import BrokeredHub, batch, cursor, hub_of, push, running, until
 from tests.sync.rabbit import ADMIN, DEFINITIONS, HUB, NODE_SECRET, Rabbit, Vhost, provisioned
@@ -83,6 +83,30 @@ async def test_a_gateway_behind_a_full_queue_still_brings_what_is_new(rabbit: Ra
             while 1000 not in await hub.times():
                 await slow.take_another()
                 assert len(slow.taken) < 100
+        await transport.close()
+
+
+@pytest.mark.P1
+async def test_what_is_live_waits_at_the_site_where_the_hub_takes_nothing_for_long(
+    rabbit: Rabbit, tmp_path: Path
+) -> None:
+    """The queue is short: the present is not to wait for hours of small batches when the hub is back."""
+    live = next(queue for queue in DEFINITIONS["queues"] if queue["name"] == names.LIVE)
+    assert live["arguments"]["x-max-length"] <= 10_000
+    async with provisioned(rabbit) as vhost, hub_of(tmp_path) as hub, gateway(tmp_path, vhost.node) as buffer:
+        await hub.know()
+        await vhost.limit(names.LIVE, 2)
+        transport = AmqpTransport(vhost.node)
+        pushed = 0
+        with pytest.raises(LaneFull, match="full"):
+            while pushed < 100:
+                await push_live(transport, [power(pushed)])
+                pushed += 1
+        for ms in range(1000, 1100):
+            buffer.put(METER, [power(ms)])
+            await buffer.flushed()
+        async with running(hub.consumer(vhost.hub).run()):
+            await until(lambda: _is(hub, [*range(pushed), *range(1000, 1100)]))
         await transport.close()
 
 
