@@ -79,6 +79,8 @@ async def provision(
     """
     await management.put(["vhosts", vhost], {})
     await management.put(["permissions", vhost, admin], {"configure": ".*", "write": ".*", "read": ".*"})
+    for policy in definitions["policies"]:  # newer brokers drop what was delivered 20 times in vain
+        await management.put(["policies", vhost, policy["name"]], policy | {"vhost": vhost})
     for exchange in definitions["exchanges"]:
         await management.put(["exchanges", vhost, exchange["name"]], exchange | {"vhost": vhost})
     for queue in definitions["queues"]:

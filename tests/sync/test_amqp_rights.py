@@ -1,5 +1,6 @@
 """What the broker lets a node do, which is to send as itself and to hear what is meant for it; and AMQPS."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -265,6 +266,13 @@ async def test_provisioning_again_changes_nothing_and_a_new_secret_ends_the_old(
         await push(renewed, [power(3)])
         await renewed.close()
         await until(lambda: _is(hub.times(), [1, 2, 3]))
+
+
+async def test_what_a_node_could_not_keep_is_not_dropped_however_often_it_was_delivered(rabbit: Rabbit) -> None:
+    """By itself RabbitMQ 4 drops from a quorum queue what came back 20 times."""
+    async with provisioned(rabbit) as vhost:
+        listed = await asyncio.to_thread(rabbit.ctl, "list_queues", "-p", vhost.name, "name", "policy")
+        assert {line for line in listed.splitlines() if "kept" in line} == {"nodes.node.commands\tkept until heard"}
 
 
 async def test_a_broker_that_differs_from_what_is_wanted_is_left_as_it_is_and_named(rabbit: Rabbit) -> None:
