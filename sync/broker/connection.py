@@ -12,10 +12,13 @@ from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMe
 from yarl import URL
 
 from gateway.core.errors import ConfigError
+from sync.broker.lenient import be_lenient
 from sync.broker.problems import ERRORS, ending
 
 VHOST = "holdfast"  # where the address names none
 CONNECT_S, CLOSE_S = 15.0, 3.0
+
+be_lenient()
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,7 +141,7 @@ class Consumer:
         """Whether it is where it waits without coming again and again; a broker of before has no such place."""
         copy = aio_pika.Message(
             message.body,
-            headers={name: message.headers.get(name) for name in (wire.BATCH_TYPE, wire.CURSOR)},
+            headers={name: _header(message, name) for name in (wire.BATCH_TYPE, wire.CURSOR)},
             content_type=message.content_type,
             delivery_mode=aio_pika.DeliveryMode.PERSISTENT,
             user_id=self._broker.username,
