@@ -23,7 +23,7 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from gateway.core import deltas, packing, varint
-from gateway.core.errors import CodecError
+from gateway.core.errors import CodecError, TooLargeError
 from gateway.core.model import Layout, Record
 
 VERSION = 2
@@ -60,12 +60,15 @@ def encode(records: Iterable[Record], layouts: LayoutSource) -> bytes:
     return packing.pack(*pieces)
 
 
-def decode(pack: bytes) -> list[Record]:
-    """Every record of `pack`, ordered by seq. Raises CodecError for anything but a whole, sound pack."""
+def decode(pack: bytes, most: int | None = None) -> list[Record]:
+    """Every record of `pack`, ordered by seq. Raises CodecError for anything but a whole, sound pack.
+
+    TooLargeError where there are more than `most`, before they take any memory.
+    """
     reader, ids, version = open_pack(pack)
     records: list[Record] = []
     for _ in range(reader.number(RECORDS_MAX)):
-        records += _take_run(reader, ids, version)
+        records += _take_run(reader, ids, version, None if most is None else most - len(records))
     if not reader.exhausted:
         raise CodecError("bytes after the end of the pack")
     records.sort(key=attrgetter("seq"))
@@ -161,8 +164,8 @@ def _column(rows: bytes, size: int, at: int, width: int) -> bytes:
     return bytes(column)
 
 
-def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int) -> Iterable[Record]:
-    widths, layout_ids = take_run_head(reader, ids)
+def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int, most: int | None) -> Iterable[Record]:
+    widths, layout_ids = take_run_head(reader, ids, most)
     count = len(layout_ids)
     seqs, times = reader.curve(count), reader.curve(count)
     flags = reader.bytes(count)
@@ -178,9 +181,11 @@ def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int) -> Iter
     return map(Record, layout_ids, times, [whole[i : i + size] for i in range(0, len(whole), size)], flags, seqs)
 
 
-def take_run_head(reader: varint.Reader, ids: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
+def take_run_head(reader: varint.Reader, ids: Sequence[bytes], most: int | None = None) -> tuple[bytes, list[bytes]]:
     """The widths of the columns, and the layout of each record."""
     count = reader.number(RECORDS_MAX)
+    if most is not None and count > most:
+        raise TooLargeError(f"{count} records where at most {most} more can be")
     widths = reader.bytes(reader.number(RECORDS_MAX))
     if not count or not widths or not set(widths) <= WIDTHS:
         raise CodecError("an empty run, or a column of a width that does not exist")

@@ -7,7 +7,7 @@ import msgspec
 
 from gateway.core import codec, packing
 from gateway.core.clock import Clock
-from gateway.core.errors import CodecError
+from gateway.core.errors import CodecError, TooLargeError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from sync import wire
 from sync.hub.store import Audit, Store
@@ -80,9 +80,10 @@ class Door:
     async def _records(self, batch: wire.Records, node: str) -> tuple[list[Record], list[wire.Rejection]]:
         if sum(map(packing.unpacked_size, batch.packs)) > UNPACKED_MAX:
             raise Refused(413, f"more than {UNPACKED_MAX} bytes when unpacked")
-        records = await asyncio.to_thread(lambda: [record for pack in batch.packs for record in codec.decode(pack)])
-        if len(records) > RECORDS_MAX:
-            raise Refused(413, f"{len(records)} records; at most {RECORDS_MAX} in one batch")
+        try:
+            records = await asyncio.to_thread(_decoded, batch.packs)
+        except TooLargeError as error:
+            raise Refused(413, f"more than {RECORDS_MAX} records in one batch") from error
         ids = {record.layout_id for record in records}
         layouts = {layout_id: await self._store.layout(node, layout_id) for layout_id in ids}
         if unknown := sorted(layout_id.hex() for layout_id, layout in layouts.items() if layout is None):
@@ -91,6 +92,14 @@ class Door:
         good = [record for record, reason in zip(records, reasons, strict=True) if not reason]
         rejected = [wire.Rejection(r.seq, reason) for r, reason in zip(records, reasons, strict=True) if reason]
         return good, rejected
+
+
+def _decoded(packs: Sequence[bytes]) -> list[Record]:
+    """Raises CodecError, and TooLargeError above RECORDS_MAX: a few bytes may say that they are very many."""
+    records: list[Record] = []
+    for pack in packs:
+        records += codec.decode(pack, RECORDS_MAX - len(records))
+    return records
 
 
 def _why_not(record: Record, layout: Layout | None) -> str:
