@@ -113,6 +113,8 @@ class Link:
             await self._pause(backoff, CLOSED_S)
         elif isinstance(error, BatchRefused | BatchTooLarge | LayoutsWanted):
             await self._pause(backoff, backoff.failed())
+        elif self.heard_s > backoff.failed_s and not isinstance(error, HubBusy | HubRefused):
+            await self._pause(backoff, backoff.failed())  # the hub hears other streams: it is not away
         else:
             if self.connected or not self.error:
                 log.warning("hub not reached", extra={"hub": self.transport.name, "why": backoff.error})
@@ -133,6 +135,7 @@ class Link:
     async def _wait_for_the_hub(self, backoff: Backoff) -> None:
         """Until the pause is over, or another stream has reached it; one stream at a time tries."""
         self._away = True
+        backoff.failed_s = self._clock.monotonic_s()
         pause_s = backoff.failed()
         probes, self._probing = not self._probing, True
         if probes:
@@ -144,5 +147,6 @@ class Link:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._reached.wait()
+                    backoff.failures = 0  # should it fail once more, it fails for another reason
         finally:
             self._probing = self._probing and not probes

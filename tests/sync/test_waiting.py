@@ -57,6 +57,22 @@ async def test_while_the_hub_is_away_one_stream_asks_and_asks_with_nothing_large
 
 
 @virtually
+async def test_a_stream_that_fails_alone_pauses_alone_though_all_others_get_through() -> None:
+    outbox = MemoryOutbox()
+    outbox.events_committed.ring(500)
+    hub = MemoryHub(VirtualClock(), until(3600, PushError("the hub fails (500)"), "events"))
+    async with running(outbox, hub) as (engine, _):
+        for _ in range(600):
+            outbox.take()
+            await go_on(5)
+        assert len([came for came in hub.came if came[1] == "events"]) < 200, "up to a minute apart: 3000 s"
+        probes = [span for _, batch_type, span in hub.came if batch_type == "records" and not span]
+        assert len(probes) < 5, "the hub is not away"
+        assert "500" in engine.state().streams[1].error
+        assert engine.state().connected
+
+
+@virtually
 async def test_the_first_success_wakes_all_who_wait_for_the_hub() -> None:
     outbox = MemoryOutbox(50_000)
     outbox.events_committed.ring(500)
