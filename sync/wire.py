@@ -110,7 +110,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     accepted: int = 0
     duplicate: int = 0
     rejected: list[Rejection] = []  # the rest of the batch was taken
-    wanted: list[str] = []  # layout ids, hexadecimal
+    wanted: list[Id] = []  # layout ids, hexadecimal
     differing: list[Hour] = []  # of a ledger: the hub's own account, where it is another
     commands: list[Command] = []
     error: str = ""
