@@ -51,7 +51,7 @@ class Link:
 
     async def run(self) -> None:
         """Hear what the hub says by itself. Run until cancelled."""
-        await self.transport.run(self._heard)
+        await self.transport.run(self._told)
 
     def wake(self) -> None:
         """The network may be back: whoever waits for the hub tries at once."""
@@ -90,6 +90,11 @@ class Link:
             log.info("hub reached", extra={"hub": self.transport.name})
         self.connected, self.error, self._away = True, "", False
         self._reached.set()
+
+    async def _told(self, answer: Answer) -> None:
+        """By the hub itself: somebody asked for it, too, or a broker brought it."""
+        self.meter.add(REQUEST_BYTES)
+        await self._heard(answer)
 
     async def _heard(self, answer: Answer) -> None:
         self.meter.add(len(msgspec.json.encode(answer)))

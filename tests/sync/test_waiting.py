@@ -13,9 +13,10 @@ from gateway.core.errors import PushError
 from gateway.core.span import Span
 from sync import wire
 from sync.edge.backoff import Backoff
+from sync.edge.link import Link
 from sync.edge.metering import LineClosed, Meter
-from sync.edge.transport import BatchRefused, HubBusy, HubRefused
-from tests.sync.inmemory import MemoryHub, MemoryOutbox, running
+from sync.edge.transport import BatchRefused, Hear, HubBusy, HubRefused
+from tests.sync.inmemory import EPOCH, MemoryHub, MemoryOutbox, running
 from tests.virtual import START_S, VirtualClock, go_on, run_virtually
 
 
@@ -262,6 +263,18 @@ def test_a_spent_line_says_so_and_when_it_goes_on() -> None:
         meter.check(0.8)
     assert "0.9 of 1.0 MB" in str(error.value)
     assert "midnight" in error.value.hint
+
+
+@virtually
+async def test_what_the_hub_says_by_itself_costs_a_request_too() -> None:
+    class Talkative(MemoryHub):
+        async def run(self, hear: Hear) -> None:
+            for _ in range(1728):  # a day of long polls
+                await hear(wire.Answer(""))
+
+    link = Link(lambda: EPOCH, Talkative(VirtualClock(), takes_all), VirtualClock(), Random(1))
+    await link.run()
+    assert link.meter.count > 1728 * 700
 
 
 @virtually
