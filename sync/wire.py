@@ -29,6 +29,7 @@ BODY_MAX = 16 * 1024 * 1024
 
 BatchType = Literal["records", "layouts", "events", "ledger", "heartbeat"]
 Seq = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+HOURS_BELOW = 1 << 53  # milliseconds, either way; every store can look for them
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
 
 
@@ -69,7 +70,7 @@ class Hour(msgspec.Struct, frozen=True, array_like=True):
     """What one end holds of one layout's hour: [layout, hour, count, digest]."""
 
     layout: Id
-    hour: int  # when it begins, milliseconds since 1970 UTC
+    hour: Annotated[int, msgspec.Meta(ge=-HOURS_BELOW, lt=HOURS_BELOW)]  # when it begins, milliseconds since 1970 UTC
     count: int  # records
     digest: int  # sum over the records, modulo 2^63, of `gateway.core.accounts.of_record`: order does not matter
 
@@ -109,7 +110,7 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     accepted: int = 0
     duplicate: int = 0
     rejected: list[Rejection] = []  # the rest of the batch was taken
-    wanted: list[str] = []  # layout ids, hexadecimal
+    wanted: list[Id] = []  # layout ids, hexadecimal
     differing: list[Hour] = []  # of a ledger: the hub's own account, where it is another
     commands: list[Command] = []
     error: str = ""

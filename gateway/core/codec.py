@@ -165,10 +165,8 @@ def _column(rows: bytes, size: int, at: int, width: int) -> bytes:
 
 
 def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int, most: int | None) -> Iterable[Record]:
-    widths, layout_ids = take_run_head(reader, ids)
+    widths, layout_ids = take_run_head(reader, ids, most)
     count = len(layout_ids)
-    if most is not None and count > most:
-        raise TooLargeError("more records than are taken at once")
     seqs, times = reader.curve(count), reader.curve(count)
     flags = reader.bytes(count)
     size, at = sum(widths), 0
@@ -183,9 +181,11 @@ def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int, most: i
     return map(Record, layout_ids, times, [whole[i : i + size] for i in range(0, len(whole), size)], flags, seqs)
 
 
-def take_run_head(reader: varint.Reader, ids: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
+def take_run_head(reader: varint.Reader, ids: Sequence[bytes], most: int | None = None) -> tuple[bytes, list[bytes]]:
     """The widths of the columns, and the layout of each record."""
     count = reader.number(RECORDS_MAX)
+    if most is not None and count > most:
+        raise TooLargeError(f"{count} records where at most {most} more can be")
     widths = reader.bytes(reader.number(RECORDS_MAX))
     if not count or not widths or not set(widths) <= WIDTHS:
         raise CodecError("an empty run, or a column of a width that does not exist")

@@ -19,6 +19,7 @@ from gateway.core.errors import ConfigError
 
 T = TypeVar("T")
 DEPTH_MAX = 20
+VALUES_MAX = 300_000  # of one document
 Path = tuple[str | int, ...]
 
 
@@ -85,7 +86,9 @@ def parse(text: str, source: str) -> Document:
     try:
         _check_nesting(text, source)
         root = loader.get_single_node()
-        document = Document({}, f"{source}:1") if root is None else _build(loader, root, source, ())
+        document = (
+            Document({}, f"{source}:1") if root is None else _build(loader, root, source, (), iter(range(VALUES_MAX)))
+        )
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{source}:{line}: not YAML: {error.problem or error.context}") from error
@@ -108,12 +111,15 @@ def _check_nesting(text: str, source: str) -> None:
             raise ConfigError(f"{source}:{line}: nested deeper than {DEPTH_MAX}")
 
 
-def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
+def _build(loader: Any, node: yaml.Node, source: str, path: Path, left: Iterator[int]) -> Document:
+    """`left`: as many values more may come; aliases of aliases make a world out of ten lines."""
     place = f"{source}:{node.start_mark.line + 1}"
+    if next(left, None) is None:
+        raise ConfigError(f"{place}: more than {VALUES_MAX} values, those that aliases repeat counted, too")
     if len(path) > DEPTH_MAX:
         raise ConfigError(f"{place}: nested deeper than {DEPTH_MAX} by aliases")
     if isinstance(node, yaml.SequenceNode):
-        return Document([_build(loader, item, source, (*path, at)) for at, item in enumerate(node.value)], place)
+        return Document([_build(loader, item, source, (*path, at), left) for at, item in enumerate(node.value)], place)
     if not isinstance(node, yaml.MappingNode):
         return Document(_scalar(loader, node, place, path), place)
     mapping: dict[str | int, Document] = {}
@@ -126,7 +132,7 @@ def _build(loader: Any, node: yaml.Node, source: str, path: Path) -> Document:
             raise ConfigError(
                 f"{at}: {dotted((*path, key))}: the key is here twice; the first is at {mapping[key].place}"
             )
-        child = _build(loader, value_node, source, (*path, key))
+        child = _build(loader, value_node, source, (*path, key), left)
         mapping[key] = Document(child.content, at)
     return Document(mapping, place)
 

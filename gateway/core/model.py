@@ -23,6 +23,9 @@ PointType = Annotated[
 ]
 """How a value is stored: its width in the register, or `text:N` for at most N bytes of UTF-8."""
 
+NUMBER_MAX = 100  # characters of a scale or an offset
+BITS = frozenset(map(str, range(64)))
+
 Kind = Literal["gauge", "counter", "enum", "bitfield", "text"]
 Role = Literal["grid", "pv", "battery", "load", "meter", "relay", "lock", "other"]
 Name = Annotated[str, msgspec.Meta(pattern=r"^[^\x00-\x1f/\\]{1,64}$", description="1-64 characters, no / or \\")]
@@ -61,9 +64,9 @@ class Point(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     unit: str = ""
     kind: Kind = "gauge"
     quantity: str = ""  # power, energy, voltage: the words of Home Assistant's device classes
-    scale: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$")] = "1"
+    scale: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$", max_length=NUMBER_MAX)] = "1"
     names: dict[str, str] = {}  # enum: number -> words; bitfield: bit -> words
-    offset: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$")] = "0"
+    offset: Annotated[str, msgspec.Meta(pattern=r"^-?[0-9]+(\.[0-9]+)?(e-?[0-9]{1,2})?$", max_length=NUMBER_MAX)] = "0"
 
     def value(self, raw: Raw | None) -> Raw | None:
         """The number in `unit`; text and None as they are."""
@@ -83,13 +86,19 @@ OFFSETS_COUNT_BELOW = 1e200  # beyond, and for infinity, an offset is nothing; i
 
 
 def converted(raw: Raw | None, conversion: Conversion | None) -> Raw | None:
-    """Rounded once: scale and offset are fractions, so that 3 x 0.1 is 0.3, not 0.30000000000000004."""
+    """Rounded once: scale and offset are fractions, so that 3 x 0.1 is 0.3, not 0.30000000000000004.
+
+    None for what is too large for a float.
+    """
     if raw is None or isinstance(raw, str) or conversion is None:
         return raw
     scale, offset = conversion
-    if not offset or not abs(raw) < OFFSETS_COUNT_BELOW:
-        return raw * scale.numerator / scale.denominator
-    return float(Fraction(raw) * scale + offset)
+    try:
+        if not offset or not abs(raw) < OFFSETS_COUNT_BELOW:
+            return raw * scale.numerator / scale.denominator
+        return float(Fraction(raw) * scale + offset)
+    except OverflowError:  # a layout may come with any scale
+        return None
 
 
 class Layout(msgspec.Struct, frozen=True, dict=True, forbid_unknown_fields=True):
@@ -187,7 +196,7 @@ def readings_of(layout: Layout, record: Record) -> list[Reading]:
     readings = []
     for point, conversion, raw in zip(layout.points, layout.conversions, layout.rows.unpack(record.row), strict=True):
         value = converted(raw, conversion)
-        quality = Quality.MISSING if raw is None else Quality.GOOD
+        quality = Quality.MISSING if value is None else Quality.GOOD
         words = in_words(point, raw) if point.names else ""
         readings.append(Reading(point.key, value, point.unit, quality, point.quantity, words))
     return readings
@@ -198,4 +207,4 @@ def in_words(point: Point, raw: Raw | None) -> str:
     if point.kind != "bitfield":
         return point.names.get(str(raw), "")
     bits = raw if isinstance(raw, int) else 0
-    return ", ".join(name for bit, name in point.names.items() if bits >> int(bit) & 1)
+    return ", ".join(name for bit, name in point.names.items() if bit in BITS and bits >> int(bit) & 1)

@@ -78,7 +78,7 @@ class RowFormat:
             value.rstrip(b"\0").decode(errors="replace") if isinstance(value, bytes) else value
             for value in self._struct.unpack_from(row, self._bitmap)
         ]
-        missing = int.from_bytes(row[: self._bitmap], "little")
+        missing = int.from_bytes(row[: self._bitmap], "little") & (1 << len(values)) - 1
         while missing:
             lowest = missing & -missing
             values[lowest.bit_length() - 1] = None

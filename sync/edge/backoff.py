@@ -1,5 +1,6 @@
 """How long to wait after failures: exponential with full jitter, so that a fleet spreads itself out."""
 
+import math
 from dataclasses import dataclass
 from random import Random
 
@@ -16,6 +17,7 @@ class Backoff:
     failures: int = 0
     error: str = ""  # of the last attempt, and what to do; empty: it went through
     next_at_s: float = 0.0  # monotonic, when the next attempt is due
+    failed_s: float = math.inf  # monotonic, when the hub was away; infinity: not since the last success
 
     def failed(self, *, refused: bool = False, at_least_s: float = 0) -> float:
         """Seconds to wait before the next attempt; never under what the hub asked for.
@@ -30,3 +32,4 @@ class Backoff:
     def succeeded(self) -> None:
         self.failures = 0
         self.error = ""
+        self.failed_s = math.inf

@@ -156,6 +156,11 @@ class Commands:
             return "failed", Outcome(f"{error}; {error.hint}" if error.hint else str(error))
         except TimeoutError:
             return "unknown", Outcome(f"it did not end within {EXECUTION_MAX_S / 60:.0f} minutes")
+        except Exception as error:  # a bug of ours, met from afar, must not end a gateway that reads and sends
+            log.exception("command broke off", extra={"id": command.id, "kind": command.kind})
+            return "unknown", Outcome(
+                f"it broke off, and nobody knows how far it went: {error or type(error).__name__}"
+            )
 
     async def _end(self, command: Command, state: CommandEnd, words: str) -> None:
         log.info("command ended", extra={"id": command.id, "state": state, "words": words})

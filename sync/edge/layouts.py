@@ -1,6 +1,7 @@
 """Layouts go to the hub when it asks for them: before the batch that it needs them for, or at its word."""
 
 import asyncio
+import logging
 from collections.abc import Iterable
 
 import msgspec
@@ -12,6 +13,7 @@ from sync.edge.outbox import Outbox
 from sync.edge.transport import HubRefused, LayoutsWanted
 from sync.wire import Answer, BatchType, Layouts
 
+log = logging.getLogger(__name__)
 ASK_THE_HUB = "look into the hub's log"
 
 
@@ -58,6 +60,9 @@ class LayoutSender:
             await self._asked.wait()
             wanted, self._wanted = self._wanted, set()
             self._asked.clear()
-            if not await self._link.attempt(self._backoff, self.send(sorted(wanted))):
-                self._wanted |= wanted
+            known = sorted(one for one in wanted if bytes.fromhex(one) in self._outbox.layouts)
+            if len(known) < len(wanted):  # of a file that was set aside; the hub goes on asking
+                log.warning("the hub asks for layouts that are gone", extra={"count": len(wanted) - len(known)})
+            if known and not await self._link.attempt(self._backoff, self.send(known)):
+                self._wanted |= set(known)
                 self._asked.set()

@@ -17,6 +17,7 @@ from gateway.core.model import Event
 from gateway.core.span import Span
 from sync.edge.backoff import Backoff
 from sync.edge.link import Link
+from sync.edge.metering import BACKLOG_SHARE
 from sync.edge.transport import BatchRefused, BatchTooLarge
 from sync.edge.weekly import place, portion
 from sync.wire import Answer, Cursor, Hour, Ledger
@@ -117,7 +118,7 @@ class Comparison:
             self._asked.clear()
             pause_s = self._every_s
             try:
-                if not self._outbox.held:
+                if not self._outbox.held and self._link.meter.has_room(BACKLOG_SHARE):
                     await self._round(backoff)
             except StorageError:  # the buffer says so itself
                 pause_s = STORAGE_PAUSE_S

@@ -60,7 +60,7 @@ class Link:
 
     async def run(self) -> None:
         """Hear what the hub says by itself. Run until cancelled."""
-        await self.transport.run(self._heard)
+        await self.transport.run(self._told)
 
     def wake(self) -> None:
         """The network may be back: whoever waits for the hub tries at once."""
@@ -103,6 +103,11 @@ class Link:
         self.connected, self.error, self._away = True, "", False
         self._reached.set()
 
+    async def _told(self, answer: Answer) -> None:
+        """By the hub itself: somebody asked for it, too, or a broker brought it."""
+        self.meter.add(REQUEST_BYTES)
+        await self._heard(answer)
+
     async def _heard(self, answer: Answer) -> None:
         self.meter.add(len(msgspec.json.encode(answer)))
         for hearer in self._hearers:
@@ -125,6 +130,8 @@ class Link:
             await self._pause(backoff, CLOSED_S)
         elif isinstance(error, BatchRefused | BatchTooLarge | LayoutsWanted | LaneFull):
             await self._pause(backoff, backoff.failed())
+        elif self.heard_s > backoff.failed_s and not isinstance(error, HubBusy | HubRefused):
+            await self._pause(backoff, backoff.failed())  # the hub hears other streams: it is not away
         else:
             if self.connected or not self.error:
                 log.warning("hub not reached", extra={"hub": self.transport.name, "why": backoff.error})
@@ -145,6 +152,7 @@ class Link:
     async def _wait_for_the_hub(self, backoff: Backoff) -> None:
         """Until the pause is over, or another stream has reached it; one stream at a time tries."""
         self._away = True
+        backoff.failed_s = self._clock.monotonic_s()
         pause_s = backoff.failed()
         probes, self._probing = not self._probing, True
         if probes:
@@ -156,5 +164,6 @@ class Link:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._reached.wait()
+                    backoff.failures = 0  # should it fail once more, it fails for another reason
         finally:
             self._probing = self._probing and not probes

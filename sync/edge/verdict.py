@@ -37,7 +37,7 @@ def judge(status: int, headers: Mapping[str, str], answer: wire.Answer, cursor: 
         raise PushError(
             f"not the hub answers: we are sent on to {where} ({status})", hint=f"check hub.url, or {SIGN_IN}"
         )
-    if status == 409 and answer.wanted:
+    if status == 409 and answer.wanted and answer.cursor == cursor:
         raise LayoutsWanted(answer.wanted)
     if status in (429, 503):
         raise HubBusy(f"the hub is busy ({status}): {said}", _retry_after_s(headers, now_ms))

@@ -95,7 +95,7 @@ class Door:
 
 
 def _decoded(packs: Sequence[bytes]) -> list[Record]:
-    """Raises CodecError, TooLargeError."""
+    """Raises CodecError, and TooLargeError above RECORDS_MAX: a few bytes may say that they are very many."""
     records: list[Record] = []
     for pack in packs:
         records += codec.decode(pack, RECORDS_MAX - len(records))

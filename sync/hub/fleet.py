@@ -104,7 +104,7 @@ class Fleet:
 
 async def nodes(store: Store, now: int) -> list[NodeState]:
     """Every node, with what its last heartbeat said. Raises StorageError."""
-    beats = {beat.node: msgspec.json.decode(beat.body, type=wire.Heartbeat) for beat in await store.control.beats()}
+    beats = {beat.node: _beat(beat.body) for beat in await store.control.beats()}
     return [_with(state, beats.get(state.node)) for state in await store.nodes(now)]
 
 
@@ -112,6 +112,14 @@ def _with(state: NodeState, beat: wire.Heartbeat | None) -> NodeState:
     if beat is None:
         return state
     return msgspec.structs.replace(state, version=beat.version, backlog=beat.backlog, problems=beat.problems)
+
+
+def _beat(body: bytes) -> wire.Heartbeat | None:
+    """None for what another release kept, or for a number that is none: one node must not hide the others."""
+    try:
+        return msgspec.json.decode(body, type=wire.Heartbeat)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _result(detail: str) -> CommandResult | None:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.clock import Clock
-from gateway.core.errors import StorageError
+from gateway.core.errors import StorageError, TooLargeError
 from sync import wire
 from sync.hub.answering import Answering, plain_header
 from sync.hub.door import Door, Refused
@@ -54,6 +54,8 @@ class Ingest:
         """Through the same door, after the layouts that it does not know yet."""
         try:
             records, layouts, count = await asyncio.to_thread(batch_of, body)
+        except TooLargeError as error:
+            raise Refused(413, str(error)) from error
         except ValueError as error:
             raise Refused(400, str(error)) from error
         cursor = cursor or f"{NO_EPOCH}:0-{count}"

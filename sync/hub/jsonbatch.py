@@ -10,10 +10,12 @@ from typing import Annotated
 import msgspec
 
 from gateway.core import codec
+from gateway.core.errors import TooLargeError
 from gateway.core.model import Layout, Name, Point, Record
 from sync import wire
 
 POINTS_MAX = 2000
+BYTES_MAX = wire.BODY_MAX  # unpacked, too; what is made of them takes up to fifty times as much memory
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=96)]
 
 
@@ -31,8 +33,10 @@ class JsonRecords(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def batch_of(body: bytes) -> tuple[wire.Records, wire.Layouts, int]:
     """The batch, the layouts that it is of, and how many records there are; a record's seq is its place in the list.
 
-    Raises ValueError.
+    Raises ValueError, TooLargeError.
     """
+    if len(body) > BYTES_MAX:
+        raise TooLargeError(f"more than {BYTES_MAX} bytes of JSON")
     records = msgspec.json.decode(body, type=JsonRecords).records
     layouts: dict[tuple[str, ...], Layout] = {}
     made = [_record(record, seq, layouts) for seq, record in enumerate(records)]

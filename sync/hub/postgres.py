@@ -5,6 +5,7 @@ docs/decisions/0012-postgresql.md.
 """
 
 import asyncio
+import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from fractions import Fraction
@@ -238,8 +239,16 @@ def _points(layout: Layout) -> Iterable[Row]:
         words = map(_text, (layout.device, layout.group, point.key, point.unit, point.type))
         yield (
             index, *words, sum(widths[: place.column]), width, place.bitmap, place.bit,
-            float(times), float(plus), float(over),
+            _double(times), _double(plus), _double(over),
         )  # fmt: skip
+
+
+def _double(number: int) -> float:
+    """Infinity where it is too large for one: the layout and its records are kept all the same."""
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _audit(audit: Audit) -> Row:

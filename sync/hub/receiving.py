@@ -35,7 +35,8 @@ class Receiving:
         body = bytearray()
         try:
             await self._receive(request, body)
-            async with _turn(self._small if len(body) <= SMALL else self._large):
+            small = len(body) <= SMALL and not encoding  # nobody knows what a packed one will take
+            async with _turn(self._small if small else self._large):
                 yield await asyncio.to_thread(_unpacked, bytes(body), encoding) if encoding else bytes(body)
         finally:
             self._held -= len(body)

@@ -124,3 +124,10 @@ def test_a_mistake_of_a_whole_list_is_found_too() -> None:
     text = "devices: [" + ", ".join(["{name: a}"] * 10) + "]\n"
     (found,) = document.mistakes(document.parse(text, "site.yaml"), Site)
     assert str(found) == "site.yaml:1: devices: expected a list of length <= 9"
+
+
+def test_aliases_of_aliases_end_where_the_values_of_a_document_end() -> None:
+    lines = ["a: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"b{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    with pytest.raises(ConfigError, match="aliases"):
+        document.parse("\n".join(lines), "site.yaml")

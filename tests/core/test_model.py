@@ -2,6 +2,7 @@
 
 import math
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,26 @@ def test_a_missing_value_is_absent_and_never_zero() -> None:
     readings = readings_of(layout, record)
     assert [r.value for r in readings] == [None, None, None, 0]
     assert [r.quality for r in readings] == [Quality.MISSING] * 3 + [Quality.GOOD]
+
+
+@pytest.mark.parametrize(
+    ("raw", "scale", "offset"),
+    [(math.inf, "9e99", "0"), (1e300, "9e99", "0"), (9e199, "9" * 99 + "e99", "1")],
+)
+def test_what_no_number_can_hold_is_missing_and_no_error(raw: float, scale: str, offset: str) -> None:
+    assert Point("v", "f64", scale=scale, offset=offset).value(raw) in (None, math.inf)
+
+
+def test_a_scale_that_is_no_number_of_this_world_is_no_layout() -> None:
+    with pytest.raises(msgspec.ValidationError):
+        decode_layout(Layout("m", "live", (Point("a", "u16", scale="9" * 5000),)).encoded)
+
+
+def test_names_of_bits_that_there_are_not_and_bits_of_no_value_say_nothing() -> None:
+    point = Point("a", "u16", kind="bitfield", names={"x": "no", "-1": "no", "0": "on", "99999999999": "no"})
+    layout = Layout("m", "live", (point, Point("b", "u8")))
+    record = Record(layout.id, 0, b"\xfc" + layout.rows.pack([1, 7])[1:])
+    assert [(r.value, r.words) for r in readings_of(layout, record)] == [(1, "on"), (7, "")]
 
 
 def test_a_layout_has_the_same_id_wherever_it_is_made_and_another_one_when_it_differs() -> None:

@@ -7,12 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from gateway.core.accounts import HOUR_MS, Account, of_events, of_records
+from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_events, of_records
 from gateway.core.clock import SystemClock
-from gateway.core.model import BACKFILLED, Command, CommandResult, Event, Record
+from gateway.core.model import BACKFILLED, Command, CommandResult, Event, Layout, Point, Record
 from sync import wire
 from sync.hub.commandstore import Beat
-from sync.hub.door import Door
+from sync.hub.compare import Compare
+from sync.hub.door import Door, Refused
 from sync.hub.store import ONLINE_MS, Store
 from tests.hub.stores import KINDS, audit, opened, place
 from tests.values import METER, meter, power
@@ -210,3 +211,23 @@ async def test_events_are_counted_by_buffer_and_hour(store: Store) -> None:
     assert await store.event_accounts("node", "0" * 16, [HOUR_MS, 9 * HOUR_MS, 0]) == [
         of_events(events[1:]), Account(0, 0), of_events(events[:1])
     ]  # fmt: skip
+
+
+async def test_a_layout_of_any_scale_is_kept_with_its_records(store: Store) -> None:
+    large = Layout("m", "live", (Point("a", "f64", scale="9" * 95 + "e99", offset="0." + "0" * 90 + "1e-99"),))
+    await store.take_layouts([large], audit())
+    await store.take_records([Record(large.id, 5, large.rows.pack([1.5]), seq=1)], audit())
+    assert await store.layouts("node") == [large]
+    assert len(await store.records("node", large.id)) == 1
+
+
+@pytest.mark.parametrize("hour", [1 << 53, (1 << 63) - 1, (1 << 64) - 1, -(1 << 53) - 1])
+@pytest.mark.parametrize("layout", [EVENTS, METER.id])
+async def test_hours_that_no_store_can_look_for_are_the_senders_fault(store: Store, layout: bytes, hour: int) -> None:
+    await store.take_layouts([METER], audit())
+    body = msgspec.msgpack.encode({"hours": [[layout.hex(), hour, 1, 1]]})
+    door = Door(store, SystemClock())
+    door.handlers["ledger"] = Compare(store, SystemClock()).handle
+    with pytest.raises(Refused) as refused:
+        await door.take("node", "ledger", "0123456789abcdef:0-1", body)
+    assert refused.value.status == 400

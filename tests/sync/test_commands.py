@@ -155,6 +155,22 @@ async def test_what_fails_says_why_and_the_next_one_is_executed(tmp_path: Path) 
 
 
 @pytest.mark.P8
+async def test_what_breaks_off_is_unknown_and_the_gateway_goes_on(tmp_path: Path) -> None:
+    async def fail(command: Command) -> Outcome:
+        raise OSError("File name too long")
+
+    async with site(tmp_path) as (buffer, hub):
+        here = Site()
+        await hub.fleet.order("node", command("a", "FAIL"))
+        await hub.fleet.order("node", command("b"))
+        async with controlled(buffer, hub, here, {"FAIL": fail, "COUNT": here.count}):
+            await come_to(hub.store, a="unknown", b="done")
+        found = await hub.store.control.ordered("a")
+        assert found is not None
+        assert "File name too long" in found[1].words
+
+
+@pytest.mark.P8
 async def test_killed_before_its_execution_it_is_executed_after_the_restart_once(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
         here = Site()

@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.app import serve
-from gateway.core import codec
+from gateway.core import codec, packing, varint
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.errors import CodecError
@@ -191,6 +192,38 @@ async def test_json_that_is_no_batch_is_refused_by_its_place(tmp_path: Path, bod
         assert status == 400
         assert words in answer.error
         assert await store.layouts("node") == [METER]
+
+
+def millions() -> bytes:
+    """A pack of a few bytes that says that it is of a million records."""
+    count, out = codec.RECORDS_MAX, bytearray([codec.VERSION, 1])
+    out += METER.id
+    varint.put(out, 1)
+    varint.put(out, count)
+    out += bytes([1, 1, 0])
+    varint.put(out, count)
+    for _ in range(2):
+        varint.put_curve(out, range(count))
+    return packing.pack(bytes(out) + bytes(2 * count))
+
+
+async def test_more_records_than_a_batch_may_have_are_refused_before_they_are_made(tmp_path: Path) -> None:
+    body = msgspec.msgpack.encode(wire.Records([millions()] * 20))
+    assert len(body) < 5000
+    async with hub(tmp_path) as (_, http):
+        tracemalloc.start()
+        status, answer = await post(http, body, NATIVE)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert (status, answer.cursor) == (413, NATIVE[wire.CURSOR])
+        assert peak < 64 * 1024 * 1024
+
+
+async def test_json_that_is_small_only_while_it_is_packed_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    body = b'{"records": [' + b",".join([json.dumps(ROOF).encode()] * 300_000) + b"]}"
+    async with hub(tmp_path) as (_, http):
+        status, _ = await post(http, zstandard.compress(body), JSON | {"Content-Encoding": "zstd"})
+        assert status == 413
 
 
 async def test_an_empty_list_is_a_batch_and_other_types_do_not_come_as_json(tmp_path: Path) -> None:

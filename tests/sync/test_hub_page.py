@@ -1,5 +1,6 @@
 """The hub's page, from a real store."""
 
+import math
 from pathlib import Path
 
 import msgspec
@@ -61,6 +62,18 @@ async def test_what_the_last_heartbeat_said_is_shown_and_escaped(tmp_path: Path)
     await store.close()
     assert "release 1.2.3 · 70 records not sent" in text
     assert "&lt;b&gt; does not answer" in text
+
+
+async def test_a_heartbeat_that_cannot_be_read_hides_no_other_node(tmp_path: Path) -> None:
+    store = await SqliteStore.open(tmp_path / "hub.db")
+    await store.control.beat(Beat("dam", NOW, msgspec.json.encode(wire.Heartbeat("1", NOW, math.nan, "kernel"))))
+    await store.control.beat(Beat("mill", NOW, msgspec.json.encode(wire.Heartbeat("1.2.3", NOW, 1.0, "kernel"))))
+    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
+    async with TestClient(TestServer(app)) as client:
+        text = await (await client.get("/")).text()
+    await store.close()
+    assert "2 of 2 nodes online" in text
+    assert "release 1.2.3" in text
 
 
 async def test_a_node_that_was_silent_for_five_minutes_is_offline(tmp_path: Path) -> None:

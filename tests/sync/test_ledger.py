@@ -162,6 +162,25 @@ async def test_what_was_acknowledged_and_never_stored_is_found(tmp_path: Path) -
             assert await is_whole(buffer, hub.store)
 
 
+async def test_nothing_is_compared_when_what_a_day_may_cost_is_nearly_spent(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        await fill(buffer, METER, TODAY)
+        async with comparing(buffer, hub) as (comparison, engine):
+            await synced(engine, buffer)
+            meter = engine._link.meter
+            meter.budget = 10**9
+            meter.add(850_000_000)
+            comparison.compare_now()
+            for ms in range(5):  # the present goes on meanwhile
+                buffer.put(METER, [power(ms)])
+                await buffer.flushed()
+                await synced(engine, buffer)
+            assert not [batch for batch in hub.batches if batch.startswith("ledger")]
+            meter.budget = 0
+            await compared(comparison, engine)
+            assert [batch for batch in hub.batches if batch.startswith("ledger")]
+
+
 @pytest.mark.P10
 async def test_other_values_at_the_hub_are_told_once_and_not_fought_over(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 
 from gateway.buffer.buffer import Buffer
 from gateway.core import codec
@@ -239,6 +240,31 @@ async def test_layouts_that_the_hub_asks_for_by_itself_are_sent(tmp_path: Path) 
         asked = len([batch for batch in hub.batches if batch.startswith("layouts")])
         await engine._link._heard(wire.Answer("", wanted=[METER.id.hex()]))
         await until(lambda: len([batch for batch in hub.batches if batch.startswith("layouts")]) == asked + 1)
+
+
+@pytest.mark.P2
+async def test_a_layout_that_is_gone_holds_up_no_other_that_the_hub_asks_for(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub), syncing(buffer, hub) as engine:
+        buffer.put(METER, [power(1)])
+        await buffer.flushed()
+        await synced(engine, buffer)
+        hub.batches.clear()
+        await engine._link._heard(wire.Answer("", wanted=["0" * 16, METER.id.hex()]))
+        await until(lambda: "layouts 0-1" in hub.batches)
+
+
+async def test_only_the_hub_itself_can_ask_for_layouts(tmp_path: Path) -> None:
+    def stranger(cursor: str, wanted: list[str]) -> Callable[[], web.Response]:
+        return lambda: web.json_response({"cursor": cursor, "wanted": wanted}, status=409)
+
+    async with site(tmp_path) as (buffer, hub):
+        hub.spoil = [stranger("", ["no id"]), stranger("", ["0" * 16])] * 5
+        async with syncing(buffer, hub) as engine:
+            buffer.put(METER, [power(1)])
+            await buffer.flushed()
+            await synced(engine, buffer)
+            assert not hub.spoil
+            assert await hub.times() == [1]
 
 
 @pytest.mark.P10

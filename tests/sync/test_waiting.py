@@ -13,9 +13,10 @@ from gateway.core.errors import PushError
 from gateway.core.span import Span
 from sync import wire
 from sync.edge.backoff import Backoff
+from sync.edge.link import Link
 from sync.edge.metering import LineClosed, Meter
-from sync.edge.transport import BatchRefused, HubBusy, HubRefused, LaneFull
-from tests.sync.inmemory import MemoryHub, MemoryOutbox, running
+from sync.edge.transport import BatchRefused, Hear, HubBusy, HubRefused, LaneFull
+from tests.sync.inmemory import EPOCH, MemoryHub, MemoryOutbox, running
 from tests.virtual import START_S, VirtualClock, go_on, run_virtually
 
 
@@ -54,6 +55,22 @@ async def test_while_the_hub_is_away_one_stream_asks_and_asks_with_nothing_large
         assert len(tries) < 40, "one stream's, a minute apart at most, and here and there another's"
         assert "away" in engine.state().error
         assert not engine.state().connected
+
+
+@virtually
+async def test_a_stream_that_fails_alone_pauses_alone_though_all_others_get_through() -> None:
+    outbox = MemoryOutbox()
+    outbox.events_committed.ring(500)
+    hub = MemoryHub(VirtualClock(), until(3600, PushError("the hub fails (500)"), "events"))
+    async with running(outbox, hub) as (engine, _):
+        for _ in range(600):
+            outbox.take()
+            await go_on(5)
+        assert len([came for came in hub.came if came[1] == "events"]) < 200, "up to a minute apart: 3000 s"
+        probes = [span for _, batch_type, span in hub.came if batch_type == "records" and not span]
+        assert len(probes) < 5, "the hub is not away"
+        assert "500" in engine.state().streams[1].error
+        assert engine.state().connected
 
 
 @virtually
@@ -251,6 +268,18 @@ def test_a_spent_line_says_so_and_when_it_goes_on() -> None:
         meter.check(0.8)
     assert "0.9 of 1.0 MB" in str(error.value)
     assert "midnight" in error.value.hint
+
+
+@virtually
+async def test_what_the_hub_says_by_itself_costs_a_request_too() -> None:
+    class Talkative(MemoryHub):
+        async def run(self, hear: Hear) -> None:
+            for _ in range(1728):  # a day of long polls
+                await hear(wire.Answer(""))
+
+    link = Link(lambda: EPOCH, Talkative(VirtualClock(), takes_all), VirtualClock(), Random(1))
+    await link.run()
+    assert link.meter.count > 1728 * 700
 
 
 @virtually
