@@ -1,7 +1,6 @@
 """What is in the buffer by seq, for the hub; by time, for charts: charts.py."""
 
 import asyncio
-import logging
 
 from gateway.core import codec
 from gateway.core.database import Database
@@ -24,8 +23,6 @@ FRAMES_AT_ONCE = 600
 SEALED_WITH = """SELECT min(block.ts_min) FROM block JOIN segment ON block.segment = segment.lo
     WHERE segment.lo = (SELECT max(lo) FROM segment WHERE lo <= ?) AND segment.hi > ?"""
 
-log = logging.getLogger(__name__)
-
 
 async def packs(
     database: Database, layouts: codec.LayoutSource, wanted: Span, records_max: int
@@ -33,16 +30,16 @@ async def packs(
     """The front of `wanted` as packs, and the part of it that they cover; where nothing is left that is all.
 
     A sealed segment goes out block by block as it is stored, whole even where `wanted` begins
-    inside it: the hub knows a reading that it has. Frames are merged into one pack of at most
-    about `records_max` records.
+    inside it: the hub knows a reading that it has. A block that a disk has spoilt goes along, for the hub looks at
+    each checksum anyway: it refuses the batch, and who then cuts that to measure leaves out what cannot be read.
+    Frames are merged into one pack of at most about `records_max` records.
     """
     at = (wanted.lo, wanted.lo, wanted.hi)
     # Frames first: what is sealed between the two queries is then seen twice, never not at all.
     first = await database.fetch(FRAMES_AT, (*at, 1))
     rows = await database.fetch(SEGMENT_AT, at)
     if rows and (not first or rows[0][0] <= first[0][0]):
-        blocks = [block for _, _, block in rows if block is not None]
-        return Span(wanted.lo, min(rows[0][1], wanted.hi)), await asyncio.to_thread(_sound, blocks)
+        return Span(wanted.lo, min(rows[0][1], wanted.hi)), [block for _, _, block in rows if block is not None]
     if not first:
         return wanted, []
     frames = await database.fetch(FRAMES_AT, (*at, FRAMES_AT_ONCE))
@@ -61,13 +58,6 @@ async def measured_at(database: Database, seq: int) -> int:
         frames = await database.fetch(FRAMES_AT, (seq, seq, seq + 1, 1))
         oldest = min((record.ts for _, _, pack in frames for record in codec.readable(pack)), default=0)
     return int(oldest)
-
-
-def _sound(blocks: list[bytes]) -> list[bytes]:
-    sound = [block for block in blocks if codec.is_sound(block)]
-    if len(sound) < len(blocks):
-        log.warning("blocks cannot be read, and are not sent", extra={"blocks": len(blocks) - len(sound)})
-    return sound
 
 
 def _merged(

@@ -7,6 +7,8 @@ from email.utils import parsedate_to_datetime
 from random import Random
 from secrets import token_hex
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
@@ -50,15 +52,14 @@ class HttpsTransport:
         self.name = url
         self._url = url.rstrip("/")
         self._headers = {wire.NODE_ID: node_id, wire.NODE_SECRET: secret}
-        self._proxy = proxy
+        self._proxy = proxy or _of_environment(url)
         self._long_poll = long_poll
         self._random = random or Random()
         self._machine = SystemClock()
         self._turn = asyncio.Lock()  # one batch at a time; its time begins with its turn
         connector = aiohttp.TCPConnector(ssl=tls or trust(), keepalive_timeout=KEPT_S, socket_factory=_socket)
-        self._session = aiohttp.ClientSession(  # what sign-in pages leave as cookies is forgotten
-            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=True
-        )
+        # What sign-in pages leave as cookies is forgotten.
+        self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
 
     async def push(
         self, batch_type: wire.BatchType, cursor: wire.Cursor, body: bytes, *, live: bool = False
@@ -120,6 +121,15 @@ class HttpsTransport:
 
     async def close(self) -> None:
         await self._session.close()
+
+
+def _of_environment(url: str) -> str | None:
+    """The proxy for `url`. Looked up once: aiohttp's own looking (trust_env) reads ~/.netrc for each batch."""
+    try:
+        address = urlsplit(url)
+    except ValueError:  # aiohttp says so, too
+        return None
+    return None if proxy_bypass(address.hostname or "") else getproxies().get(address.scheme)
 
 
 def _socket(address: tuple[Any, ...]) -> socket.socket:

@@ -10,7 +10,7 @@ import contextlib
 
 from gateway.core import codec
 from gateway.core.clock import Clock
-from gateway.core.errors import CodecError
+from gateway.core.errors import CodecError, PushError
 from gateway.core.model import Record
 from gateway.core.span import Span
 from sync.edge import spans as span_math
@@ -29,6 +29,7 @@ from sync.wire import Records
 LIVE_RECORDS_MAX = 5_000
 BACKLOG_RECORDS_MAX = 20_000
 BACKLOG_BYTES = 256 * 1024  # small blocks go together up to this
+OLDEST_S = 1.0  # how often, while the backlog drains, it is looked how old the oldest is
 LOOK_S = 60.0  # so often it is looked at whether the buffer's file has become another
 
 
@@ -43,6 +44,7 @@ class RecordLanes:
         self.newest_sent = 0  # ts
         self.oldest = 0  # ts of the oldest that is left
         self._oldest_of = -1  # its seq
+        self._oldest_at_s = -1e9  # monotonic, when that was looked at
         self._outbox = outbox
         self._link = link
         self._clock = clock
@@ -98,12 +100,17 @@ class RecordLanes:
         left = self.left_over
         if self._outbox.held or not self.outgoing.is_current or not left:
             return
-        self._link.meter.check(BACKLOG_SHARE)
-        suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
-        if not suspects:
-            self._portion = self._portion.cleared()
-        await self._push_backlog(*self.outgoing.front(suspects or left))
-        await self._look_at_oldest()
+        try:
+            self._link.meter.check(BACKLOG_SHARE)
+            suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
+            if not suspects:
+                self._portion = self._portion.cleared()
+            await self._push_backlog(*self.outgoing.front(suspects or left))
+        except PushError:
+            await self._look_at_oldest()  # it stays the oldest for a while
+            raise
+        if not self.left_over or self._clock.monotonic_s() >= self._oldest_at_s + OLDEST_S:
+            await self._look_at_oldest()
 
     async def _hold(self) -> None:
         """Until the outbox lets go, send nothing but signs of life: their answers may bring the time."""
@@ -226,6 +233,7 @@ class RecordLanes:
             progress.add(self._clock.monotonic_s(), len(covered))
 
     async def _look_at_oldest(self) -> None:
+        self._oldest_at_s = self._clock.monotonic_s()
         spans = self.outgoing.spans
         oldest = spans[0].lo if spans else -1
         if oldest != self._oldest_of:

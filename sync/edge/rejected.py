@@ -59,11 +59,12 @@ class Rejected:
             found = await self._find(kind, Span(min(reasons), max(reasons) + 1))
             await self._keep([(one, reasons[one.seq]) for one in found if one.seq in reasons])
         else:
-            found = await self._find(kind, Span(cursor.lo, cursor.hi))
-            if len(found) == 1:
+            span = Span(cursor.lo, cursor.hi)
+            found = await self._find(kind, span)
+            if found and len(span) == 1:  # else something may have gone with it that a disk has spoilt
                 await self._keep([(found[0], answer.error)])
             elif found:
-                self._divide[kind](Span(cursor.lo, cursor.hi), found[len(found) // 2].seq)
+                self._divide[kind](span, max(found[len(found) // 2].seq, span.lo + 1))
 
     async def _keep(self, refused: Sequence[tuple[Record | Event, str]]) -> None:
         if refused:

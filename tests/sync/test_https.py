@@ -179,6 +179,10 @@ async def test_through_a_proxy_the_hub_is_tunnelled_to_and_no_secret_is_shown_to
         monkeypatch.setenv("HTTPS_PROXY", proxy)
         await push(address, trust(authority.file))
         assert len(words) == 4, "the environment's counts where none is configured"
+        assert "Proxy-Authorization: Basic " in words[-1]
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        await push(address, trust(authority.file))
+        assert len(words) == 4, "not for hosts that it excepts"
 
 
 async def test_a_proxy_that_says_no_or_is_not_there_is_named(tmp_path: Path, signed: Signed) -> None:
@@ -199,6 +203,22 @@ async def test_a_proxy_of_the_environment_that_is_none_ends_nothing(
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", place)
     assert "not an address that can be used; check hub.url and hub.proxy, or HTTPS" in await complaint("https://hub")
+
+
+async def test_what_a_user_keeps_for_other_programs_is_not_shown_to_the_hub(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("default login somebody password else\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    shown: list[str] = []
+
+    def look(request: web.Request) -> web.Response:
+        shown.extend(request.headers)
+        return web.json_response({"cursor": str(CURSOR)})
+
+    async with stranger(look) as address:
+        await push(address)
+    assert shown and "Authorization" not in shown
 
 
 async def test_a_hub_is_reached_over_ipv6(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from sync import wire
 from sync.hub.door import Door, Refused
 from sync.hub.ingest import Ingest
 from tests.sync.parts import SECRET, Hub, site, synced, syncing
-from tests.values import METER, power
+from tests.values import METER, meter, power
 
 
 class Strict(Door):
@@ -230,6 +230,42 @@ async def test_what_a_hub_refuses_after_it_was_delivered_is_divided_down_to_the_
         assert await hub.times() == sorted(set(range(100)) - {bad})
         assert set(await reasons(buffer)) == {bad}
         assert len(seen) < 12
+
+
+@pytest.mark.P1
+@pytest.mark.parametrize("counts", [(40, 40), (1, 40), (1, 1)], ids=str)
+@pytest.mark.parametrize("late", [False, True], ids=["refused", "refused later"])
+async def test_a_block_that_a_disk_has_spoilt_costs_its_own_records_alone(
+    tmp_path: Path, counts: tuple[int, int], late: bool
+) -> None:
+    sound, spoilt = counts
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(ms) for ms in range(sound)])
+        buffer.put(meter("other"), [power(ms, layout=meter("other")) for ms in range(spoilt)])
+        await buffer.flushed()
+        await buffer.sealing.seal()
+        async with buffer._database.transaction() as db:
+            await db.execute("UPDATE block SET bytes = substr(bytes, 1, 30) WHERE layout <> ?", (METER.id,))
+        take = hub.door.take
+        said: list[wire.Answer] = []
+
+        async def confirm(node: str, batch_type: str, cursor: str, body: bytes) -> wire.Answer:
+            try:
+                return await take(node, batch_type, cursor, body)
+            except Refused as refused:
+                if refused.wanted or not late:
+                    raise
+                said.append(wire.Answer(cursor, error=str(refused), type=batch_type))
+                return wire.Answer(cursor)
+
+        hub.door.take = confirm  # type: ignore[method-assign]
+        async with syncing(buffer, hub) as engine:
+            await synced(engine, buffer)
+            while said:
+                await engine._link._heard(said.pop())
+                await synced(engine, buffer)
+        assert await hub.times() == list(range(sound))
+        assert not buffer.quarantine.count
 
 
 async def test_layouts_that_the_hub_asks_for_by_itself_are_sent(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import asyncio
 from gateway.core.errors import PushError
 from gateway.core.status import StreamState
 from sync.edge.engine import Engine
+from sync.wire import BatchType, Cursor
 from tests.sync.inmemory import MemoryHub, MemoryOutbox, running
 from tests.sync.test_waiting import takes_all, until, virtually
 from tests.virtual import VirtualClock, go_on
@@ -66,3 +67,19 @@ async def test_while_the_time_is_not_known_it_is_told_what_waits() -> None:
         await go_on(5)
         assert (records(engine).backlog, records(engine).oldest) == (60, 41_000)
         assert not engine.state().connected
+
+
+@virtually
+async def test_when_a_hub_goes_away_amid_a_backlog_the_first_record_that_it_lacks_says_since_when() -> None:
+    outbox = DatedOutbox(200_000)
+    taken: list[BatchType] = []
+
+    def takes_five(batch_type: BatchType, cursor: Cursor) -> None:
+        if len(taken) == 5:
+            raise PushError("away")
+        taken.append(batch_type)
+
+    async with running(outbox, MemoryHub(VirtualClock(), takes_five)) as (engine, _):
+        await go_on(5)
+        assert 0 < engine.unsent()[0].lo < 200_000
+        assert records(engine).oldest == 1000 * (engine.unsent()[0].lo + 1)
