@@ -3,23 +3,20 @@
 import asyncio
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from tests.gateway import ports
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 60
 
 
 def free_ports(*names: str) -> dict[str, int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in names]
-    ports = {name: listening.getsockname()[1] for name, listening in zip(names, sockets, strict=True)}
-    for listening in sockets:
-        listening.close()
-    return ports
+    return dict(zip(names, ports.free_ports(len(names)), strict=True))
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ import pytest
 
 from sync.broker.connection import Broker
 from sync.hub import provision
-from tests.gateway.ports import free_port
+from tests.gateway.ports import free_ports
 from tests.needs import lacks
 
 BIN = Path("/usr/lib/rabbitmq/bin")
@@ -36,7 +36,7 @@ class Rabbit:
     def __init__(self, folder: Path, tls: Path) -> None:
         self.folder = folder
         self.tls = tls
-        self.port, self.tls_port, self.management_port, distribution, self._epmd_port = [free_port() for _ in range(5)]
+        self.port, self.tls_port, self.management_port, distribution, self._epmd_port = free_ports(5)
         for name in ("home", "mnesia", "log"):
             (folder / name).mkdir()
         (folder / "plugins").write_text("[rabbitmq_management].\n")
@@ -71,6 +71,11 @@ vm_memory_high_watermark.absolute = 1GB
     @property
     def management(self) -> str:
         return f"http://127.0.0.1:{self.management_port}"
+
+    def ensure(self) -> None:
+        """Start it where a test before has left it ended."""
+        if self._server is None or self._server.poll() is not None:
+            self.start()
 
     def start(self) -> None:
         """Returns when it takes connections; it waits for that with real time, as a server's start has to."""
@@ -219,6 +224,7 @@ class Proxy:
 @asynccontextmanager
 async def provisioned(rabbit: Rabbit, *nodes: str) -> AsyncIterator[Vhost]:
     """A virtual host for one test, with hub and nodes; it is gone afterwards."""
+    rabbit.ensure()
     vhost = Vhost(rabbit, f"test-{os.urandom(4).hex()}")
     async with vhost.management() as management:
         await provision.provision(management, vhost.name, DEFINITIONS, ADMIN[0], HUB)
