@@ -80,6 +80,7 @@ class Link:
             await self._push("records", Cursor(epoch, 0, 0), msgspec.msgpack.encode(Records([])))
         body = msgspec.msgpack.encode(batch)
         answer = await self._push(batch_type, Cursor(epoch, span.lo, span.hi), body, live=live)
+        answer = msgspec.structs.replace(answer, type=batch_type)  # seqs of records and of events are the same numbers
         await self._heard(answer)
         return answer
 

@@ -164,6 +164,19 @@ async def test_a_record_that_the_hub_names_goes_into_quarantine_with_its_reason(
         assert "no time" in entry.reason
 
 
+async def test_an_event_that_the_hub_names_goes_into_quarantine_and_not_the_record_of_its_seq(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(1), power(2)])
+        for event in (Event(1, "noted"), Event(1 << 60, "noted")):
+            buffer.put_event(event)
+        await buffer.flushed()
+        async with syncing(buffer, hub) as engine:
+            await synced(engine, buffer)
+            await until(lambda: engine.state().streams[1].head > 0 and not engine.state().streams[1].backlog)
+        assert await hub.times() == [1, 2]
+        assert [(entry.kind, entry.seq) for entry in await buffer.quarantine.entries(10)] == [("events", 1)]
+
+
 async def test_what_is_sent_again_leaves_the_quarantine_once_the_hub_has_it(tmp_path: Path) -> None:
     bad = {3}
     async with strict(tmp_path, 400, lambda found: bool(bad & set(found))) as (buffer, hub):
