@@ -30,8 +30,9 @@ PREFETCH = 100  # answers are small; those that somebody waits for must not queu
 class AmqpTransport:
     """Publishes as the node that `way.username` names. Made inside a running loop; `close` ends it.
 
-    To a ledger, a heartbeat and an empty batch, which is a sign of life, the hub answers always, and its answer says
-    what time it is. A ledger's push returns that answer, which `run` has to hear; the others' come as news.
+    To a ledger, a heartbeat and a batch of no span (a sign of life, or what was in quarantine) the hub answers always,
+    and its answer says what time it is. A ledger's push returns that answer, which `run` has to hear; the others' come
+    as news.
     """
 
     def __init__(self, way: Broker, time_sink: TimeSink | None = None) -> None:

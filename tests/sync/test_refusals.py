@@ -197,6 +197,53 @@ async def test_what_is_sent_again_leaves_the_quarantine_once_the_hub_has_it(tmp_
         assert [event.ts for event in await hub.store.events("node", 10)] == [3]
 
 
+async def test_what_is_sent_again_leaves_the_quarantine_where_the_hubs_word_comes_after_the_delivery(
+    tmp_path: Path,
+) -> None:
+    """As over AMQP."""
+    late: list[wire.Answer] = []
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(1), power(2)])
+        buffer.put_event(Event(1, "noted"))
+        await buffer.flushed()
+        refused = [(msgspec.structs.replace(power(2), seq=1), "why"), (Event(1, "noted", seq=0), "why")]
+        await buffer.quarantine.add(buffer.epoch, refused, 1)
+        async with syncing(buffer, hub) as engine:
+            await synced(engine, buffer)
+            await until(lambda: engine.state().streams[1].head > 0 and not engine.state().streams[1].backlog)
+            take = hub.door.take
+
+            async def deliver(node: str, batch_type: str, cursor: str, body: bytes) -> wire.Answer:
+                answer = await take(node, batch_type, cursor, body)
+                late.append(msgspec.structs.replace(answer, type=batch_type))
+                return wire.Answer(cursor)
+
+            hub.door.take = deliver  # type: ignore[method-assign]
+            await buffer.quarantine.resend()
+            await until(lambda: len(late) == 2)
+            while any(entry.again for entry in await buffer.quarantine.entries(10)):
+                await asyncio.sleep(0)
+            assert all("not said" in reason for reason in (await reasons(buffer)).values())
+            for answer in late:
+                assert answer.cursor.endswith(("1-1", "0-0")), "of no span: those are always answered"
+                await engine._link._heard(answer)
+            assert buffer.quarantine.count == 0
+
+
+async def test_entries_that_cannot_be_sent_again_do_not_keep_the_others_in_quarantine(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        strange = [msgspec.structs.replace(power(n), layout_id=b"unknown!", seq=n) for n in range(150)]
+        lost = msgspec.structs.replace(power(150), seq=150)
+        buffer.put(METER, [power(1)])
+        await buffer.flushed()
+        await buffer.quarantine.add(buffer.epoch, [(one, "why") for one in [*strange, lost]], 1)
+        await buffer.quarantine.resend()
+        async with syncing(buffer, hub) as engine:
+            await until(lambda: buffer.quarantine.count == 150)
+            await synced(engine, buffer)
+        assert await hub.times() == [1, 150]
+
+
 @pytest.mark.P11
 async def test_a_wrong_secret_is_said_in_plain_words_and_all_arrives_once_it_is_right(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
