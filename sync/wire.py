@@ -84,7 +84,7 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
     version: str
     now: int  # its clock, milliseconds since 1970 UTC
-    uptime_s: float
+    uptime_s: Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
     clock: str  # where its time comes from, as in ClockState.source
     config: str = ""  # SHA-256 of site.yaml, hexadecimal
     backlog: int = 0  # records that the hub has not acknowledged
