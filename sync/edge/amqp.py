@@ -133,8 +133,7 @@ class AmqpTransport:
                 await self._listen(hear, backoff)
                 why = "the connection ended"
             except ERRORS as error:
-                said = problem(error, self._broker.url, self._broker.username)
-                why = f"{said}; {said.hint}"
+                why = problem(error, self._broker.url, self._broker.username).in_full
             except StorageError as error:  # it stays in the queue
                 why = str(error)
             if not backoff.failures:

@@ -126,7 +126,7 @@ class Link:
 
     async def back_off(self, backoff: Backoff, error: PushError) -> None:
         """Keep the pause that is due after `error`."""
-        backoff.error = f"{error}; {error.hint}" if error.hint else str(error)
+        backoff.error = error.in_full
         if isinstance(error, LineClosed):
             await self._pause(backoff, CLOSED_S)
         elif isinstance(error, BatchRefused | BatchTooLarge | LayoutsWanted | LaneFull):

@@ -68,10 +68,11 @@ class CarryIn:
                     return _error(401, str(error))
                 except OverflowError:
                     return _error(413, f"more than {FILE_MAX} bytes")
-                except (CodecError, ValueError) as error:
-                    return _error(400, f"{error}; nothing of it was taken")
+                except (CodecError, ValueError) as error:  # the latter: aiohttp's, about a form
+                    words = error.in_full if isinstance(error, CodecError) else error
+                    return _error(400, f"nothing of it was taken: {words}")
                 except TimeoutError:
-                    return _error(408, "the rest of the file did not come; nothing of it was taken")
+                    return _error(408, "nothing of it was taken: the rest of the file did not come")
                 except (StorageError, OSError) as error:
                     return _error(503, f"the hub cannot store just now: {error}")
         name = f"{carry.opening(io.BytesIO(receipt)).node}.receipt"

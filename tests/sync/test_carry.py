@@ -176,6 +176,7 @@ async def test_a_file_that_was_cut_or_changed_anywhere_is_taken_in_no_part(tmp_p
                 status, words = await brought(url, bad)
                 assert status in (400, 401), words
         assert (await brought(url, good + b"x"))[0] == 400
+        assert b"copy it again" in (await brought(url, good[:-1]))[1], "what to do"
         assert await at(hub.store) == ([], [])
 
 
