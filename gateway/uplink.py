@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway import carryout
+from gateway import carryout, carryreceipt
 from gateway.buffer.buffer import Buffer
 from gateway.config import AmqpLink, HubLink
 from gateway.core.clock import plausible
@@ -59,10 +59,10 @@ class Uplink:
 
     async def take_receipt(self, receipt: bytes) -> str:
         """See `gateway.syncdesk.Way`."""
-        found = await asyncio.to_thread(carryout.receipt, receipt, self._config)
-        carryout.check_epoch(found, self._buffer.epoch)
+        found = await asyncio.to_thread(carryreceipt.read, receipt, self._config)
+        found.check(self._buffer.epoch)
         left = await self._engine.acknowledged(found.epoch, found.taken["records"], found.taken["events"])
-        return carryout.receipt_text(found, left)
+        return found.text(left)
 
     def wake(self) -> None:
         """See `Link.wake`."""
