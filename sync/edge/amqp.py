@@ -17,7 +17,7 @@ from sync.broker.connection import Broker, connected, deliveries
 from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, problem
 from sync.broker.publishing import Publisher
 from sync.edge.backoff import Backoff
-from sync.edge.https import TimeSink
+from sync.edge.hubtime import TimeSink, tell
 from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubRefused, LaneFull
 
 log = logging.getLogger(__name__)
@@ -156,10 +156,8 @@ class AmqpTransport:
         """Whether a push waits for this; by the way, hear what time it is."""
         asked = message.correlation_id or ""
         sent_s, hub_time = self._sent.pop(asked, None), message.headers.get(wire.HUB_TIME)
-        if self._time_sink is not None and sent_s is not None and isinstance(hub_time, int):
-            # The hub looked at its clock on the way there and back: in the middle, give or take the half.
-            half_ms = round((self._time_sink.monotonic_s() - sent_s) * 500)
-            self._time_sink.hub_says(hub_time + half_ms, half_ms)
+        if sent_s is not None and isinstance(hub_time, int):
+            tell(self._time_sink, (hub_time, 0), sent_s)
         awaited = self._awaited.get(asked)
         if awaited is None or awaited.done():
             return False
