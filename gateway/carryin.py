@@ -11,6 +11,7 @@ import aiohttp
 import msgspec
 
 from gateway.app import load_hub_config
+from gateway.core.authorities import trusting
 from gateway.core.clock import SystemClock
 from gateway.core.errors import CodecError, HoldfastError
 from gateway.newfile import new_file
@@ -68,11 +69,8 @@ async def _over_http(config: HubConfig, folder: Path, file: Path) -> tuple[bytes
 
 
 def _tls(certificate: Path) -> ssl.SSLContext:
-    """Trusts the hub's own certificate, whoever signed it. Raises HoldfastError."""
-    try:
-        tls = ssl.create_default_context(cafile=certificate)
-    except OSError as error:  # ssl's errors are OSErrors
-        raise HoldfastError(f"{certificate}: cannot be used as certificate: {error}") from error
+    """Trusts the hub's own certificate, whoever signed it. Raises ConfigError."""
+    tls = trusting(certificate, "tls_cert")
     tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     tls.check_hostname = False  # it is for the name by which others reach the hub
     return tls
