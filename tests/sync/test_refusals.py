@@ -53,11 +53,6 @@ async def strict(folder: Path, status: int, dislikes: Callable[[list[int]], bool
         yield buffer, hub
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        await asyncio.sleep(0)
-
-
 async def reasons(buffer: Buffer) -> dict[int, str]:
     return {entry.ts: entry.reason for entry in await buffer.quarantine.entries(100)}
 
