@@ -1,7 +1,7 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -68,10 +68,9 @@ class Uplink:
         """See `Link.wake`."""
         self.link.wake()
 
-    @property
-    def resend(self) -> Callable[[Iterable[Span]], None]:
-        """Has records sent once more."""
-        return self._engine.resend
+    def resend(self, spans: Iterable[Span]) -> None:
+        """See `Engine.resend`."""
+        self._engine.resend(spans)
 
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
