@@ -13,6 +13,7 @@ from typing import IO
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, StorageError
@@ -109,7 +110,11 @@ class CarryIn:
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     if not request.content_type.startswith("multipart/"):
         return aiter(request.content.iter_chunked(CHUNK))
-    field = await (await request.multipart()).next()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            field = await (await request.multipart()).next()
+    except HttpProcessingError as error:
+        raise CodecError(f"not a form as it should be: {error.message}") from error
     if not isinstance(field, BodyPartReader):
         raise CodecError("a form without a file")
     return _of_field(field)

@@ -217,6 +217,15 @@ async def test_a_browser_sends_it_as_a_form(tmp_path: Path) -> None:
         assert (status, carryreceipt.read(receipt, LINK).records) == (200, 6000)
 
 
+@pytest.mark.P11
+async def test_a_form_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    async with site(tmp_path) as (_, hub), hub_of(hub.store) as url, aiohttp.ClientSession() as session:
+        for form in (b"", b"no form", b"--b\r\nno header\r\n\r\n", b"--b\r\n" + b"x" * 20_000 + b"\r\n", b"--b--\r\n"):
+            async with session.post(url, data=form, headers=kind) as response:
+                assert (response.status, list(await response.json())) == (400, ["error"]), form
+
+
 async def test_a_receipt_counts_only_for_the_buffer_and_node_that_it_is_of(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
         await fill(buffer)
