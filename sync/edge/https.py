@@ -5,7 +5,7 @@ import socket
 from collections.abc import Mapping
 from random import Random
 from secrets import token_hex
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 

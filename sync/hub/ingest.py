@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.clock import Clock
-from gateway.core.errors import StorageError, TooLargeError
+from gateway.core.errors import TooLargeError
 from sync import wire
 from sync.hub.answering import Answering, plain_header
 from sync.hub.door import Door, Refused

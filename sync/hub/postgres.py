@@ -4,10 +4,8 @@ What a record's row means stands in the table `point`, and the view `reading` ma
 docs/decisions/0012-postgresql.md.
 """
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 import msgspec

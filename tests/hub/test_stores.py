@@ -1,7 +1,6 @@
 """What every store of the hub does with readings and events, on SQLite and on PostgreSQL alike."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import pytest
 
 from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_events, of_records
 from gateway.core.clock import SystemClock
-from gateway.core.model import BACKFILLED, Command, CommandResult, Event, Layout, Point, Record
+from gateway.core.model import BACKFILLED, Event, Layout, Point, Record
 from sync import wire
-from sync.hub.commandstore import Beat
 from sync.hub.compare import Compare
 from sync.hub.door import Door, Refused
 from sync.hub.store import ONLINE_MS, Store

@@ -18,7 +18,7 @@ from gateway.core.span import Span
 from sync import wire
 from sync.hub.door import Door, Refused
 from sync.hub.ingest import Ingest
-from tests.sync.parts import SECRET, Hub, site, synced, syncing
+from tests.sync.parts import SECRET, Hub, site, synced, syncing, until
 from tests.values import METER, meter, power
 
 
