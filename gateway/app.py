@@ -108,8 +108,7 @@ def _words(error: BaseException) -> str:
     """Of the first error of a group; with what to do about it."""
     if isinstance(error, BaseExceptionGroup):
         return _words(error.exceptions[0])
-    hint = getattr(error, "hint", "")
-    return f"{error}; {hint}" if hint else str(error)
+    return error.in_full if isinstance(error, HoldfastError) else str(error)
 
 
 async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, stop: "Stop") -> None:

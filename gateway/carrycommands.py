@@ -37,17 +37,14 @@ def receipt_(file: Path, site: Path) -> None:
     """Take the receipt FILE of an import: what the hub has is not sent any more; the gateway may run."""
     import json
 
-    from gateway.carryout import acknowledge, receipt, receipt_text
+    from gateway.carryreceipt import acknowledge, read
     from gateway.controlsocket import ask
 
     buffer, hub = _of(site)
     body = file.read_bytes()
-    found = receipt(body, hub)
+    found = read(body, hub)
     answer = ask(site, "POST", "/api/v1/sync/receipt", body, "application/octet-stream")
-    if answer is not None:
-        told = json.loads(answer)["told"]
-    else:
-        told = receipt_text(found, asyncio.run(acknowledge(buffer, found)))
+    told = json.loads(answer)["told"] if answer else found.text(asyncio.run(acknowledge(buffer, found)))
     click.echo(f"{file}: {told}")
 
 

@@ -1,6 +1,5 @@
 """`holdfast hub import`: a file of batches into the hub, through its door where it runs, else into its store."""
 
-import json
 import ssl
 import sys
 from contextlib import AsyncExitStack
@@ -11,6 +10,8 @@ import aiohttp
 import msgspec
 
 from gateway.app import load_hub_config
+from gateway.controlsocket import complaint
+from gateway.core.authorities import trusting
 from gateway.core.clock import SystemClock
 from gateway.core.errors import CodecError, HoldfastError
 from gateway.newfile import new_file
@@ -60,7 +61,7 @@ async def _over_http(config: HubConfig, folder: Path, file: Path) -> tuple[bytes
                     answer = await response.read()
                     if response.status == 200 and answer.startswith(carry.MAGIC):
                         return answer, int(response.headers.get("X-Refused", 0))
-                    raise HoldfastError(f"{file}: {_complaint(answer) or f'{url} answers {response.status}'}")
+                    raise HoldfastError(f"{file}: {complaint(answer) or f'{url} answers {response.status}'}")
     except aiohttp.ClientConnectorError:
         return None
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -68,21 +69,11 @@ async def _over_http(config: HubConfig, folder: Path, file: Path) -> tuple[bytes
 
 
 def _tls(certificate: Path) -> ssl.SSLContext:
-    """Trusts the hub's own certificate, whoever signed it. Raises HoldfastError."""
-    try:
-        tls = ssl.create_default_context(cafile=certificate)
-    except OSError as error:  # ssl's errors are OSErrors
-        raise HoldfastError(f"{certificate}: cannot be used as certificate: {error}") from error
+    """Trusts the hub's own certificate, whoever signed it. Raises ConfigError."""
+    tls = trusting(certificate, "tls_cert")
     tls.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     tls.check_hostname = False  # it is for the name by which others reach the hub
     return tls
-
-
-def _complaint(answer: bytes) -> str:
-    try:
-        return str(json.loads(answer)["error"])
-    except (ValueError, KeyError, TypeError):
-        return ""
 
 
 async def _into_the_store(config: HubConfig, folder: Path, file: Path) -> tuple[bytes, int]:

@@ -1,12 +1,11 @@
 """The hub's word on this gateway, put together: heartbeats, commands, and a configuration on trial."""
 
 import asyncio
-import shutil
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 
 from gateway import __version__, trial
 from gateway.buffer.buffer import Buffer
+from gateway.buffer.reserve import free_bytes
 from gateway.config import Config
 from gateway.core.errors import ConfigError
 from gateway.core.model import CommandEnd, Event
@@ -51,7 +50,7 @@ class Control:
         return self._jobs
 
     def _connect(self, uplink: Uplink, every_s: float) -> None:
-        heartbeats = Heartbeats(uplink.link, self._heartbeat, every_s=every_s)
+        heartbeats = Heartbeats(uplink.link, self.heartbeat, every_s=every_s)
         configurer = Configurer(self._trials, self._checked, self._trial, self._restart)
         executors = {
             "RESEND": resender(self._buffer, uplink.resend),
@@ -67,14 +66,15 @@ class Control:
         uplink.link.hear(self._commands.heard)
         self._jobs |= {"heartbeats": heartbeats.run(), "commands": self._commands.run()}
 
-    async def _heartbeat(self) -> Heartbeat:
+    async def heartbeat(self) -> Heartbeat:
+        """How the gateway is; never fails, whatever its disk does."""
         state = self._state()
         records = next((stream for stream in state.sync.streams if stream.name == "records"), None)
         return Heartbeat(
             version=__version__, now=self._clock.wall_ms(),
             uptime_s=round(self._clock.monotonic_s() - self._started_s, 1), clock=state.clock.source,
             config=self._digest, backlog=state.sync.backlog, oldest=records.oldest if records else 0,
-            quarantined=state.sync.quarantined, disk_free=await asyncio.to_thread(_free, self._trials.path.parent),
+            quarantined=state.sync.quarantined, disk_free=await asyncio.to_thread(free_bytes, self._buffer.path.parent),
             buffer_bytes=state.buffer.bytes, problems=tuple(words[:WORDS_MAX] for words in problems(state)),
         )  # fmt: skip
 
@@ -115,7 +115,3 @@ class Control:
         await self._buffer.commands.end_later(trial.command, state, words, now)
         if self._commands is not None:
             await self._commands.tell()
-
-
-def _free(folder: Path) -> int:
-    return shutil.disk_usage(folder).free

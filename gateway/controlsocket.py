@@ -122,11 +122,12 @@ def ask(
     finally:
         connection.close()
     if response.status >= 400:
-        raise HoldfastError(_complaint(answer) or f"the gateway answers {response.status} {response.reason}")
+        raise HoldfastError(complaint(answer) or f"the gateway answers {response.status} {response.reason}")
     return answer
 
 
-def _complaint(answer: bytes) -> str:
+def complaint(answer: bytes) -> str:
+    """What is wrong, as a page's or a hub's API says it; empty where it does not."""
     try:
         return str(json.loads(answer)["error"])
     except (ValueError, KeyError, TypeError):

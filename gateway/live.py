@@ -42,7 +42,7 @@ class Live:
 
     def lost(self, device: str, error: DeviceError) -> bool:
         """The device does not answer; whether that is news. Its last readings stay, with their age."""
-        reason = f"{error}; {error.hint}" if error.hint else str(error)
+        reason = error.in_full
         return self._set(device, "offline", reason)
 
     def missed(self, device: str, polls: int) -> None:

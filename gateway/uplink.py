@@ -1,7 +1,7 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+from collections.abc import Coroutine, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from gateway import carryout
+from gateway import carryout, carryreceipt
 from gateway.buffer.buffer import Buffer
 from gateway.config import AmqpLink, HubLink
 from gateway.core.clock import plausible
@@ -59,19 +59,18 @@ class Uplink:
 
     async def take_receipt(self, receipt: bytes) -> str:
         """See `gateway.syncdesk.Way`."""
-        found = await asyncio.to_thread(carryout.receipt, receipt, self._config)
-        carryout.check_epoch(found, self._buffer.epoch)
+        found = await asyncio.to_thread(carryreceipt.read, receipt, self._config)
+        found.check(self._buffer.epoch)
         left = await self._engine.acknowledged(found.epoch, found.taken["records"], found.taken["events"])
-        return carryout.receipt_text(found, left)
+        return found.text(left)
 
     def wake(self) -> None:
         """See `Link.wake`."""
         self.link.wake()
 
-    @property
-    def resend(self) -> Callable[[Iterable[Span]], None]:
-        """Has records sent once more."""
-        return self._engine.resend
+    def resend(self, spans: Iterable[Span]) -> None:
+        """See `Engine.resend`."""
+        self._engine.resend(spans)
 
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""

@@ -78,7 +78,7 @@ async def say_storage_errors(
     try:
         return await handler(request)
     except StorageError as error:
-        return _error(503, f"{error}; {error.hint}" if error.hint else str(error))
+        return _error(503, error.in_full)
 
 
 async def get_home(request: web.Request) -> web.Response:

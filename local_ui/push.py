@@ -70,7 +70,7 @@ class Push:
             async with self._taking:
                 answer = await self._door.push(device, bytes(body), request.headers.get("Content-Type", ""))
         except TooLargeError as error:
-            return self._refused(device, 413, f"{error}; {error.hint}")
+            return self._refused(device, 413, error.in_full)
         except CodecError as error:
             return self._refused(device, 400, str(error))
         except TimeoutError:

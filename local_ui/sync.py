@@ -121,7 +121,7 @@ class SyncPages:
         except PermissionError as error:
             return _error(403, str(error))
         except CodecError as error:
-            return _error(400, f"{error}; {error.hint}" if error.hint else str(error))
+            return _error(400, error.in_full)
 
     async def post_resend(self, request: web.Request) -> web.Response:
         """POST /api/v1/sync/quarantine/resend {"ids": [ID...] or null} -> {}; null: all."""

@@ -84,13 +84,13 @@ class Heartbeat(msgspec.Struct, frozen=True):
 
     version: str
     now: int  # its clock, milliseconds since 1970 UTC
-    uptime_s: float
+    uptime_s: Annotated[float, msgspec.Meta(ge=0, lt=1e12)]
     clock: str  # where its time comes from, as in ClockState.source
     config: str = ""  # SHA-256 of site.yaml, hexadecimal
     backlog: int = 0  # records that the hub has not acknowledged
     oldest: int = 0  # ts of the oldest of them; 0: none
     quarantined: int = 0
-    disk_free: int = 0  # bytes
+    disk_free: int = 0  # bytes, where the buffer is
     buffer_bytes: int = 0
     problems: tuple[str, ...] = ()  # in words; empty: all is well
     taken: tuple[str, ...] = ()  # ids of commands that came and are kept: the hub need not send them again

@@ -16,8 +16,9 @@ from typing import Any, Protocol
 import aiomqtt
 
 from drivers.intake.topics import Topic
+from gateway.core.authorities import trusting
 from gateway.core.clock import Clock
-from gateway.core.errors import CodecError, ConfigError, StorageError
+from gateway.core.errors import CodecError, StorageError
 from gateway.core.pushed import Parcel, Parsed
 from gateway.core.ration import Ration
 
@@ -187,9 +188,4 @@ class MqttIntake:
 
 
 def _tls(authorities: Path | None) -> ssl.SSLContext | None:
-    if authorities is None:
-        return None
-    try:
-        return ssl.create_default_context(cafile=str(authorities))
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(f"mqtt.tls_ca: {authorities}: {error}", hint="give a file of PEM certificates") from error
+    return None if authorities is None else trusting(authorities, "mqtt.tls_ca")

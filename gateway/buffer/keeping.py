@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from gateway.buffer import ledger, retention, thinning
-from gateway.buffer.reserve import Reserve
+from gateway.buffer.reserve import Reserve, free_bytes
 from gateway.buffer.retention import WHOLE, Limits, Segment, Sizes, Thin
 from gateway.buffer.rollup import DAY_MS, HOUR_MS
 from gateway.buffer.sealing import APPEND_BLOCK, BlockRow, block_rows
@@ -119,7 +119,7 @@ class Keeping:
 
     def make_reserve(self) -> None:
         """Where there is room for it."""
-        self._reserve.make(self.limits.reserve, self._disk_free())
+        self._reserve.make(self.limits.reserve, free_bytes(self._database.path.parent))
 
     async def rescue(self) -> bool:
         """The first step of all: on a full disk nothing else works before this has made room in the file."""
@@ -157,14 +157,9 @@ class Keeping:
     async def _sizes(self) -> Sizes:
         ((file, used),) = await self._database.fetch(SIZES)
         log_bytes = self._database.log_bytes()
-        return Sizes(file, used, log_bytes, self._database.bytes_on_disk() - log_bytes, self._disk_free())
-
-    def _disk_free(self) -> int:
-        try:
-            disk = os.statvfs(self._database.path.parent)
-        except OSError:  # a disk that is away has no room
-            return 0
-        return disk.f_bavail * disk.f_frsize
+        return Sizes(
+            file, used, log_bytes, self._database.bytes_on_disk() - log_bytes, free_bytes(self._database.path.parent)
+        )
 
     async def _free(self, sizes: Sizes, over: int) -> bool:
         """Do the next thing that makes the file's content smaller; False: there is none."""

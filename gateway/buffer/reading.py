@@ -12,11 +12,12 @@ HEAD = """SELECT max(coalesce((SELECT hi FROM frame ORDER BY lo DESC LIMIT 1), 0
           coalesce((SELECT hi FROM segment ORDER BY lo DESC LIMIT 1), 0),
           coalesce((SELECT value + 0 FROM meta WHERE key = 'head'), 0))"""
 # Both begin at the row that holds the seq asked for, by the primary key alone. One statement, for it is one snapshot:
-# blocks asked for later might have gone, with their segment, into a thinner one.
+# blocks asked for later might have gone, with their segment, into a thinner one. What no known layout explains stays
+# here, and holds up nothing: a damaged file may lose a layout, and the device brings it again with its next poll.
 SEGMENT_AT = """SELECT at.lo, at.hi, block.bytes FROM (SELECT lo, hi FROM segment
         WHERE lo >= coalesce((SELECT max(lo) FROM segment WHERE lo <= ?), 0) AND hi > ? AND lo < ?
         ORDER BY lo LIMIT 1) AS at
-    LEFT JOIN block ON block.segment = at.lo"""
+    LEFT JOIN block ON block.segment = at.lo AND EXISTS (SELECT 1 FROM layout WHERE id = block.layout)"""
 FRAMES_AT = """SELECT lo, hi, bytes FROM frame
     WHERE lo >= coalesce((SELECT max(lo) FROM frame WHERE lo <= ?), 0) AND hi > ? AND lo < ? ORDER BY lo LIMIT ?"""
 FRAMES_AT_ONCE = 600
@@ -69,6 +70,7 @@ def _merged(
         # One that could not be read stayed behind when those after it were sealed: these are no frames any more.
         if lo > reached or (records and len(records) >= records_max):
             break
-        records += [record for record in codec.readable(pack) if wanted.lo <= record.seq < wanted.hi]
+        found = (record for record in codec.readable(pack) if record.layout_id in layouts)
+        records += [record for record in found if wanted.lo <= record.seq < wanted.hi]
         reached = min(hi, wanted.hi)
-    return Span(wanted.lo, reached), [codec.encode(records, layouts)]
+    return Span(wanted.lo, reached), [codec.encode(records, layouts)] if records else []

@@ -33,3 +33,12 @@ class Reserve:
                 os.posix_fallocate(file.fileno(), 0, size)
         except OSError:  # as of a quota; the file has to do without
             self.give_up()
+
+
+def free_bytes(folder: Path) -> int:
+    """What is left on the disk of `folder`; a disk that is away has no room."""
+    try:
+        disk = os.statvfs(folder)
+    except OSError:
+        return 0
+    return disk.f_bavail * disk.f_frsize

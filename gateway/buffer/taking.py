@@ -139,7 +139,7 @@ class Taking:
 
     def failed(self, error: StorageError) -> None:
         """The disk does not take it; the first time that is said."""
-        self.error = f"{error}; {error.hint}" if error.hint else str(error)
+        self.error = error.in_full
         if self.outage.failed(self.error, self.clock.monotonic_s()):
             self.tell("storage_failed", self.error)
             self._trouble()

@@ -19,6 +19,11 @@ class HoldfastError(Exception):
         super().__init__(message)
         self.hint = hint
 
+    @property
+    def in_full(self) -> str:
+        """The sentence, and what to do."""
+        return f"{self}; {self.hint}" if self.hint else str(self)
+
 
 class ConfigError(HoldfastError):
     """A configuration, a profile or a command line that cannot be used."""

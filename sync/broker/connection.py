@@ -11,7 +11,7 @@ import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage
 from yarl import URL
 
-from gateway.core.errors import ConfigError
+from gateway.core.authorities import trusting
 from sync.broker.lenient import be_lenient
 from sync.broker.problems import ERRORS, ending
 
@@ -42,14 +42,7 @@ class Broker:
 
     def context(self) -> ssl.SSLContext | None:
         """Raises ConfigError where the certificates cannot be used."""
-        if self.address.scheme != "amqps":
-            return None
-        try:
-            return ssl.create_default_context(cafile=self.authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(
-                f"{self.authorities}: no certificates: {error}", hint="amqp.tls_ca: a PEM file"
-            ) from error
+        return trusting(self.authorities, "amqp.tls_ca") if self.address.scheme == "amqps" else None
 
 
 @contextlib.asynccontextmanager

@@ -17,7 +17,7 @@ from sync.broker.connection import Broker, connected, deliveries
 from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, problem
 from sync.broker.publishing import Publisher
 from sync.edge.backoff import Backoff
-from sync.edge.https import TimeSink
+from sync.edge.hubtime import TimeSink, tell
 from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubRefused, LaneFull
 
 log = logging.getLogger(__name__)
@@ -30,8 +30,9 @@ PREFETCH = 100  # answers are small; those that somebody waits for must not queu
 class AmqpTransport:
     """Publishes as the node that `way.username` names. Made inside a running loop; `close` ends it.
 
-    To a ledger, a heartbeat and an empty batch, which is a sign of life, the hub answers always, and its answer says
-    what time it is. A ledger's push returns that answer, which `run` has to hear; the others' come as news.
+    To a ledger, a heartbeat and a batch of no span (a sign of life, or what was in quarantine) the hub answers always,
+    and its answer says what time it is. A ledger's push returns that answer, which `run` has to hear; the others' come
+    as news.
     """
 
     def __init__(self, way: Broker, time_sink: TimeSink | None = None) -> None:
@@ -132,8 +133,7 @@ class AmqpTransport:
                 await self._listen(hear, backoff)
                 why = "the connection ended"
             except ERRORS as error:
-                said = problem(error, self._broker.url, self._broker.username)
-                why = f"{said}; {said.hint}"
+                why = problem(error, self._broker.url, self._broker.username).in_full
             except StorageError as error:  # it stays in the queue
                 why = str(error)
             if not backoff.failures:
@@ -156,10 +156,8 @@ class AmqpTransport:
         """Whether a push waits for this; by the way, hear what time it is."""
         asked = message.correlation_id or ""
         sent_s, hub_time = self._sent.pop(asked, None), message.headers.get(wire.HUB_TIME)
-        if self._time_sink is not None and sent_s is not None and isinstance(hub_time, int):
-            # The hub looked at its clock on the way there and back: in the middle, give or take the half.
-            half_ms = round((self._time_sink.monotonic_s() - sent_s) * 500)
-            self._time_sink.hub_says(hub_time + half_ms, half_ms)
+        if sent_s is not None and isinstance(hub_time, int):
+            tell(self._time_sink, (hub_time, 0), sent_s)
         awaited = self._awaited.get(asked)
         if awaited is None or awaited.done():
             return False

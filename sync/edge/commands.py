@@ -153,7 +153,7 @@ class Commands:
             async with asyncio.timeout(EXECUTION_MAX_S):
                 return "done", await self._executors[command.kind](command)
         except HoldfastError as error:
-            return "failed", Outcome(f"{error}; {error.hint}" if error.hint else str(error))
+            return "failed", Outcome(error.in_full)
         except TimeoutError:
             return "unknown", Outcome(f"it did not end within {EXECUTION_MAX_S / 60:.0f} minutes")
         except Exception as error:  # a bug of ours, met from afar, must not end a gateway that reads and sends

@@ -3,10 +3,9 @@
 import asyncio
 import socket
 from collections.abc import Mapping
-from email.utils import parsedate_to_datetime
 from random import Random
 from secrets import token_hex
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -17,10 +16,10 @@ from gateway.core.errors import PushError, StorageError
 from sync import wire
 from sync.edge import troubles, verdict
 from sync.edge.backoff import Backoff
+from sync.edge.hubtime import TimeSink, tell, time_of
 from sync.edge.tls import Tls, trust
 from sync.edge.transport import Hear, HubBusy, HubRefused
 
-DATE_MS = 500  # a Date header is cut to whole seconds: in the middle it is wrong by at most this
 CONNECT_S = 30.0  # name, connection and TLS together
 ANSWER_S = 60.0  # for a small batch, there and back
 SLOWEST = 1000  # bytes a second: what a bad mobile line still carries
@@ -29,13 +28,6 @@ KEPT_S = 70.0  # less than most proxies keep an idle connection
 ANSWER_MAX = 16 * 1024 * 1024
 POLL_S = 50  # less than proxies allow an answer to take
 POLL_EVERY_S = 1.0  # at most so often, whatever the hub answers
-
-
-class TimeSink(Protocol):
-    """Who wants to know what time it is at the hub."""
-
-    def monotonic_s(self) -> float: ...
-    def hub_says(self, wall_ms: int, uncertainty_ms: int) -> None: ...
 
 
 class HttpsTransport:
@@ -85,17 +77,11 @@ class HttpsTransport:
             ) as response:  # fmt: skip
                 answer = verdict.answer_in(await _body(response))
                 if method == "POST":  # who polls is answered when there is news: not in the middle
-                    self._tell_time(response, answer.cursor == cursor, sent_s)
+                    hub_time = time_of(response.headers, is_hub=answer.cursor == cursor)
+                    tell(self._time_sink, hub_time, sent_s)
                 return verdict.judge(response.status, response.headers, answer, cursor, self._machine.wall_ms())
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # the last of addresses
             raise troubles.explained(error, self.name, self._proxy, self._machine.wall_ms()) from error
-
-    def _tell_time(self, response: aiohttp.ClientResponse, is_hub: bool, sent_s: float) -> None:
-        """The hub looked at its clock on the way there and back: in the middle, give or take the half."""
-        if self._time_sink is None or (hub_time := time_of(response.headers, is_hub=is_hub)) is None:
-            return
-        half_ms = round((self._time_sink.monotonic_s() - sent_s) * 500)
-        self._time_sink.hub_says(hub_time[0] + half_ms, hub_time[1] + half_ms)
 
     async def run(self, hear: Hear) -> None:
         """See `Transport.run`. What stops it is said by the batches, which meet the same."""
@@ -152,18 +138,3 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
             response.close()
             break
     return bytes(body)
-
-
-def time_of(headers: Mapping[str, str], *, is_hub: bool) -> tuple[int, int] | None:
-    """The hub's time and how uncertain it is, in ms; None where the answer does not say, or another gave it.
-
-    The header of our own is the hub's; any proxy or sign-in page gives a Date, so it counts in the hub's answers only.
-    """
-    own = headers.get(wire.HUB_TIME, "")
-    if own.isdecimal() and len(own) < 16:
-        return int(own), 0
-    try:
-        date_s = parsedate_to_datetime(headers["Date"]).timestamp()
-    except (KeyError, ValueError, OverflowError):
-        return None
-    return (round(date_s * 1000) + DATE_MS, DATE_MS) if is_hub else None

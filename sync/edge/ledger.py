@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Collection, Sequence
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gateway.core.accounts import EVENTS, HOUR_MS, Account, Held
 from gateway.core.clock import Clock
@@ -16,6 +16,7 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Event
 from gateway.core.span import Span
 from sync.edge.backoff import Backoff
+from sync.edge.hours import batches, can_be_asked, remedy
 from sync.edge.link import Link
 from sync.edge.metering import BACKLOG_SHARE
 from sync.edge.transport import BatchRefused, BatchTooLarge
@@ -24,9 +25,7 @@ from sync.wire import Answer, Cursor, Hour, Ledger
 
 DAY_MS = 24 * HOUR_MS
 SOON_S = 60.0  # after the start
-HOURS_A_BATCH = 500
 END = 1 << 62
-RECORDS_A_BATCH = 300_000  # the hub reads each of them
 WAITING_MAX = 20  # batches that an answer may still come to
 STORAGE_PAUSE_S = 60.0
 
@@ -156,8 +155,7 @@ class Comparison:
             wanted = Span(reached, wanted.hi)
 
     async def _ask(self, held: Sequence[Held], unsent: Sequence[Span], now: int, backoff: Backoff) -> None:
-        """What is on its way, and the present hour, is left out."""
-        for batch in _batches([one for one in held if _is_past(one, now) and not _meets(one.spans, unsent)]):
+        for batch in batches(one for one in held if can_be_asked(one, unsent, now)):
             await self._bring(batch, backoff)
 
     async def _bring(self, batch: list[Held], backoff: Backoff) -> None:
@@ -206,43 +204,3 @@ class Comparison:
     async def _settle(self, held: Held, theirs: Account, *, told: bool) -> None:
         with contextlib.suppress(StorageError):  # it is found again in the next round
             await self._accounts.settle(held, theirs.digest, told=told)
-
-
-def remedy(held: Held, theirs: Account) -> Literal["send", "send once", "tell", ""]:
-    """What to do about an hour of which the hub holds `theirs`; pure.
-
-    More than we have is no fault: here it was thinned or deleted, or came before this buffer. But whether ours is among
-    it cannot be seen: so it is sent once more for each state of the hub. Then the hub has each of our times; where it
-    has as many and other rows, only people can tell which are right.
-    """
-    if theirs == held.account:
-        return ""
-    if theirs.count < held.account.count:
-        return "send"
-    if not held.exact:
-        return ""
-    if held.sent_for != theirs.digest:
-        return "send once"
-    return "tell" if theirs.count == held.account.count and not held.told else ""
-
-
-def _is_past(held: Held, now: int) -> bool:
-    """The present hour grows while we ask."""
-    return held.hour != now // HOUR_MS * HOUR_MS
-
-
-def _meets(spans: Sequence[Span], unsent: Sequence[Span]) -> bool:
-    return any(span.within(left) for span in spans for left in unsent)
-
-
-def _batches(held: Sequence[Held]) -> list[list[Held]]:
-    """Pieces that a hub can count in seconds."""
-    batches: list[list[Held]] = [[]]
-    records = 0
-    for one in held:
-        if batches[-1] and (len(batches[-1]) >= HOURS_A_BATCH or records + one.account.count > RECORDS_A_BATCH):
-            batches.append([])
-            records = 0
-        batches[-1].append(one)
-        records += one.account.count
-    return [batch for batch in batches if batch]

@@ -80,6 +80,7 @@ class Link:
             await self._push("records", Cursor(epoch, 0, 0), msgspec.msgpack.encode(Records([])))
         body = msgspec.msgpack.encode(batch)
         answer = await self._push(batch_type, Cursor(epoch, span.lo, span.hi), body, live=live)
+        answer = msgspec.structs.replace(answer, type=batch_type)  # seqs of records and of events are the same numbers
         await self._heard(answer)
         return answer
 
@@ -125,7 +126,7 @@ class Link:
 
     async def back_off(self, backoff: Backoff, error: PushError) -> None:
         """Keep the pause that is due after `error`."""
-        backoff.error = f"{error}; {error.hint}" if error.hint else str(error)
+        backoff.error = error.in_full
         if isinstance(error, LineClosed):
             await self._pause(backoff, CLOSED_S)
         elif isinstance(error, BatchRefused | BatchTooLarge | LayoutsWanted | LaneFull):

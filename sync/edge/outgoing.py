@@ -79,8 +79,11 @@ class Outgoing:
             self._keep()
 
     def done(self, span: Span) -> None:
-        """The hub has it, or it is in quarantine; what `restore` has not met yet is another file's."""
-        if self.is_current:
+        """The hub has it, or it is in quarantine; what `restore` has not met yet is another file's.
+
+        No batch goes over a cut: where one is within, the hub has refused the batch before it counted as delivered.
+        """
+        if self.is_current and not any(span.lo < cut < span.hi for cut in self._cuts):
             self._spans = span_math.without(self.spans, span)
             self._cuts = {cut for cut in self._cuts if not span.lo <= cut < span.hi}
             self._keep()

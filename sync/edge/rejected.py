@@ -15,12 +15,13 @@ from sync.edge.layouts import LayoutSender
 from sync.edge.link import Link
 from sync.edge.outbox import Kind, Outbox, Refused
 from sync.edge.transport import BatchRefused, BatchTooLarge
-from sync.wire import Answer, Events, Records, parse_cursor
+from sync.wire import Answer, Cursor, Events, Records, parse_cursor
 
 READ_AT_ONCE = 20_000  # records
 AGAIN_AT_ONCE = 100
 STORAGE_PAUSE_S = 2.0
-NOT_SAID = "sent again; the hub has not said whether it took it"
+NOT_SAID = "sent again; the hub has not said yet whether it took it"
+UNANSWERED_MAX = 1000
 
 log = logging.getLogger(__name__)
 Divide = Callable[[Span, int], None]
@@ -39,6 +40,7 @@ class Rejected:
         self._layouts = layouts
         self._divide = divide
         self._backoff = Backoff(link.random)
+        self._unanswered: dict[tuple[str, str], tuple[Refused, Record | Event]] = {}  # by kind and cursor: sent again
 
     async def heard(self, answer: Answer) -> None:
         """Keep what it rejects: the hub has the rest of the batch. Raises StorageError.
@@ -46,8 +48,25 @@ class Rejected:
         Where it refuses the whole, after the batch was delivered, it is to come again in two, down to a single one.
         """
         kind: Kind = "events" if answer.type == "events" else "records"
-        if not (answer.rejected or answer.error) or answer.wanted or answer.type not in ("", "records", "events"):
+        if answer.wanted or answer.type not in ("", "records", "events"):
             return
+        if (kind, answer.cursor) in self._unanswered:
+            await self._settle(kind, answer)
+        elif answer.rejected or answer.error:
+            await self._refused(kind, answer)
+
+    async def _settle(self, kind: Kind, answer: Answer) -> None:
+        """What was sent again leaves the quarantine, or stays with the newer reason."""
+        reason = answer.rejected[0].reason if answer.rejected else answer.error
+        if not (is_taken := answer.accepted + answer.duplicate > 0) and not reason:
+            return  # it is delivered, no more
+        one, content = self._unanswered.pop((kind, answer.cursor))
+        if is_taken:
+            await self._outbox.quarantine.drop([one.id])
+        else:
+            await self._outbox.quarantine.add(one.epoch, [(content, reason)], self._clock.wall_ms())
+
+    async def _refused(self, kind: Kind, answer: Answer) -> None:
         try:
             cursor = parse_cursor(answer.cursor)
         except ValueError:
@@ -94,15 +113,15 @@ class Rejected:
                 await self._send_all(kind)
 
     async def _send_all(self, kind: Kind) -> None:
-        failed: set[int] = set()  # spoilt, or of a layout that is gone
+        tried: set[int] = set()  # of these some stay wanted: spoilt, or of a layout that is gone
         while True:
             with contextlib.suppress(StorageError):
-                wanted = await self._outbox.quarantine.wanted(kind, AGAIN_AT_ONCE)
-                if not (left := [one for one in wanted if one.id not in failed]):
+                wanted = await self._outbox.quarantine.wanted(kind, len(tried) + AGAIN_AT_ONCE)
+                if not (left := [one for one in wanted if one.id not in tried]):
                     return
                 for one in left:
                     if await self._link.attempt(self._backoff, self._send(kind, one)):
-                        failed.add(one.id)
+                        tried.add(one.id)
                 continue
             await asyncio.sleep(STORAGE_PAUSE_S)
 
@@ -114,16 +133,17 @@ class Rejected:
         except (ValueError, KeyError) as error:
             log.warning("cannot be sent again", extra={"id": one.id, "why": str(error)})
             return
+        span = Span(content.seq, content.seq)  # to a batch of no span the hub answers always, over a broker too
+        cursor = str(Cursor(one.epoch, span.lo, span.hi))
+        self._unanswered[kind, cursor] = one, content
+        if len(self._unanswered) > UNANSWERED_MAX:
+            del self._unanswered[next(iter(self._unanswered))]
         try:
-            answer = await self._layouts.push(kind, Span(content.seq, content.seq + 1), batch, epoch=one.epoch)
+            await self._layouts.push(kind, span, batch, epoch=one.epoch)
         except (BatchRefused, BatchTooLarge) as error:
-            reason = str(error)
-        else:
-            if answer.accepted + answer.duplicate:
-                await self._outbox.quarantine.drop([one.id])
-                return
-            reason = answer.rejected[0].reason if answer.rejected else NOT_SAID
-        await self._outbox.quarantine.add(one.epoch, [(content, reason)], self._clock.wall_ms())
+            await self._settle(kind, Answer(cursor, error=str(error)))
+        if (kind, cursor) in self._unanswered:
+            await self._outbox.quarantine.add(one.epoch, [(content, NOT_SAID)], self._clock.wall_ms())
 
     def _batch(self, content: Record | Event) -> Records | Events:
         """Raises KeyError for a record of a layout that is not known any more."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import aiohttp
 
-from gateway.core.errors import ConfigError
+from gateway.core.authorities import trusting
 
 Tls = ssl.SSLContext | aiohttp.Fingerprint
 
@@ -18,8 +18,4 @@ def trust(tls_ca: Path | None = None, fingerprint: str | None = None) -> Tls:
     """
     if fingerprint is not None:
         return aiohttp.Fingerprint(bytes.fromhex(fingerprint))
-    try:
-        return ssl.create_default_context(cafile=tls_ca)
-    except OSError as error:  # ssl.SSLError is one
-        why = "no certificate can be read in it" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigError(f"hub.tls_ca: {tls_ca}: {why}", hint="expected a file of certificates in PEM") from error
+    return trusting(tls_ca, "hub.tls_ca")

@@ -53,8 +53,7 @@ class Consumer:
                         await self._listen(batches)
                         why = "the connection ended"
                     except ERRORS as error:
-                        said = problem(error, self._broker.url, self._broker.username)
-                        why = f"{said}; {said.hint}"
+                        why = problem(error, self._broker.url, self._broker.username).in_full
                     if self._reached:
                         log.warning("broker not reached", extra={"broker": self._broker.url, "why": why})
                     self._reached = False

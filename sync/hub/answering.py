@@ -1,7 +1,7 @@
 """What all doors for nodes have in common over HTTP: who is there, and the form of the answer."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from random import Random
 
 import msgspec
@@ -9,12 +9,17 @@ from aiohttp import web
 
 from gateway.core import credential
 from gateway.core.clock import Clock
+from gateway.core.errors import StorageError
 from gateway.core.ration import Ration
 from sync import wire
 from sync.hub.door import Refused
 
 log = logging.getLogger(__name__)
 RETRY_S = (5, 60)  # who is turned away comes again after so long, each at another time
+
+
+Take = Callable[[web.Request, str, str], Awaitable[wire.Answer]]
+"""Takes the request, its node and its cursor. Raises Refused, StorageError."""
 
 
 class Answering:
@@ -26,22 +31,34 @@ class Answering:
         self._random = random or Random()
         self._ration = Ration(clock)
 
-    def node(self, request: web.Request) -> str:
+    async def to(self, request: web.Request, take: Take) -> web.Response:
+        """What `take` answers to a node that has a secret of ours, or why it does not."""
+        cursor = ""
+        try:
+            node = self._node(request)
+            cursor = plain_header(request, wire.CURSOR)[:80]
+            return self._response(200, await take(request, node, cursor))
+        except Refused as refused:
+            return self._refusal(request, refused, cursor)
+        except StorageError as error:
+            return self._response(503, wire.Answer(cursor, error=f"the hub cannot store just now: {error}"))
+
+    def _node(self, request: web.Request) -> str:
         """The id of the node that asks. Raises Refused, for a node that is not there in the same time and words."""
         node = request.headers.get(wire.NODE_ID, "")
         if not credential.matches(request.headers.get(wire.NODE_SECRET, ""), self._secrets.get(node)):
             raise Refused(401, "unknown node or wrong secret")
         return node
 
-    def refusal(self, request: web.Request, refused: Refused, cursor: str) -> web.Response:
+    def _refusal(self, request: web.Request, refused: Refused, cursor: str) -> web.Response:
         """The answer to what was not taken; the log tells of it, but not of each."""
         if not refused.wanted and (suppressed := self._ration.spend()) is not None:
             node = request.headers.get(wire.NODE_ID, "")[:64]
             facts = {"node": node, "status": refused.status, "why": str(refused), "suppressed": suppressed}
             log.warning("node turned away", extra=facts)
-        return self.response(refused.status, wire.Answer(cursor, wanted=refused.wanted, error=str(refused)))
+        return self._response(refused.status, wire.Answer(cursor, wanted=refused.wanted, error=str(refused)))
 
-    def response(self, status: int, answer: wire.Answer) -> web.Response:
+    def _response(self, status: int, answer: wire.Answer) -> web.Response:
         """`answer`, with the hub's time, and with a time to come again where it is to be sent again."""
         headers = {wire.HUB_TIME: str(self._clock.wall_ms()), "Cache-Control": "no-store"}
         if status in (429, 503):

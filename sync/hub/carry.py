@@ -13,6 +13,7 @@ from typing import IO
 
 import msgspec
 from aiohttp import BodyPartReader, web
+from aiohttp.http import HttpProcessingError
 
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, StorageError
@@ -68,10 +69,11 @@ class CarryIn:
                     return _error(401, str(error))
                 except OverflowError:
                     return _error(413, f"more than {FILE_MAX} bytes")
-                except (CodecError, ValueError) as error:
-                    return _error(400, f"{error}; nothing of it was taken")
+                except (CodecError, ValueError) as error:  # the latter: aiohttp's, about a form
+                    words = error.in_full if isinstance(error, CodecError) else error
+                    return _error(400, f"nothing of it was taken: {words}")
                 except TimeoutError:
-                    return _error(408, "the rest of the file did not come; nothing of it was taken")
+                    return _error(408, "nothing of it was taken: the rest of the file did not come")
                 except (StorageError, OSError) as error:
                     return _error(503, f"the hub cannot store just now: {error}")
         name = f"{carry.opening(io.BytesIO(receipt)).node}.receipt"
@@ -108,7 +110,11 @@ class CarryIn:
 async def _chunks(request: web.Request) -> AsyncIterator[bytes]:
     if not request.content_type.startswith("multipart/"):
         return aiter(request.content.iter_chunked(CHUNK))
-    field = await (await request.multipart()).next()
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            field = await (await request.multipart()).next()
+    except HttpProcessingError as error:
+        raise CodecError(f"not a form as it should be: {error.message}") from error
     if not isinstance(field, BodyPartReader):
         raise CodecError("a form without a file")
     return _of_field(field)

@@ -1,7 +1,7 @@
-"""What the hub keeps of commands and heartbeats; `sqlitecommands.py` is one that does."""
+"""What the hub keeps of commands and heartbeats; `sqlitecommands.py` and `postgrescommands.py` do."""
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,12 @@ class Ordered(msgspec.Struct, frozen=True):
     created: int
     changed: int
     words: str = ""
+
+
+def ordered_of(row: Sequence[Any]) -> Ordered:
+    """Of what the stores' statements ask for: node, command as JSON, state, created, changed, words."""
+    _, body, state, created, changed, words = row
+    return Ordered(msgspec.json.decode(body, type=Command), state, created, changed, words)
 
 
 class Beat(msgspec.Struct, frozen=True):

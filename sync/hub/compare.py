@@ -1,28 +1,17 @@
 """The hub's side of the ledger: what it holds of the hours that a node names, counted from the rows themselves."""
 
-from collections.abc import Sequence
-from typing import Protocol
-
 import msgspec
 
 from gateway.core.accounts import EVENTS, Account
 from gateway.core.clock import Clock
 from sync import wire
-from sync.hub.store import Audit
-
-
-class AccountStore(Protocol):
-    """The part of a store that comparing needs."""
-
-    async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]: ...
-    async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]: ...
-    async def note(self, audit: Audit) -> None: ...
+from sync.hub.store import Audit, Store
 
 
 class Compare:
     """The door's handler of ledgers."""
 
-    def __init__(self, store: AccountStore, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 

@@ -1,6 +1,7 @@
 """The hub's settings: one YAML file."""
 
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -55,6 +56,8 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
         if config.amqp is not None and node.id == config.amqp.username:
             where = f"{parsed.place_of(('nodes', index))}: nodes[{index}].id"
             raise ConfigError(f"{where}: {node.id} is the hub's own user at the broker", hint="rename one of both")
+    if config.amqp is not None:
+        _check_addresses(config.amqp, parsed)
     if (config.tls_cert is None) != (config.tls_key is None):
         given, other = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
         raise ConfigError(f"{parsed.place_of((given,))}: {given}: of no use without {other}", hint=f"add {other}")
@@ -64,3 +67,12 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
             hint="set password_sha256, or host: 127.0.0.1",
         )
     return config
+
+
+def _check_addresses(amqp: AmqpConfig, parsed: document.Document) -> None:
+    for name, url in (("url", amqp.url), ("management_url", amqp.management_url)):
+        try:
+            urlsplit(url or "").port  # noqa: B018 - looked at, it raises
+        except ValueError as error:
+            where = f"{parsed.place_of(('amqp', name))}: amqp.{name}"
+            raise ConfigError(f"{where}: {url} is no address", hint="expected SCHEME://HOST[:PORT]") from error

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.clock import Clock
-from gateway.core.errors import StorageError, TooLargeError
+from gateway.core.errors import TooLargeError
 from sync import wire
 from sync.hub.answering import Answering, plain_header
 from sync.hub.door import Door, Refused
@@ -29,19 +29,9 @@ class Ingest:
 
     async def handle(self, request: web.Request) -> web.Response:
         """-> Answer; see sync/wire.py."""
-        cursor = ""
-        try:
-            node = self._answering.node(request)
-            cursor = plain_header(request, wire.CURSOR)[:80]
-            return self._answering.response(200, await self._take(request, node, cursor))
-        except Refused as refused:
-            return self._answering.refusal(request, refused, cursor)
-        except StorageError as error:
-            answer = wire.Answer(cursor, error=f"the hub cannot store just now: {error}")
-            return self._answering.response(503, answer)
+        return await self._answering.to(request, self._take)
 
     async def _take(self, request: web.Request, node: str, cursor: str) -> wire.Answer:
-        """Raises Refused, StorageError."""
         kind, is_json = plain_header(request, wire.BATCH_TYPE), request.content_type == JSON
         async with self._receiving.body(request) as body:
             if not is_json:

@@ -7,10 +7,9 @@ from typing import Protocol
 from aiohttp import web
 
 from gateway.core.clock import Clock
-from gateway.core.errors import StorageError
 from gateway.core.model import Command
 from sync import wire
-from sync.hub.answering import Answering, plain_header
+from sync.hub.answering import Answering
 from sync.hub.door import Refused
 
 WAIT_MAX_S = 120
@@ -35,16 +34,11 @@ class LongPoll:
 
     async def handle(self, request: web.Request) -> web.Response:
         """GET ?wait=S -> Answer, with the cursor of the request."""
-        cursor = ""
-        try:
-            node = self._answering.node(request)
-            cursor = plain_header(request, wire.CURSOR)[:80]
-            commands = await self._wait(node, _wait_s(request.query.get("wait", "0")))
-            return self._answering.response(200, wire.Answer(cursor, commands=commands))
-        except Refused as refused:
-            return self._answering.refusal(request, refused, cursor)
-        except StorageError as error:
-            return self._answering.response(503, wire.Answer(cursor, error=str(error)))
+        return await self._answering.to(request, self._take)
+
+    async def _take(self, request: web.Request, node: str, cursor: str) -> wire.Answer:
+        wait_s = _wait_s(request.query.get("wait", "0"))
+        return wire.Answer(cursor, commands=await self._wait(node, wait_s))
 
     async def _wait(self, node: str, wait_s: int) -> list[Command]:
         if self._waiting[node] >= AT_ONCE:

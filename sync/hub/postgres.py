@@ -4,33 +4,19 @@ What a record's row means stands in the table `point`, and the view `reading` ma
 docs/decisions/0012-postgresql.md.
 """
 
-import asyncio
 import math
-from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from importlib import resources
-from typing import Any
-from urllib.parse import urlsplit
 
-import asyncpg
 import msgspec
 
 from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events
-from gateway.core.errors import RefusedFileError, StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
 from sync.hub.newest import node_state
 from sync.hub.postgrescommands import SAW_NODE, PostgresCommands
+from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
 from sync.hub.store import Audit
-
-CONNECTIONS = 8  # so many batches are stored at once; the others wait
-WAIT_S = 10.0  # for one of them, and for the server to answer when one is made
-STATEMENT_S = 60.0
-MIGRATING = "SELECT pg_advisory_xact_lock(7236013)"  # a number of ours: one hub at a time
-VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY)"
-VERSION = "SELECT coalesce(max(number), 0) FROM schema_version"
-MIGRATED = "INSERT INTO schema_version VALUES ($1)"
 
 COUNT_RECORDS = "UPDATE node SET records = records + $1 WHERE id = $2"
 APPEND_SERIES = """INSERT INTO series (node, layout, encoded) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[])
@@ -59,83 +45,24 @@ EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = $1 AND epoch = $2 AND ts >= $3 AND ts < $4"""
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER BY ts DESC LIMIT $2"
 
-Row = Sequence[Any]
-
 
 class PostgresStore:
     """See `Store`. Make it with `open`, end it with `close`."""
 
-    def __init__(self, pool: Any, name: str) -> None:
-        self._pool = pool
-        self._name = name
-        self.control = PostgresCommands(self._transaction, self._fetch)
+    def __init__(self, database: PostgresDatabase) -> None:
+        self.control = PostgresCommands(database)
+        self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}  # those that were asked for; they never change
 
     @classmethod
     async def open(cls, address: str) -> "PostgresStore":
-        """`address`: postgresql://user:password@host:port/database. Raises StorageError."""
-        parts = urlsplit(address)
-        name = f"PostgreSQL {parts.hostname or 'here'}{parts.path}"  # without the password: it goes into logs
-        try:
-            pool = asyncpg.create_pool(
-                address,
-                min_size=0,
-                max_size=CONNECTIONS,
-                timeout=WAIT_S,
-                command_timeout=STATEMENT_S,
-                # What we acknowledge is on the server's disk, whatever the server's own setting.
-                server_settings={"synchronous_commit": "on", "application_name": "holdfast hub"},
-            )
-            await pool
-        except (*_FAILURES, ValueError) as error:
-            raise _told(name, error) from error
-        store = cls(pool, name)
-        try:
-            await store._migrate()
-        except BaseException:
-            await store.close()
-            raise
-        return store
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Any]:
-        """One of the pool, for the database's work alone: raises StorageError for all that fails within."""
-        try:
-            async with self._pool.acquire(timeout=WAIT_S) as connection:
-                yield connection
-        except _FAILURES as error:
-            raise _told(self._name, error) from error
-
-    @asynccontextmanager
-    async def _transaction(self) -> AsyncIterator[Any]:
-        async with self._connection() as connection, connection.transaction():
-            yield connection
-
-    async def _fetch(self, query: str, *parameters: object) -> list[Row]:
-        async with self._connection() as connection:
-            return list(await connection.fetch(query, *parameters))
-
-    async def _migrate(self) -> None:
-        """Bring the schema to the newest that this release knows. Raises RefusedFileError for a newer one."""
-        files = resources.files("sync.hub").joinpath("schema_pg").iterdir()
-        migrations = sorted((file for file in files if file.name.endswith(".sql")), key=lambda file: file.name)
-        async with self._transaction() as db:
-            await db.execute(MIGRATING)
-            await db.execute(VERSIONS)
-            version = await db.fetchval(VERSION)
-            if version > len(migrations):
-                raise RefusedFileError(
-                    f"{self._name}: written by a newer release (schema {version}, this one knows {len(migrations)})",
-                    hint="install that release, or use another database",
-                )
-            for number, migration in enumerate(migrations[version:], start=version + 1):
-                await db.execute(migration.read_text())
-                await db.execute(MIGRATED, number)
+        """See `PostgresDatabase.open`."""
+        return cls(await PostgresDatabase.open(address))
 
     async def layout(self, node: str, layout_id: bytes) -> Layout | None:
         """See `Store.layout`; another hub may have taken it."""
         if (node, layout_id) not in self._layouts:
-            for series, encoded in await self._fetch(SERIES, node, layout_id):
+            for series, encoded in await self._database.fetch(SERIES, node, layout_id):
                 self._layouts[node, layout_id] = series, decode_layout(encoded)
         known = self._layouts.get((node, layout_id))
         return known[1] if known else None
@@ -153,13 +80,13 @@ class PostgresStore:
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """See `Store.take_events`."""
-        rows = [(audit.node, epoch, e.seq, e.ts, _text(e.kind), _text(e.device), _text(e.detail)) for e in events]
+        rows = [(audit.node, epoch, e.seq, e.ts, text_of(e.kind), text_of(e.device), text_of(e.detail)) for e in events]
         return await self._take(APPEND_EVENTS, rows, audit)
 
     async def _take(self, append: str, rows: Sequence[Row], audit: Audit, points: Sequence[Row] = ()) -> Audit:
         """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
         columns = list(zip(*rows, strict=True))
-        async with self._transaction() as db:
+        async with self._database.transaction() as db:
             # It also locks the node's row until the end: two batches of one node never wait for each other crosswise.
             await db.execute(SAW_NODE, audit.node, audit.at)
             accepted = int((await db.execute(append, *columns)).rpartition(" ")[2]) if rows else 0
@@ -173,37 +100,37 @@ class PostgresStore:
 
     async def note(self, audit: Audit) -> None:
         """See `Store.note`."""
-        async with self._connection() as db:
+        async with self._database.connection() as db:
             await db.execute(APPEND_AUDIT, *_audit(audit))
 
     async def nodes(self, now: int) -> list[NodeState]:
         """See `Store.nodes`."""
         newest: dict[str, list[tuple[Layout, Record]]] = {}
-        for node, encoded, ts, flags, row in await self._fetch(NEWEST):
+        for node, encoded, ts, flags, row in await self._database.fetch(NEWEST):
             layout = decode_layout(encoded)
             newest.setdefault(node, []).append((layout, Record(layout.id, ts, row, flags)))
         return [
             node_state(node, last_seen, records, newest.get(node, ()), now)
-            for node, last_seen, records in await self._fetch(NODES)
+            for node, last_seen, records in await self._database.fetch(NODES)
         ]
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """See `Store.records`."""
         series = await self._series(node, layout_id)
-        return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._fetch(RECORDS, series)]
+        return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._database.fetch(RECORDS, series)]
 
     async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]:
         """See `Store.accounts`; what was never sent has the series 0, which there is none of."""
         ids = {layout_id for layout_id, _ in wanted}
         series = {one: await self._series(node, one) if await self.layout(node, one) else 0 for one in ids}
-        rows = await self._fetch(ACCOUNTS, [series[one] for one, _ in wanted], [hour for _, hour in wanted])
+        rows = await self._database.fetch(ACCOUNTS, [series[one] for one, _ in wanted], [hour for _, hour in wanted])
         return [Account(count, int(digest)) for count, digest in rows]
 
     async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
         """See `Store.event_accounts`."""
         if not hours:
             return []
-        rows = await self._fetch(EVENTS_BETWEEN, node, epoch, min(hours), max(hours) + HOUR_MS)
+        rows = await self._database.fetch(EVENTS_BETWEEN, node, epoch, min(hours), max(hours) + HOUR_MS)
         found = by_hour(Event(*row) for row in rows)
         return [of_events(found[hour]) for hour in hours]
 
@@ -213,19 +140,14 @@ class PostgresStore:
         return self._layouts[node, layout_id][0]
 
     async def layouts(self, node: str) -> list[Layout]:
-        return [decode_layout(encoded) for (encoded,) in await self._fetch(LAYOUTS, node)]
+        return [decode_layout(encoded) for (encoded,) in await self._database.fetch(LAYOUTS, node)]
 
     async def events(self, node: str, most: int) -> list[Event]:
         """See `Store.events`."""
-        return [Event(*row) for row in await self._fetch(EVENTS, node, most)]
+        return [Event(*row) for row in await self._database.fetch(EVENTS, node, most)]
 
     async def close(self) -> None:
-        """Let what runs come to its end, for a while."""
-        try:
-            async with asyncio.timeout(WAIT_S):
-                await self._pool.close()
-        except TimeoutError:
-            self._pool.terminate()
+        await self._database.close()
 
 
 def _points(layout: Layout) -> Iterable[Row]:
@@ -236,7 +158,7 @@ def _points(layout: Layout) -> Iterable[Row]:
         scale, offset = point.conversion or (Fraction(1), Fraction(0))
         times, plus = scale.numerator * offset.denominator, offset.numerator * scale.denominator
         over = scale.denominator * offset.denominator
-        words = map(_text, (layout.device, layout.group, point.key, point.unit, point.type))
+        words = map(text_of, (layout.device, layout.group, point.key, point.unit, point.type))
         yield (
             index, *words, sum(widths[: place.column]), width, place.bitmap, place.bit,
             _double(times), _double(plus), _double(over),
@@ -252,22 +174,4 @@ def _double(number: int) -> float:
 
 
 def _audit(audit: Audit) -> Row:
-    return [_text(one) if isinstance(one, str) else one for one in msgspec.structs.astuple(audit)]
-
-
-def _text(text: str) -> str:
-    """PostgreSQL's text has every character but NUL."""
-    return text.replace("\0", "\ufffd")
-
-
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
-
-
-def _told(name: str, error: BaseException) -> StorageError:
-    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
-        hint = "check user, password and database in hub.yaml, store"
-    elif isinstance(error, asyncpg.PostgresError):
-        hint = "look into the server's log"
-    else:
-        hint = "check that the server runs and can be reached, and hub.yaml, store"
-    return StorageError(f"{name}: {error or type(error).__name__}", hint=hint)
+    return [text_of(one) if isinstance(one, str) else one for one in msgspec.structs.astuple(audit)]

@@ -1,13 +1,12 @@
 """Commands and heartbeats in the hub's PostgreSQL database."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 
 from gateway.core.model import Command, CommandResult
-from sync.hub.commandstore import Beat, Ordered
+from sync.hub.commandstore import Beat, Ordered, ordered_of
+from sync.hub.postgresdatabase import PostgresDatabase, text_of
 
 ORDER = """INSERT INTO command (id, node, created, changed, not_after, state, body)
     VALUES ($1, $2, $3, $3, $4, 'queued', $5) ON CONFLICT DO NOTHING"""
@@ -29,68 +28,53 @@ BEAT = """INSERT INTO heartbeat (node, at, body) VALUES ($1, $2, $3)
     ON CONFLICT (node) DO UPDATE SET at = excluded.at, body = excluded.body"""
 BEATS = "SELECT node, at, body FROM heartbeat"
 
-Row = Sequence[Any]
-
 
 class PostgresCommands:
     """See `CommandStore`."""
 
-    def __init__(
-        self, transaction: Callable[[], AbstractAsyncContextManager[Any]], fetch: Callable[..., Awaitable[list[Row]]]
-    ) -> None:
-        """Both of the store; they raise StorageError."""
-        self._transaction = transaction
-        self._fetch = fetch
+    def __init__(self, database: PostgresDatabase) -> None:
+        self._database = database
 
     async def order(self, node: str, command: Command, now: int) -> bool:
         """See `CommandStore.order`."""
-        async with self._transaction() as db:
+        async with self._database.transaction() as db:
             body = msgspec.json.encode(command)
             done: str = await db.execute(ORDER, command.id, node, now, command.not_after, body)
         return done.endswith(" 1")
 
     async def ordered(self, command_id: str) -> tuple[str, Ordered] | None:
         """See `CommandStore.ordered`."""
-        rows = await self._fetch(ORDERED, command_id)
-        return (rows[0][0], _ordered(rows[0])) if rows else None
+        rows = await self._database.fetch(ORDERED, command_id)
+        return (rows[0][0], ordered_of(rows[0])) if rows else None
 
     async def commands(self, node: str, most: int) -> list[Ordered]:
         """See `CommandStore.commands`."""
-        return [_ordered(row) for row in await self._fetch(COMMANDS, node, most)]
+        return [ordered_of(row) for row in await self._database.fetch(COMMANDS, node, most)]
 
     async def queued(self, node: str, now: int, most: int) -> list[Command]:
         """See `CommandStore.queued`."""
-        if await self._fetch(LATE, node, now):
-            async with self._transaction() as db:
+        if await self._database.fetch(LATE, node, now):
+            async with self._database.transaction() as db:
                 await db.execute(EXPIRE, node, now)
-        return [msgspec.json.decode(body, type=Command) for (body,) in await self._fetch(QUEUED, node, now, most)]
+        rows = await self._database.fetch(QUEUED, node, now, most)
+        return [msgspec.json.decode(body, type=Command) for (body,) in rows]
 
     async def taken(self, node: str, ids: Sequence[str], now: int) -> None:
         """See `CommandStore.taken`."""
-        async with self._transaction() as db:
-            await db.execute(TAKEN, now, list(map(_text, ids)), node)
+        async with self._database.transaction() as db:
+            await db.execute(TAKEN, now, list(map(text_of, ids)), node)
 
     async def ended(self, node: str, results: Sequence[CommandResult], now: int) -> None:
         """See `CommandStore.ended`."""
-        async with self._transaction() as db:
+        async with self._database.transaction() as db:
             for result in results:  # one after the other: of two words the first counts
-                await db.execute(ENDED, result.state, _text(result.words), now, _text(result.id), node)
+                await db.execute(ENDED, result.state, text_of(result.words), now, text_of(result.id), node)
 
     async def beat(self, beat: Beat) -> None:
         """See `CommandStore.beat`."""
-        async with self._transaction() as db:
+        async with self._database.transaction() as db:
             await db.execute(SAW_NODE, beat.node, beat.at)
             await db.execute(BEAT, beat.node, beat.at, beat.body)
 
     async def beats(self) -> list[Beat]:
-        return [Beat(*row) for row in await self._fetch(BEATS)]
-
-
-def _ordered(row: Row) -> Ordered:
-    _, body, state, created, changed, words = row
-    return Ordered(msgspec.json.decode(body, type=Command), state, created, changed, words)
-
-
-def _text(text: str) -> str:
-    """PostgreSQL's text has every character but NUL."""
-    return text.replace("\0", "\ufffd")
+        return [Beat(*row) for row in await self._database.fetch(BEATS)]

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import hmac
-import ssl
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -13,7 +12,8 @@ from urllib.parse import quote
 import aiohttp
 from yarl import URL
 
-from gateway.core.errors import ConfigError, HoldfastError
+from gateway.core.authorities import trusting
+from gateway.core.errors import HoldfastError
 from sync.broker import names
 
 TIMEOUT = aiohttp.ClientTimeout(total=30)
@@ -25,15 +25,11 @@ class Management:
 
     def __init__(self, url: str, username: str, password: str, authorities: Path | None = None) -> None:
         """Raises ConfigError where the certificates cannot be used."""
-        try:
-            context = ssl.create_default_context(cafile=authorities)
-        except (OSError, ssl.SSLError) as error:
-            raise ConfigError(f"{authorities}: no certificates: {error}", hint="amqp.tls_ca: a PEM file") from error
         self._url = url.rstrip("/")
         credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._session = aiohttp.ClientSession(
             headers={"Authorization": f"Basic {credentials}"},
-            connector=aiohttp.TCPConnector(ssl=context),
+            connector=aiohttp.TCPConnector(ssl=trusting(authorities, "amqp.tls_ca")),
             timeout=TIMEOUT,
         )
 

@@ -1,13 +1,12 @@
 """Commands and heartbeats in the hub's SQLite file."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 
 from gateway.core.database import Database
 from gateway.core.model import Command, CommandResult
-from sync.hub.commandstore import Beat, Ordered
+from sync.hub.commandstore import Beat, Ordered, ordered_of
 
 ORDER = """INSERT OR IGNORE INTO command (id, node, created, changed, not_after, state, body)
     VALUES (?, ?, ?, ?, ?, 'queued', ?)"""
@@ -44,11 +43,11 @@ class SqliteCommands:
     async def ordered(self, command_id: str) -> tuple[str, Ordered] | None:
         """See `CommandStore.ordered`."""
         rows = await self._database.fetch(ORDERED, (command_id,))
-        return (rows[0][0], _ordered(rows[0])) if rows else None
+        return (rows[0][0], ordered_of(rows[0])) if rows else None
 
     async def commands(self, node: str, most: int) -> list[Ordered]:
         """See `CommandStore.commands`."""
-        return [_ordered(row) for row in await self._database.fetch(COMMANDS, (node, most))]
+        return [ordered_of(row) for row in await self._database.fetch(COMMANDS, (node, most))]
 
     async def queued(self, node: str, now: int, most: int) -> list[Command]:
         """See `CommandStore.queued`."""
@@ -76,8 +75,3 @@ class SqliteCommands:
 
     async def beats(self) -> list[Beat]:
         return [Beat(*row) for row in await self._database.fetch(BEATS)]
-
-
-def _ordered(row: Sequence[Any]) -> Ordered:
-    _, body, state, created, changed, words = row
-    return Ordered(msgspec.json.decode(body, type=Command), state, created, changed, words)

@@ -36,7 +36,7 @@ class _Pair:
                 self._context = _context(*self._files)
                 log.info("certificate renewed", extra={"file": str(self._files[0])})
             except ConfigError as error:  # as while one of the two was written, and the other was not
-                log.warning("certificate not renewed", extra={"why": f"{error}; {error.hint}"})
+                log.warning("certificate not renewed", extra={"why": error.in_full})
         return self._context
 
     def _stamps(self) -> Iterator[tuple[int, int] | None]:

@@ -73,6 +73,7 @@ async def test_only_the_node_itself_takes_and_ends_its_commands_and_the_first_wo
     await control.ended("mill", [CommandResult("c", "failed", "so\0"), CommandResult("c", "done", "")], AT + 1)
     await control.taken("mill", ["c"], AT)
     assert await states(control) == {"a": "queued", "b": "taken", "c": "failed"}
+    assert [one.id for one in await control.queued("mill", AT, 9)] == ["a"]
     found = await control.ordered("c")
     assert found is not None
     assert found[1].words.startswith("so")

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from bench.postgres import PROGRAMS, Server, postgres
-from gateway.core.errors import RefusedFileError, StorageError
+from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 from gateway.core.model import Layout, Point, Record, readings_of
 from sync.hub.postgres import PostgresStore
 from tests.hub.stores import audit, opened, place
@@ -123,12 +123,20 @@ async def test_a_database_that_cannot_be_had_is_told_without_its_password() -> N
     assert "server runs" in told.value.hint
 
 
+@pytest.mark.P11
+async def test_an_address_that_is_none_is_told_with_what_to_do_and_without_its_password() -> None:
+    with pytest.raises(ConfigError) as told:
+        await PostgresStore.open("postgresql://hub:open[sesame@db.example/fleet")
+    assert "%5B" in told.value.hint
+    assert "sesame" not in str(told.value)
+
+
 @pytest.mark.P1
 async def test_what_is_acknowledged_is_on_the_disk_whatever_the_server_is_set_to(where: str) -> None:
     await ask(where, "ALTER ROLE holdfast SET synchronous_commit = off")
     try:
         store = await PostgresStore.open(where)
-        assert [tuple(row) for row in await store._fetch("SHOW synchronous_commit")] == [("on",)]
+        assert [tuple(row) for row in await store._database.fetch("SHOW synchronous_commit")] == [("on",)]
         await store.close()
     finally:
         await ask(where, "ALTER ROLE holdfast RESET synchronous_commit")

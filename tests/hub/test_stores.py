@@ -1,4 +1,4 @@
-"""What every store of the hub does, on SQLite and on PostgreSQL alike."""
+"""What every store of the hub does with readings and events, on SQLite and on PostgreSQL alike."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,9 +9,8 @@ import pytest
 
 from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_events, of_records
 from gateway.core.clock import SystemClock
-from gateway.core.model import BACKFILLED, Command, CommandResult, Event, Layout, Point, Record
+from gateway.core.model import BACKFILLED, Event, Layout, Point, Record
 from sync import wire
-from sync.hub.commandstore import Beat
 from sync.hub.compare import Compare
 from sync.hub.door import Door, Refused
 from sync.hub.store import ONLINE_MS, Store
@@ -132,30 +131,6 @@ async def test_an_event_that_no_store_can_hold_is_rejected_and_the_rest_is_kept(
     answer = await Door(store, SystemClock()).take("node", "events", "0123456789abcdef:0-3", body)
     assert (answer.accepted, [one.seq for one in answer.rejected]) == (1, [1, 2, -1])
     assert await store.events("node", 9) == events[:1]
-
-
-@pytest.mark.P8
-async def test_a_command_is_queued_once_taken_once_and_ends_as_its_node_says(store: Store) -> None:
-    command, late = Command("one", "RESTART", not_after=5000), Command("late", "RESTART", not_after=50)
-    assert await store.control.order("node", command, 10)
-    assert not await store.control.order("other", command, 11)
-    assert await store.control.order("node", late, 12)
-    assert await store.control.queued("node", 100, 9) == [command]
-    assert await store.control.queued("other", 100, 9) == []
-    await store.control.taken("node", ["one"], 101)
-    assert await store.control.queued("node", 102, 9) == []
-    await store.control.ended("other", [CommandResult("one", "failed", "not mine")], 103)
-    await store.control.ended("node", [CommandResult("one", "done", "all\0well")], 104)
-    await store.control.ended("node", [CommandResult("one", "failed", "no")], 105)
-    found = {one.command.id: (one.state, one.changed) for one in await store.control.commands("node", 9)}
-    assert found == {"one": ("done", 104), "late": ("expired", 100)}
-
-
-async def test_of_each_node_the_last_heartbeat_is_kept(store: Store) -> None:
-    for at in (10, 20):
-        await store.control.beat(Beat("node", at, b"{}"))
-    assert await store.control.beats() == [Beat("node", 20, b"{}")]
-    assert (await store.nodes(21))[0].online
 
 
 async def test_nodes_show_the_newest_values_of_each_device(store: Store) -> None:

@@ -1,9 +1,8 @@
 """The edge's side of control in one process: real heartbeats, real commands, a real buffer."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from random import Random
 
 from gateway.buffer.buffer import Buffer
 from gateway.core.clock import SystemClock
@@ -16,7 +15,7 @@ from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.edge.transport import Transport
 from sync.hub.store import Store
-from tests.sync.parts import SECRET, Hub
+from tests.sync.parts import SECRET, Eager, Hub, until
 
 NOW = SystemClock().wall_ms()
 LATER = NOW + 3_600_000
@@ -43,11 +42,6 @@ class Site:
     async def count(self, command: Command) -> Outcome:
         self.done.append(command.id)
         return Outcome(f"{len(self.done)} now")
-
-
-class Eager(Random):
-    def uniform(self, a: float, b: float) -> float:
-        return 0  # the shortest pause that full jitter allows
 
 
 async def facts() -> wire.Heartbeat:
@@ -86,11 +80,6 @@ async def controlled_by(
 
 async def states(store: Store) -> dict[str, str]:
     return {one.command.id: one.state for one in await store.control.commands("node", 99)}
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    while not await condition():
-        await asyncio.sleep(0)
 
 
 async def come_to(store: Store, **wanted: str) -> None:

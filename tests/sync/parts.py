@@ -1,7 +1,7 @@
 """A site's sync in one process: a real buffer, the real engine, the real door, over real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -27,6 +27,17 @@ from sync.hub.store import Store
 from tests.values import METER
 
 SECRET = "a secret of the test"
+
+
+class Eager(Random):
+    def uniform(self, a: float, b: float) -> float:
+        return 0  # the shortest pause that full jitter allows
+
+
+async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+    """Wait for a state."""
+    while not (held if isinstance(held := holds(), bool) else await held):
+        await asyncio.sleep(0)
 
 
 class Hub:
@@ -84,10 +95,6 @@ async def site(folder: Path) -> AsyncIterator[tuple[Buffer, Hub]]:
 
 @asynccontextmanager
 async def syncing(buffer: Buffer, hub: Hub, timekeeper: Timekeeper | None = None) -> AsyncIterator[Engine]:
-    class Eager(Random):
-        def uniform(self, a: float, b: float) -> float:
-            return 0  # the shortest pause that full jitter allows
-
     transport = HttpsTransport(str(hub.server.make_url("")), "node", SECRET, timekeeper)
     link = Link(lambda: buffer.epoch, transport, SystemClock(), Eager())
     engine = Engine(buffer, link, SystemClock(), Eager(), push_interval_s=0.01)

@@ -54,6 +54,14 @@ async def test_a_record_that_can_never_be_kept_is_named_to_its_node_and_the_rest
         assert await hub.times() == [1]
 
 
+async def test_to_a_batch_of_no_span_the_hub_answers_always(rabbit: Rabbit, tmp_path: Path) -> None:
+    async with provisioned(rabbit) as vhost, exchanging(vhost, tmp_path) as (transport, ear, hub):
+        await hub.know()
+        await transport.push("records", cursor(7, 7), batch(power(7)))
+        await until(lambda: bool(ear.answers))
+        assert (ear.answers[0].cursor, ear.answers[0].accepted) == (str(cursor(7, 7)), 1)
+
+
 async def test_a_refused_batch_is_told_to_its_node_and_does_not_stop_the_next(rabbit: Rabbit, tmp_path: Path) -> None:
     async with provisioned(rabbit) as vhost, exchanging(vhost, tmp_path) as (transport, ear, hub):
         await hub.know()

@@ -11,7 +11,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from yarl import URL
 
-from gateway import carryout
+from gateway import carryout, carryreceipt
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
 from gateway.core.clock import SystemClock
@@ -95,9 +95,9 @@ async def test_a_site_without_a_line_brings_everything_and_learns_what_was_taken
         }
         assert [event.kind for event in events] == ["second", "first"]
         await buffer.close()
-        found = carryout.receipt(receipt, LINK)
+        found = carryreceipt.read(receipt, LINK)
         assert found.records == 6000
-        assert await carryout.acknowledge(tmp_path / "buffer.db", found) == 0
+        assert await carryreceipt.acknowledge(tmp_path / "buffer.db", found) == 0
     left = await Buffer.open(tmp_path / "buffer.db")
     assert await left.spans("records") == [(6000, None)]
     assert await left.spans("events") == [(2, None)]
@@ -176,6 +176,7 @@ async def test_a_file_that_was_cut_or_changed_anywhere_is_taken_in_no_part(tmp_p
                 status, words = await brought(url, bad)
                 assert status in (400, 401), words
         assert (await brought(url, good + b"x"))[0] == 400
+        assert b"copy it again" in (await brought(url, good[:-1]))[1], "what to do"
         assert await at(hub.store) == ([], [])
 
 
@@ -194,7 +195,7 @@ async def test_a_batch_that_the_hub_refuses_stays_with_the_gateway(tmp_path: Pat
         good = carry.Batch("events", f"{buffer.epoch}:0-0", b"\x81\xa6events\x90")
         status, receipt = await brought(url, made(carry.Opening("batches", "node", buffer.epoch, 0), bad, good))
         assert status == 200
-        taken = carryout.receipt(receipt, LINK).taken
+        taken = carryreceipt.read(receipt, LINK).taken
         assert taken == {"records": [], "events": [Span(0, 0)]}
 
 
@@ -203,8 +204,8 @@ async def test_a_record_that_the_hub_rejects_is_not_in_the_receipt(tmp_path: Pat
         buffer.put(METER, [power(1), Record(METER.id, 1 << 60, power(2).row), power(3)])
         await buffer.flushed()
         _, receipt = await brought(url, await exported(buffer, tmp_path / "out"))
-        found = carryout.receipt(receipt, LINK)
-        assert (found.taken["records"], found.rejected) == ([Span(0, 1), Span(2, 3)], 1)
+        found = carryreceipt.read(receipt, LINK)
+        assert found.taken["records"] == [Span(0, 1), Span(2, 3)]
 
 
 async def test_a_browser_sends_it_as_a_form(tmp_path: Path) -> None:
@@ -213,20 +214,29 @@ async def test_a_browser_sends_it_as_a_form(tmp_path: Path) -> None:
         form = aiohttp.FormData()
         form.add_field("file", await exported(buffer, tmp_path / "out"), filename="out")
         status, receipt = await brought(url, form)
-        assert (status, carryout.receipt(receipt, LINK).records) == (200, 6000)
+        assert (status, carryreceipt.read(receipt, LINK).records) == (200, 6000)
+
+
+@pytest.mark.P11
+async def test_a_form_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
+    kind = {"Content-Type": "multipart/form-data; boundary=b"}
+    async with site(tmp_path) as (_, hub), hub_of(hub.store) as url, aiohttp.ClientSession() as session:
+        for form in (b"", b"no form", b"--b\r\nno header\r\n\r\n", b"--b\r\n" + b"x" * 20_000 + b"\r\n", b"--b--\r\n"):
+            async with session.post(url, data=form, headers=kind) as response:
+                assert (response.status, list(await response.json())) == (400, ["error"]), form
 
 
 async def test_a_receipt_counts_only_for_the_buffer_and_node_that_it_is_of(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub), hub_of(hub.store) as url:
         await fill(buffer)
         _, receipt = await brought(url, await exported(buffer, tmp_path / "out"))
-    found = carryout.receipt(receipt, LINK)
+    found = carryreceipt.read(receipt, LINK)
     with pytest.raises(CodecError, match="another buffer"):
-        await carryout.acknowledge(tmp_path / "new.db", found)
+        await carryreceipt.acknowledge(tmp_path / "new.db", found)
     with pytest.raises(CodecError, match="not signed"):
-        carryout.receipt(receipt, HubLink(url="http://x", node_id="node", secret="sixteen characters"))
+        carryreceipt.read(receipt, HubLink(url="http://x", node_id="node", secret="sixteen characters"))
     with pytest.raises(CodecError, match="of node node"):
-        carryout.receipt(receipt, HubLink(url="http://x", node_id="mill", secret=SECRET))
+        carryreceipt.read(receipt, HubLink(url="http://x", node_id="mill", secret=SECRET))
 
 
 async def test_a_hub_that_runs_takes_the_file_through_its_door(tmp_path: Path) -> None:

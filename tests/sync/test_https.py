@@ -18,7 +18,8 @@ from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.errors import ConfigError, PushError
 from sync import wire
-from sync.edge.https import HttpsTransport, time_of
+from sync.edge.https import HttpsTransport
+from sync.edge.hubtime import time_of
 from sync.edge.tls import Tls, trust
 from sync.edge.transport import BatchRefused, HubBusy, HubRefused
 from sync.edge.verdict import judge

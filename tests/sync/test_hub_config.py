@@ -13,3 +13,13 @@ def test_half_of_a_certificate_is_complained_about_and_never_plain_http_instead(
         parse_hub_config(f"store: hub.db\n{given}: hub.pem\n", "hub.yaml")
     both = parse_hub_config("store: hub.db\ntls_cert: hub.pem\ntls_key: hub.key\n", "hub.yaml")
     assert (both.tls_cert, both.tls_key) == ("hub.pem", "hub.key")
+
+
+@pytest.mark.parametrize("url", ["amqp://[", "amqp://h:99999", "amqp://h:x"])
+@pytest.mark.parametrize("name", ["url", "management_url"])
+def test_an_address_of_the_broker_that_is_none_is_told_with_its_place(name: str, url: str) -> None:
+    url = url if name == "url" else url.replace("amqp", "http")
+    addresses = {"url": "amqp://h", "management_url": "http://h", name: url}
+    written = "".join(f"  {key}: '{value}'\n" for key, value in addresses.items())
+    with pytest.raises(ConfigError, match=rf"hub.yaml:[34]: amqp.{name}: .* is no address"):
+        parse_hub_config(f"store: hub.db\namqp:\n{written}  password: x\n", "hub.yaml")

@@ -19,7 +19,8 @@ from gateway.core.model import Event, Layout
 from gateway.core.span import Span
 from sync.edge import ledger
 from sync.edge.engine import Engine
-from sync.edge.ledger import DAY_MS, Comparison, remedy
+from sync.edge.hours import remedy
+from sync.edge.ledger import DAY_MS, Comparison
 from sync.edge.weekly import WEEK_MS, place, portion
 from sync.hub.sqlite import SqliteStore
 from tests.stored import everything

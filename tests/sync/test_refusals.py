@@ -18,7 +18,7 @@ from gateway.core.span import Span
 from sync import wire
 from sync.hub.door import Door, Refused
 from sync.hub.ingest import Ingest
-from tests.sync.parts import SECRET, Hub, site, synced, syncing
+from tests.sync.parts import SECRET, Hub, site, synced, syncing, until
 from tests.values import METER, meter, power
 
 
@@ -51,11 +51,6 @@ async def strict(folder: Path, status: int, dislikes: Callable[[list[int]], bool
     async with site(folder) as (buffer, hub):
         hub._ingest = Ingest(Strict(hub, status, dislikes), {"node": digest(SECRET)}, SystemClock())
         yield buffer, hub
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        await asyncio.sleep(0)
 
 
 async def reasons(buffer: Buffer) -> dict[int, str]:
@@ -164,6 +159,19 @@ async def test_a_record_that_the_hub_names_goes_into_quarantine_with_its_reason(
         assert "no time" in entry.reason
 
 
+async def test_an_event_that_the_hub_names_goes_into_quarantine_and_not_the_record_of_its_seq(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(1), power(2)])
+        for event in (Event(1, "noted"), Event(1 << 60, "noted")):
+            buffer.put_event(event)
+        await buffer.flushed()
+        async with syncing(buffer, hub) as engine:
+            await synced(engine, buffer)
+            await until(lambda: engine.state().streams[1].head > 0 and not engine.state().streams[1].backlog)
+        assert await hub.times() == [1, 2]
+        assert [(entry.kind, entry.seq) for entry in await buffer.quarantine.entries(10)] == [("events", 1)]
+
+
 async def test_what_is_sent_again_leaves_the_quarantine_once_the_hub_has_it(tmp_path: Path) -> None:
     bad = {3}
     async with strict(tmp_path, 400, lambda found: bool(bad & set(found))) as (buffer, hub):
@@ -182,6 +190,53 @@ async def test_what_is_sent_again_leaves_the_quarantine_once_the_hub_has_it(tmp_
             await synced(engine, buffer)
         assert await hub.times() == list(range(10))
         assert [event.ts for event in await hub.store.events("node", 10)] == [3]
+
+
+async def test_what_is_sent_again_leaves_the_quarantine_where_the_hubs_word_comes_after_the_delivery(
+    tmp_path: Path,
+) -> None:
+    """As over AMQP."""
+    late: list[wire.Answer] = []
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(1), power(2)])
+        buffer.put_event(Event(1, "noted"))
+        await buffer.flushed()
+        refused = [(msgspec.structs.replace(power(2), seq=1), "why"), (Event(1, "noted", seq=0), "why")]
+        await buffer.quarantine.add(buffer.epoch, refused, 1)
+        async with syncing(buffer, hub) as engine:
+            await synced(engine, buffer)
+            await until(lambda: engine.state().streams[1].head > 0 and not engine.state().streams[1].backlog)
+            take = hub.door.take
+
+            async def deliver(node: str, batch_type: str, cursor: str, body: bytes) -> wire.Answer:
+                answer = await take(node, batch_type, cursor, body)
+                late.append(msgspec.structs.replace(answer, type=batch_type))
+                return wire.Answer(cursor)
+
+            hub.door.take = deliver  # type: ignore[method-assign]
+            await buffer.quarantine.resend()
+            await until(lambda: len(late) == 2)
+            while any(entry.again for entry in await buffer.quarantine.entries(10)):
+                await asyncio.sleep(0)
+            assert all("not said" in reason for reason in (await reasons(buffer)).values())
+            for answer in late:
+                assert answer.cursor.endswith(("1-1", "0-0")), "of no span: those are always answered"
+                await engine._link._heard(answer)
+            assert buffer.quarantine.count == 0
+
+
+async def test_entries_that_cannot_be_sent_again_do_not_keep_the_others_in_quarantine(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        strange = [msgspec.structs.replace(power(n), layout_id=b"unknown!", seq=n) for n in range(150)]
+        lost = msgspec.structs.replace(power(150), seq=150)
+        buffer.put(METER, [power(1)])
+        await buffer.flushed()
+        await buffer.quarantine.add(buffer.epoch, [(one, "why") for one in [*strange, lost]], 1)
+        await buffer.quarantine.resend()
+        async with syncing(buffer, hub) as engine:
+            await until(lambda: buffer.quarantine.count == 150)
+            await synced(engine, buffer)
+        assert await hub.times() == [1, 150]
 
 
 @pytest.mark.P11

@@ -1,20 +1,13 @@
 """What the engine says of itself: how far the hub has each stream, and what is in the way."""
 
-import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.model import Event
 from sync.hub.ingest import Ingest
-from tests.sync.parts import site, synced, syncing
+from tests.sync.parts import site, synced, syncing, until
 from tests.values import METER, power
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    while not holds():
-        await asyncio.sleep(0)
 
 
 async def test_each_stream_says_how_far_it_is_and_from_when_on_something_is_missing_at_the_hub(tmp_path: Path) -> None:

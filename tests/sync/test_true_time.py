@@ -12,7 +12,7 @@ from gateway.core.clock import SystemClock
 from gateway.core.model import UNCERTAIN
 from gateway.timekeeping import Timekeeper
 from sync import wire
-from sync.edge.https import time_of
+from sync.edge.hubtime import time_of
 from tests.machine import Machine, Process
 from tests.sync.parts import Hub, site, synced, syncing
 from tests.values import METER
