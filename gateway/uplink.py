@@ -46,8 +46,9 @@ class Uplink:
         self.comparison = Comparison(buffer.accounts, buffer, self._engine, self.link, clock, every_s=config.compare_s)
 
     def state(self) -> SyncState:
-        compared_at, differing = self.comparison.compared_at, self.comparison.differing
-        return msgspec.structs.replace(self._engine.state(), compared_at=compared_at, differing=differing)
+        last = self.comparison
+        told = {"compared_at": last.compared_at, "compared": last.compared, "differing": last.differing}
+        return msgspec.structs.replace(self._engine.state(), **told)
 
     def compare(self) -> None:
         """Have both ends compared now."""
