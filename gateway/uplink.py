@@ -39,6 +39,7 @@ class Uplink:
         stack.push_async_callback(transport.close)
         random = Random()
         meter = Meter(lambda: _day(clock, zone), round((config.daily_mb or 0) * 1e6), buffer.spent)
+        stack.push_async_callback(meter.close)
         self.link = Link(lambda: buffer.epoch, transport, clock, random, meter)
         self._engine = Engine(
             buffer, self.link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet

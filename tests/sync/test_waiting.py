@@ -238,6 +238,22 @@ def test_bytes_of_the_same_day_count_on_after_a_restart_and_those_of_yesterday_d
     assert run_virtually(counted(None)) == 950, "while nobody knows the day, it is taken for the same one"
 
 
+def test_what_a_stop_finds_counted_is_counted_on() -> None:
+    async def kept(*, loaded: bool) -> tuple[int, int]:
+        where = Kept(7, 900)
+        meter = Meter(lambda: 7, 1_000_000, where)
+        meter.add(50)
+        if loaded:
+            task = asyncio.ensure_future(meter.run())
+            await go_on(120)
+            task.cancel()
+        await meter.close()
+        return where.kept
+
+    assert run_virtually(kept(loaded=True)) == (7, 950)
+    assert run_virtually(kept(loaded=False)) == (7, 900), "before it was read nothing is put in its place"
+
+
 def test_a_spent_line_says_so_and_when_it_goes_on() -> None:
     meter = Meter(lambda: 1, 1_000_000)
     meter.add(900_000)
