@@ -62,7 +62,7 @@ PROBLEMS: tuple[tuple[type[BaseException], Why, str, str], ...] = (
     (ChannelNotFoundEntity, "nowhere", "the broker lacks the exchange or the queue", PROVISION),
     (ChannelPreconditionFailed, "too large", "{error}", "the broker's max_message_size may be raised"),
     (ssl.SSLCertVerificationError, "away", "the broker's certificate is not trusted: {error}",
-     "amqp.tls_ca: the certificates that it is signed by; and check the clock"),
+     "set tls_ca beside the broker's url to a file of the certificates that sign it; and check this machine's clock"),
     (TimeoutError, "away", "no answer", "check the network and the broker's address"),
     (BaseException, "away", "{error}", "check the network and the broker's address"),
 )  # fmt: skip
@@ -72,7 +72,7 @@ def problem(error: BaseException, url: str, username: str) -> NotConfirmed:
     """What the library raised, in plain words with what to do; never with a secret."""
     error = _certificate_error(error) or error  # the library hides it in one of its own
     _, why, words, hint = next(one for one in PROBLEMS if isinstance(error, one[0]))
-    said = str(error) or type(error).__name__
+    said = getattr(error, "verify_message", "") or str(error) or type(error).__name__
     return NotConfirmed(why, f"{url}: {words.format(who=username, error=said)}", hint)
 
 
