@@ -162,7 +162,8 @@ def receipt(body: bytes, hub: HubLink) -> Receipt:
     file = io.BytesIO(body)
     opening = carry.opening(file)
     if opening.node != hub.node_id:
-        raise CodecError(f"the receipt is of node {opening.node}, and this is {hub.node_id}")
+        raise CodecError(f"the receipt is of node {opening.node}, and this is {hub.node_id}",
+                         hint="take it to that node")  # fmt: skip
     return _receipt(opening, list(carry.read(file, carry.key_of(credential.digest(hub.secret)), "receipt")))
 
 
