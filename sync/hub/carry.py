@@ -69,7 +69,8 @@ class CarryIn:
                 except OverflowError:
                     return _error(413, f"more than {FILE_MAX} bytes")
                 except (CodecError, ValueError) as error:
-                    return _error(400, f"{error}; nothing of it was taken")
+                    hint = f"; {error.hint}" if isinstance(error, CodecError) and error.hint else ""
+                    return _error(400, f"{error}; nothing of it was taken{hint}")
                 except TimeoutError:
                     return _error(408, "the rest of the file did not come; nothing of it was taken")
                 except (StorageError, OSError) as error:
