@@ -51,6 +51,10 @@ class Uplink:
         told = {"compared_at": last.compared_at, "compared": last.compared, "differing": last.differing}
         return msgspec.structs.replace(self._engine.state(), **told)
 
+    async def restored(self) -> None:
+        """See `Engine.restored`."""
+        await self._engine.restored()
+
     def compare(self) -> None:
         """Have both ends compared now."""
         self.comparison.compare_now()

@@ -71,6 +71,10 @@ class Engine:
             else:
                 backoff.succeeded()
 
+    async def restored(self) -> None:
+        """Until it is known which records the hub has. Raises StorageError."""
+        await self._records.restore()
+
     def unsent(self) -> span_math.Spans:
         """The records that the hub has not acknowledged; all, until that was read."""
         return self._records.outgoing.spans

@@ -71,9 +71,9 @@ class RecordLanes:
     async def live(self) -> None:
         """One batch of the newest. Raises PushError, StorageError."""
         try:
-            await self._restore()  # what waits is known, though nothing may be sent yet
+            await self.restore()  # what waits is known, though nothing may be sent yet
             await self._hold()
-            await self._restore()
+            await self.restore()
             await self._wait_for_news()
             if self._outbox.held or not self.outgoing.is_current:
                 return
@@ -93,7 +93,7 @@ class RecordLanes:
     async def backlog(self) -> None:
         """One batch of the oldest. Raises PushError, StorageError."""
         await self._outbox.released()
-        await self._restore()
+        await self.restore()
         await self._wait_for_backlog()
         left = self.left_over
         if self._outbox.held or not self.outgoing.is_current or not left:
@@ -116,7 +116,8 @@ class RecordLanes:
                     async with asyncio.timeout(pauses.failed()):
                         await self._outbox.released()
 
-    async def _restore(self) -> None:
+    async def restore(self) -> None:
+        """Take up what the buffer has kept, where that was not done. Raises StorageError."""
         if await self.outgoing.restore():
             self.live_hi = max(0, self.outgoing.reached - LIVE_RECORDS_MAX)
             self._portion = self._portion.cleared()
