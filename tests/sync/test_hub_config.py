@@ -13,3 +13,8 @@ def test_half_of_a_certificate_is_complained_about_and_never_plain_http_instead(
         parse_hub_config(f"store: hub.db\n{given}: hub.pem\n", "hub.yaml")
     both = parse_hub_config("store: hub.db\ntls_cert: hub.pem\ntls_key: hub.key\n", "hub.yaml")
     assert (both.tls_cert, both.tls_key) == ("hub.pem", "hub.key")
+
+
+def test_an_address_of_another_database_is_not_taken_for_a_file() -> None:
+    with pytest.raises(ConfigError, match=r"^hub.yaml:1: store: mysql is no store of the hub"):
+        parse_hub_config("store: mysql://hub@db.example/fleet\n", "hub.yaml")

@@ -4,18 +4,21 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from playwright.async_api import async_playwright, expect
 
 import local_ui
 from gateway.core.credential import digest
+from gateway.core.errors import StorageError
 from gateway.core.model import Layout, Point, Record
+from gateway.core.status import NodeState
 from local_ui import guard
 from sync import carry, wire
 from sync.hub.app import OPEN_PATHS, build_hub
 from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.pages import fleet_view
+from sync.hub.pages import add_pages, fleet_view
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
 from tests.local_ui.test_page_in_browser import FLAGS
@@ -97,6 +100,18 @@ async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tm
         await store.take_layouts([METER], Audit(NOW, "mill", "layouts", "", 0))
         assert "no reading yet" in await (await client.get("/")).text()
     await store.close()
+
+
+async def test_where_the_store_fails_the_pages_say_so() -> None:
+    async def nodes() -> list[NodeState]:
+        raise StorageError("PostgreSQL db.example/fleet: connection refused")
+
+    app = web.Application()
+    add_pages(app, nodes, lambda: NOW, Path(local_ui.__file__).parent / "static")
+    async with TestClient(TestServer(app)) as client:
+        for path in ("/", "/part/nodes", "/api/v1/nodes"):
+            answer = await client.get(path)
+            assert (answer.status, "db.example/fleet: connection refused" in await answer.text()) == (503, True)
 
 
 async def test_a_file_that_is_brought_to_the_page_comes_back_as_a_receipt_or_as_words(tmp_path: Path) -> None:
