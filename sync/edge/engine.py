@@ -117,7 +117,7 @@ class Engine:
         return StreamState(
             "records", self._outbox.committed.reached, span_math.length(spans), lanes.oldest if spans else 0,
             lanes.newest_sent, lanes.progress.per_s(now_s),
-            None if spans and self._stopped(lane) else lanes.backlog_progress.done_s(now_s, left_over),
+            None if spans and self._stopped(lane) else lanes.done_s(now_s),
             *_failure(failing, now_s),
         )  # fmt: skip
 

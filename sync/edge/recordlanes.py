@@ -59,6 +59,13 @@ class RecordLanes:
         """What is the backlog lane's."""
         return span_math.within(self.outgoing.spans, Span(0, self.live_hi))
 
+    def done_s(self, now_s: float) -> float | None:
+        """Until all that is here now is sent, for what is new waits for the live lane's turn; None: nobody knows."""
+        left = self.backlog_progress.done_s(now_s, span_math.length(self.left_over))
+        if left is None or not self.outgoing.spans:
+            return left
+        return max(left, self._live_at_s + self._interval_s - now_s)
+
     def resend(self, again: list[Span]) -> None:
         self.live_hi = max([self.live_hi, *(min(span.hi, self.outgoing.reached) for span in again)])  # it is no news
         self.outgoing.resend(again)

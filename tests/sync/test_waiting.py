@@ -204,6 +204,20 @@ async def test_a_slow_line_gets_smaller_batches_so_that_the_present_comes_throug
         assert 100 < engine.state().streams[0].per_s < 300
 
 
+@virtually
+async def test_on_a_quiet_line_all_is_sent_when_its_minute_is_over() -> None:
+    outbox, hub = MemoryOutbox(), MemoryHub(VirtualClock(), takes_all)
+    async with running(outbox, hub, quiet=True) as (engine, _):
+        await go_on(100)
+        for _ in range(2):
+            outbox.take()
+            await go_on(5)
+        (records, _) = engine.state().streams
+        assert records.backlog == 1
+        assert records.done_s is not None
+        assert 30 < records.done_s <= 60
+
+
 async def test_the_count_of_a_metered_line_survives_a_restart(tmp_path: Path) -> None:
     buffer = await Buffer.open(tmp_path / "buffer.db")
     await buffer.spent.keep(738_000, 1_234_567)
