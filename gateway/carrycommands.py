@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gateway.core.errors import ConfigError
+from gateway.core.errors import CodecError, ConfigError
 
 if TYPE_CHECKING:  # the commands import what they need when they run, so that each starts quickly
     from gateway.config import HubLink
@@ -42,7 +42,10 @@ def receipt_(file: Path, site: Path) -> None:
 
     buffer, hub = _of(site)
     body = file.read_bytes()
-    found = read(body, hub)
+    try:
+        found = read(body, hub)
+    except CodecError as error:
+        raise CodecError(f"{file}: {error}", hint=error.hint) from error
     answer = ask(site, "POST", "/api/v1/sync/receipt", body, "application/octet-stream")
     told = json.loads(answer)["told"] if answer else found.text(asyncio.run(acknowledge(buffer, found)))
     click.echo(f"{file}: {told}")

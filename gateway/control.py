@@ -1,13 +1,14 @@
 """The hub's word on this gateway, put together: heartbeats, commands, and a configuration on trial."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 
 from gateway import __version__, trial
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.reserve import free_bytes
 from gateway.config import Config
-from gateway.core.errors import ConfigError
+from gateway.core.errors import ConfigError, StorageError
 from gateway.core.model import CommandEnd, Event
 from gateway.core.status import DeviceState, SiteState
 from gateway.executors import Configurer, comparer, resender, restarter
@@ -41,6 +42,7 @@ class Control:
         self._started_s = clock.monotonic_s()
         self._digest = trial.digest(trials.path.read_bytes())
         self._commands: Commands | None = None
+        self._uplink = uplink
         self._jobs = {"trial": trial.watch(trials, self._lacks, self._judged, restart)}
         if uplink is not None and config.hub is not None:
             self._connect(uplink, config.hub.heartbeat_s)
@@ -68,6 +70,9 @@ class Control:
 
     async def heartbeat(self) -> Heartbeat:
         """How the gateway is; never fails, whatever its disk does."""
+        if self._uplink is not None:
+            with contextlib.suppress(StorageError):  # the problems say so
+                await self._uplink.restored()  # the first one goes as early as that
         state = self._state()
         records = next((stream for stream in state.sync.streams if stream.name == "records"), None)
         return Heartbeat(

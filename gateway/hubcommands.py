@@ -28,7 +28,7 @@ def import_(file: Path, hub: Path, receipt: Path | None, force: bool) -> None:
     click.echo(f"{file}: from {taken.node}: {taken.new:,} records are new, {taken.known:,} were here already")
     if taken.rejected:
         click.echo(f"  {taken.rejected:,} records are refused; the gateway says why when it sends them")
-    click.echo(f"  take {receipt} back: holdfast sync receipt {receipt.name}")
+    click.echo(f"  take {receipt} back: holdfast sync receipt {receipt.name} --config site.yaml")
     if taken.refused:
         click.echo(f"holdfast: {taken.refused} batches were not taken; the gateway keeps them", err=True)
         sys.exit(1)

@@ -92,6 +92,10 @@ def _check_hub(config: Config, merged: document.Document) -> None:
         raise merged.complaint(
             ("hub", "transport"), f"{hub.transport} needs a broker", hint="add hub.amqp with its url"
         )
+    if hub is not None and hub.url.startswith("http://"):
+        for key in ("tls_ca", "tls_fingerprint"):
+            if getattr(hub, key) is not None:
+                raise merged.complaint(("hub", key), "hub.url is http://, without TLS", hint="write https:// there")
 
 
 PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")

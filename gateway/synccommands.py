@@ -141,6 +141,9 @@ def quarantine_resend(ids: tuple[int, ...], site: Path, everything: bool) -> Non
 
     if bool(ids) == everything:
         raise click.UsageError("expected the ids of entries, or --all")
+    if missing := sorted(set(ids) - {line.id for line in (_refused(site) if ids else ())}):
+        hint = "`holdfast sync quarantine list` says what there is"
+        raise HoldfastError(f"not in the quarantine: {', '.join(map(str, missing))}", hint=hint)
     body = msgspec.json.encode({"ids": None if everything else ids})
     if _ask(site, "POST", "/api/v1/sync/quarantine/resend", body) is None:
         _not_running()

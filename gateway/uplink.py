@@ -39,6 +39,7 @@ class Uplink:
         stack.push_async_callback(transport.close)
         random = Random()
         meter = Meter(lambda: _day(clock, zone), round((config.daily_mb or 0) * 1e6), buffer.spent)
+        stack.push_async_callback(meter.close)
         self.link = Link(lambda: buffer.epoch, transport, clock, random, meter)
         self._engine = Engine(
             buffer, self.link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
@@ -46,8 +47,13 @@ class Uplink:
         self.comparison = Comparison(buffer.accounts, buffer, self._engine, self.link, clock, every_s=config.compare_s)
 
     def state(self) -> SyncState:
-        compared_at, differing = self.comparison.compared_at, self.comparison.differing
-        return msgspec.structs.replace(self._engine.state(), compared_at=compared_at, differing=differing)
+        last = self.comparison
+        told = {"compared_at": last.compared_at, "compared": last.compared, "differing": last.differing}
+        return msgspec.structs.replace(self._engine.state(), **told)
+
+    async def restored(self) -> None:
+        """See `Engine.restored`."""
+        await self._engine.restored()
 
     def compare(self) -> None:
         """Have both ends compared now."""

@@ -109,5 +109,6 @@ def problems(state: SiteState) -> list[str]:
 
 
 def sync_level(sync: SyncState) -> str:
-    """none without a hub, bad where it is not reached, else good: its color."""
-    return "none" if not sync.hub else "good" if sync.connected else "bad"
+    """none without a hub, bad where it is not reached or something keeps what waits for it, else good: its color."""
+    kept = bool(sync.backlog and sync.error)
+    return "none" if not sync.hub else "good" if sync.connected and not kept else "bad"

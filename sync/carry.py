@@ -60,6 +60,12 @@ def key_of(secret_sha256: str) -> bytes:
     return hmac.digest(bytes.fromhex(secret_sha256), b"holdfast carry", "sha256")
 
 
+OTHER_KIND: dict[Kind, tuple[str, str]] = {
+    "batches": ("a receipt, and no file of batches", "the hub wants what `holdfast sync export` has written"),
+    "receipt": ("no receipt, but a file of batches", "bring the receipt that `holdfast hub import` has written"),
+}
+
+
 class Writer:
     """Writes one file; it is whole once `end` was called."""
 
@@ -103,7 +109,8 @@ def read(file: IO[bytes], key: bytes, kind: Kind) -> Iterator[Batch]:
             raise CodecError("it was not signed by this node, or was changed since", hint="write it once more")
         if most == OPENING_MAX:
             if _opening(body).kind != kind:
-                raise CodecError(f"a file of another kind: expected {kind}")
+                words, hint = OTHER_KIND[kind]
+                raise CodecError(words, hint=hint)
             most = BODY_MAX
             continue
         part = _decoded(body)

@@ -137,7 +137,8 @@ class SyncState(msgspec.Struct, frozen=True):
     bytes_today: int = 0  # sent and received since midnight, site's time; headers estimated
     bytes_budget: int = 0  # of a day; 0: no limit
     compared_at: int = 0  # when the hub's account was last compared with ours
-    differing: int = 0  # hours of layouts that differed then
+    compared: int = 0  # hours of layouts that there were to compare then
+    differing: int = 0  # those that differed
 
 
 class RefusedLine(msgspec.Struct, frozen=True):

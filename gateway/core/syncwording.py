@@ -34,7 +34,8 @@ def sync_text(sync: SyncState) -> str:
 
 def hub_text(sync: SyncState) -> str:
     """Where the hub is, and what carries to it at present."""
-    return f"{sync.hub}, over {sync.transport.upper()}" if sync.transport else sync.hub
+    carrier = "HTTP" if sync.hub.startswith("http://") else sync.transport.upper()
+    return f"{sync.hub}, over {carrier}" if sync.transport else sync.hub
 
 
 def hub_facts(sync: SyncState, now: int, zone: tzinfo) -> Iterator[Fact]:
@@ -94,7 +95,9 @@ def _moment(ms: int, now: int, zone: tzinfo, never: str) -> tuple[str, str]:
 
 def _compared(sync: SyncState, now: int, zone: tzinfo) -> tuple[str, str]:
     if not sync.compared_at:
-        return DASH, "not yet"
+        return DASH, "not since the start"
+    if not sync.compared:
+        return DASH, "nothing yet: only hours that are over, and at the hub, are compared"
     ago = f"{age_text(now - sync.compared_at)} ago, {time_text(sync.compared_at, zone)}"
     if not sync.differing:
         return "no difference", ago

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import ssl
 from collections.abc import Iterator
 from typing import Literal
@@ -21,6 +22,7 @@ from aiormq.exceptions import ChannelAccessRefused
 from gateway.core.errors import PushError
 
 ERRORS = (*CONNECTION_EXCEPTIONS, TimeoutError)  # what the library may raise where something is wrong out there
+SYSTEMS = (ssl.SSLCertVerificationError, ConnectionRefusedError, socket.gaierror)
 Why = Literal["away", "denied", "full", "blocked", "too large", "nowhere"]
 
 
@@ -50,7 +52,7 @@ def ending() -> Iterator[None]:
         raise
 
 
-PROVISION = "at the hub: holdfast hub amqp-provision"
+PROVISION = "at the hub: holdfast hub amqp-provision, with --node for a gateway"
 # The first that fits: what the library raised, and the words for it; {who} is our user.
 PROBLEMS: tuple[tuple[type[BaseException], Why, str, str], ...] = (
     (AuthenticationError, "denied", "the broker does not know {who} or its secret", PROVISION),
@@ -62,7 +64,10 @@ PROBLEMS: tuple[tuple[type[BaseException], Why, str, str], ...] = (
     (ChannelNotFoundEntity, "nowhere", "the broker lacks the exchange or the queue", PROVISION),
     (ChannelPreconditionFailed, "too large", "{error}", "the broker's max_message_size may be raised"),
     (ssl.SSLCertVerificationError, "away", "the broker's certificate is not trusted: {error}",
-     "amqp.tls_ca: the certificates that it is signed by; and check the clock"),
+     "set tls_ca beside the broker's url to a file of the certificates that sign it; and check this machine's clock"),
+    (ConnectionRefusedError, "away", "nothing listens there (connection refused)",
+     "check whether the broker runs, and the port"),
+    (socket.gaierror, "away", "its name is not found", "check the broker's address, and whether DNS answers"),
     (TimeoutError, "away", "no answer", "check the network and the broker's address"),
     (BaseException, "away", "{error}", "check the network and the broker's address"),
 )  # fmt: skip
@@ -70,15 +75,16 @@ PROBLEMS: tuple[tuple[type[BaseException], Why, str, str], ...] = (
 
 def problem(error: BaseException, url: str, username: str) -> NotConfirmed:
     """What the library raised, in plain words with what to do; never with a secret."""
-    error = _certificate_error(error) or error  # the library hides it in one of its own
+    error = _hidden(error) or error
     _, why, words, hint = next(one for one in PROBLEMS if isinstance(error, one[0]))
-    said = str(error) or type(error).__name__
+    said = getattr(error, "verify_message", "") or str(error) or type(error).__name__
     return NotConfirmed(why, f"{url}: {words.format(who=username, error=said)}", hint)
 
 
-def _certificate_error(error: BaseException) -> BaseException | None:
+def _hidden(error: BaseException) -> BaseException | None:
+    """What the system said, which the library hides in an error of its own."""
     seen = {id(error)}  # the library raises errors again, until one is its own cause
-    while not isinstance(error, ssl.SSLCertVerificationError):
+    while not isinstance(error, SYSTEMS):
         before = error.__cause__ or error.__context__
         if before is None or id(before) in seen:
             return None

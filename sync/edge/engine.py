@@ -71,6 +71,10 @@ class Engine:
             else:
                 backoff.succeeded()
 
+    async def restored(self) -> None:
+        """Until it is known which records the hub has. Raises StorageError."""
+        await self._records.restore()
+
     def unsent(self) -> span_math.Spans:
         """The records that the hub has not acknowledged; all, until that was read."""
         return self._records.outgoing.spans
@@ -108,10 +112,12 @@ class Engine:
         lanes, now_s = self._records, self._clock.monotonic_s()
         spans = self.unsent()
         left_over = span_math.length(lanes.left_over)
+        lane = lanes.backlog_backoff if left_over else lanes.live_backoff
         failing = [backoff for backoff in (lanes.backlog_backoff, lanes.live_backoff) if backoff.error]
         return StreamState(
             "records", self._outbox.committed.reached, span_math.length(spans), lanes.oldest if spans else 0,
-            lanes.newest_sent, lanes.progress.per_s(now_s), lanes.backlog_progress.done_s(now_s, left_over),
+            lanes.newest_sent, lanes.progress.per_s(now_s),
+            None if spans and self._stopped(lane) else lanes.done_s(now_s),
             *_failure(failing, now_s),
         )  # fmt: skip
 
@@ -120,9 +126,14 @@ class Engine:
         left = span_math.length(lane.outgoing.spans)
         return StreamState(
             "events", self._outbox.events_committed.reached, left, lane.oldest if left else 0, lane.newest_sent,
-            lane.progress.per_s(now_s), lane.progress.done_s(now_s, left),
+            lane.progress.per_s(now_s),
+            None if left and self._stopped(lane.backoff) else lane.progress.done_s(now_s, left),
             *_failure([lane.backoff] if lane.backoff.error else [], now_s),
         )  # fmt: skip
+
+    def _stopped(self, lane: Backoff) -> bool:
+        """Then the rate of the last minute says nothing of when all is sent."""
+        return bool(self._link.error or lane.error)
 
 
 def _failure(failing: list[Backoff], now_s: float) -> tuple[str, float]:

@@ -85,7 +85,8 @@ class Comparison:
         self, accounts: Accounts, outbox: Outbox, sender: Sender, link: Link, clock: Clock, *, every_s: float
     ) -> None:
         self.compared_at = 0  # wall time of the last round
-        self.differing = 0  # hours of layouts that differed in it
+        self.compared = 0  # hours of layouts that it was about
+        self.differing = 0  # those that differed in it
         self._accounts = accounts
         self._outbox = outbox
         self._sender = sender
@@ -94,6 +95,7 @@ class Comparison:
         self._every_s = every_s
         self._asked = asyncio.Event()
         self._everything = False  # the next round compares all there is
+        self._count = 0  # hours of layouts in the round that is
         self._sent = 0  # batches; their cursors tell them apart
         self._waiting: dict[str, list[Held]] = {}  # for the hub's answer, by cursor
         self._whole = False  # the round that is, or was last, compares all there is
@@ -127,6 +129,7 @@ class Comparison:
     async def _round(self, backoff: Backoff) -> None:
         now = self._clock.wall_ms()
         self._whole, self._everything, self.differing = self._everything, False, 0
+        self._count = 0
         recent = await self._accounts.since(now - DAY_MS)
         older, head = Span(await self._accounts.oldest(), recent), self._outbox.head
         unsent = [*self._sender.unsent(), Span(head, END)]  # what this round has sent again is compared all the same
@@ -135,7 +138,7 @@ class Comparison:
             await self._compare(span, unsent, now, backoff)
         events_since = 0 if self._whole else now // HOUR_MS * HOUR_MS - DAY_MS
         await self._ask(await self._accounts.held_events(events_since), unsent_events, now, backoff)
-        self.compared_at = now
+        self.compared_at, self.compared = now, self._count
 
     def _portion(self, older: Span, now: int) -> list[Span]:
         since = now - round(self._every_s * 1000) if self._at_ms is None else self._at_ms
@@ -157,6 +160,7 @@ class Comparison:
     async def _ask(self, held: Sequence[Held], unsent: Sequence[Span], now: int, backoff: Backoff) -> None:
         for batch in batches(one for one in held if can_be_asked(one, unsent, now)):
             await self._bring(batch, backoff)
+            self._count += len(batch)
 
     async def _bring(self, batch: list[Held], backoff: Backoff) -> None:
         """Return when the hub has it. Raises NotCompared."""

@@ -75,7 +75,17 @@ class Meter:
                     self._count += count if day == self._day else 0
                     self._loaded = True
                 elif self.count - self._kept > max(self.budget, 10_000_000) / KEEP_EVERY:
-                    self._kept = self._count
-                    await self._spent.keep(self._day, self._count)
+                    await self._keep()
             await asyncio.sleep(LOOK_S if self._loaded else 1.0)
         await asyncio.Event().wait()
+
+    async def close(self) -> None:
+        """Keep the count over the restart."""
+        if self._loaded and self.count > self._kept:
+            with contextlib.suppress(StorageError):  # the buffer says so itself
+                await self._keep()
+
+    async def _keep(self) -> None:
+        self._kept = self.count
+        if self._spent is not None:
+            await self._spent.keep(self._day, self._kept)

@@ -61,6 +61,13 @@ class RecordLanes:
         """What is the backlog lane's."""
         return span_math.within(self.outgoing.spans, Span(0, self.live_hi))
 
+    def done_s(self, now_s: float) -> float | None:
+        """Until all that is here now is sent, for what is new waits for the live lane's turn; None: nobody knows."""
+        left = self.backlog_progress.done_s(now_s, span_math.length(self.left_over))
+        if left is None or not self.outgoing.spans:
+            return left
+        return max(left, self._live_at_s + self._interval_s - now_s)
+
     def resend(self, again: list[Span]) -> None:
         self.live_hi = max([self.live_hi, *(min(span.hi, self.outgoing.reached) for span in again)])  # it is no news
         self.outgoing.resend(again)
@@ -73,9 +80,9 @@ class RecordLanes:
     async def live(self) -> None:
         """One batch of the newest. Raises PushError, StorageError."""
         try:
-            await self._restore()  # what waits is known, though nothing may be sent yet
+            await self.restore()  # what waits is known, though nothing may be sent yet
             await self._hold()
-            await self._restore()
+            await self.restore()
             await self._wait_for_news()
             if self._outbox.held or not self.outgoing.is_current:
                 return
@@ -95,7 +102,7 @@ class RecordLanes:
     async def backlog(self) -> None:
         """One batch of the oldest. Raises PushError, StorageError."""
         await self._outbox.released()
-        await self._restore()
+        await self.restore()
         await self._wait_for_backlog()
         left = self.left_over
         if self._outbox.held or not self.outgoing.is_current or not left:
@@ -123,7 +130,8 @@ class RecordLanes:
                     async with asyncio.timeout(pauses.failed()):
                         await self._outbox.released()
 
-    async def _restore(self) -> None:
+    async def restore(self) -> None:
+        """Take up what the buffer has kept, where that was not done. Raises StorageError."""
         if await self.outgoing.restore():
             self.live_hi = max(0, self.outgoing.reached - LIVE_RECORDS_MAX)
             self._portion = self._portion.cleared()

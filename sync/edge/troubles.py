@@ -21,6 +21,8 @@ AWAY = "check the network; it is tried again by itself"
 def explained(error: Exception, hub: str, proxy: str | None, now_ms: int) -> PushError:
     """`error` of aiohttp or of the system, met on the way to `hub`; `now_ms`: what the machine's clock says."""
     words, hint = _words(error, proxy, now_ms)
+    if hub.startswith("http://") and isinstance(error, aiohttp.ServerDisconnectedError | ConnectionResetError):
+        hint = f"where the hub speaks TLS, hub.url is https://; else {hint}"  # it ends what it cannot read
     return PushError(f"{hub}: {words}", hint=hint)
 
 

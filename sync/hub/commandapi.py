@@ -29,7 +29,7 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str = ""
     point: str = ""
     value: int | float | str | None = None
-    body: Annotated[str, msgspec.Meta(max_length=1 << 20)] = ""
+    body: Annotated[str, msgspec.Meta(max_length=1 << 20)] | dict[str, int] = ""  # an object: its JSON
     who: str = ""
     reason: str = ""
 
@@ -37,6 +37,8 @@ class Order(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Raises msgspec.ValidationError."""
         fields = msgspec.structs.asdict(self)
         valid_s = fields.pop("valid_s")
+        if not isinstance(self.body, str):
+            fields["body"] = msgspec.json.encode(self.body).decode()
         fields["id"] = self.id or token_hex(8)
         fields["not_after"] = now + round(valid_s * 1000) if self.not_after is None else self.not_after
         return msgspec.convert(fields, Command)

@@ -48,6 +48,11 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
     """Raises ConfigError with file, line, key and what was expected."""
     parsed = document.parse(text, source)
     config = document.convert(parsed, HubConfig)
+    if "://" in config.store and not config.store.startswith(("postgresql://", "postgres://")):
+        raise ConfigError(
+            f"{parsed.place_of(('store',))}: store: {config.store.partition(':')[0]} is no store of the hub",
+            hint="expected a file, or postgresql://user@host/database",
+        )
     ids: set[str] = set()
     for index, node in enumerate(config.nodes):
         if node.id in ids:

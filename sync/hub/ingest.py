@@ -34,6 +34,8 @@ class Ingest:
     async def _take(self, request: web.Request, node: str, cursor: str) -> wire.Answer:
         kind, is_json = plain_header(request, wire.BATCH_TYPE), request.content_type == JSON
         async with self._receiving.body(request) as body:
+            if not is_json and not (kind or cursor):
+                raise Refused(400, f"expected Content-Type: {JSON}, or {wire.BATCH_TYPE} and {wire.CURSOR}")
             if not is_json:
                 return await self._door.take(node, kind, cursor, body)
             if kind not in ("", "records"):

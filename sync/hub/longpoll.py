@@ -1,6 +1,6 @@
 """GET /api/v1/commands: a node waits here for what the hub has to say."""
 
-from collections import Counter
+import asyncio
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -13,7 +13,6 @@ from sync.hub.answering import Answering
 from sync.hub.door import Refused
 
 WAIT_MAX_S = 120
-AT_ONCE = 3  # of one node: it asks one at a time, but what a broken connection has left waits to its end
 
 
 class Commands(Protocol):
@@ -30,7 +29,7 @@ class LongPoll:
     def __init__(self, commands: Commands, secrets: Mapping[str, str], clock: Clock) -> None:
         self._commands = commands
         self._answering = Answering(secrets, clock)
-        self._waiting: Counter[str] = Counter()
+        self._newest: dict[str, asyncio.Timeout] = {}  # by node; each ends the one before it
 
     async def handle(self, request: web.Request) -> web.Response:
         """GET ?wait=S -> Answer, with the cursor of the request."""
@@ -41,13 +40,18 @@ class LongPoll:
         return wire.Answer(cursor, commands=await self._wait(node, wait_s))
 
     async def _wait(self, node: str, wait_s: int) -> list[Command]:
-        if self._waiting[node] >= AT_ONCE:
-            raise Refused(429, f"the node waits here {AT_ONCE} times already")
-        self._waiting[node] += 1
+        """A node waits once: an older wait is of a connection that is gone, and would take its commands away."""
+        if (before := self._newest.get(node)) is not None:
+            before.reschedule(0)
         try:
-            return await self._commands.waiting(node, wait_s)
+            async with asyncio.timeout(None) as poll:
+                self._newest[node] = poll
+                return await self._commands.waiting(node, wait_s)
+        except TimeoutError:
+            return []
         finally:
-            self._waiting[node] -= 1
+            if self._newest[node] is poll:
+                del self._newest[node]
 
 
 def _wait_s(text: str) -> int:

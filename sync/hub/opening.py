@@ -19,5 +19,5 @@ async def open_store(where: str, folder: Path) -> Store:
     try:
         from sync.hub.postgres import PostgresStore  # brings asyncpg, which few hubs and no gateway need
     except ImportError as error:
-        raise ConfigError(f"store: {error}", hint="pip install 'holdfast[hub]' brings asyncpg") from error
+        raise ConfigError(f"store: {error}", hint="in Holdfast's folder: .venv/bin/pip install -e '.[hub]'") from error
     return await PostgresStore.open(where)

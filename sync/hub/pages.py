@@ -7,8 +7,10 @@ from typing import Any
 import jinja2
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.core import wording
+from gateway.core.errors import StorageError
 from gateway.core.status import DeviceState, NodeState
 
 Nodes = Callable[[], Awaitable[list[NodeState]]]
@@ -36,12 +38,25 @@ def add_pages(app: web.Application, nodes: Nodes, now_ms: Callable[[], int], sta
 
     app.add_routes(
         [
-            web.get("/", get_home),
-            web.get("/part/nodes", get_part),
-            web.get("/api/v1/nodes", get_nodes),
+            web.get("/", _answering(get_home)),
+            web.get("/part/nodes", _answering(get_part)),
+            web.get("/api/v1/nodes", _answering(get_nodes)),
             web.static("/static", static),
         ]
     )
+
+
+def _answering(handle: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
+    """`handle`; where the store fails, it says so."""
+
+    async def answer(request: web.Request) -> web.Response:
+        try:
+            return await handle(request)
+        except StorageError as error:
+            words = f"The hub's store fails just now: {error}. The sites keep what they have; try again soon.\n"
+            return web.Response(status=503, text=words)
+
+    return answer
 
 
 def fleet_view(nodes: list[NodeState], now: int) -> dict[str, Any]:

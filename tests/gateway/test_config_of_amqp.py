@@ -38,6 +38,12 @@ def test_a_broker_that_cannot_be_used_is_said_at_the_start(tmp_path: Path, what:
     assert complaint(write(tmp_path, SITE.format(what=what))).startswith(said)
 
 
+@pytest.mark.parametrize("what", ["tls_ca: ca.pem", f"tls_fingerprint: {'ab' * 32}"])
+def test_who_names_the_hubs_certificate_does_not_send_the_secret_without_tls(tmp_path: Path, what: str) -> None:
+    text = SITE.replace("https:", "http:").format(what=what)
+    assert complaint(write(tmp_path, text)).startswith(f"site.yaml:4: hub.{what.partition(':')[0]}: hub.url is http://")
+
+
 def test_a_hub_may_have_a_broker_and_a_user_of_its_own_there() -> None:
     config = parse_hub_config(HUB, "hub.yaml")
     assert config.amqp is not None

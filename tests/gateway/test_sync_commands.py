@@ -67,6 +67,8 @@ async def test_a_running_gateway_is_asked_without_its_password_and_does_what_is_
         code, out, _ = await holdfast("sync", "status", "--config", site)
         assert (code, "Last acknowledged" in out) == (0, True)
         assert (await holdfast("sync", "quarantine", "resend", "2", "--config", site))[0] == 0
+        code, _, err = await holdfast("sync", "quarantine", "resend", "2", "99", "--config", site)
+        assert (code, "not in the quarantine: 99" in err) == (1, True)
         assert (await holdfast("sync", "compare", "--config", site))[0] == 0
         _, out, _ = await holdfast("sync", "quarantine", "list", "--config", site)
         event, record = out.splitlines()

@@ -31,7 +31,7 @@ class NoWay:
     """Meets `gateway.syncdesk.Way`; its file has pieces without end, the second as late as `may_go` says."""
 
     def __init__(self) -> None:
-        self.may_go, self.closed = threading.Event(), threading.Event()
+        self.may_go, self.closed, self.making = threading.Event(), threading.Event(), threading.Event()
 
     def compare(self) -> None: ...
 
@@ -41,6 +41,7 @@ class NoWay:
     def carry_out(self) -> Generator[bytes, None, None]:
         try:
             yield b"first"
+            self.making.set()
             while self.may_go.wait():
                 yield b"more"
         finally:
@@ -88,7 +89,7 @@ async def test_a_download_that_is_given_up_amid_a_slow_piece_holds_nothing_up_an
     pieces = desk(buffer, way).carry_out()
     assert await anext(pieces) == b"first"
     waiting = asyncio.ensure_future(anext(pieces))
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(way.making.wait, 30)
     waiting.cancel()
     await asyncio.gather(waiting, return_exceptions=True)  # returns though the piece is still made
     assert not way.closed.is_set()

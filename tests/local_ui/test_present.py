@@ -42,9 +42,12 @@ def test_each_state_of_sync_has_its_sentence(sync: SyncState, sentence: str) -> 
 
 @pytest.mark.parametrize(
     ("sync", "level"),
-    [(SyncState(""), "none"), (SyncState(UNREACHED), "bad"), (SyncState(UNREACHED, connected=True), "good")],
-)
-def test_only_a_hub_that_cannot_be_reached_is_bad(sync: SyncState, level: str) -> None:
+    [
+        (SyncState(""), "none"), (SyncState(UNREACHED), "bad"), (SyncState(UNREACHED, connected=True), "good"),
+        (SyncState(UNREACHED, connected=True, backlog=3, error="spent"), "bad"),
+    ],
+)  # fmt: skip
+def test_a_hub_that_is_not_reached_or_does_not_get_what_waits_is_bad(sync: SyncState, level: str) -> None:
     site = FakeSite(device())
     site.sync = sync
     assert site_view(site.state())["sync_level"] == level

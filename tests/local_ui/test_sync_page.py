@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -16,6 +17,7 @@ from playwright.async_api import expect
 from gateway.core.credential import digest
 from gateway.core.errors import CodecError, StorageError
 from gateway.core.status import RefusedLine, StreamState, SyncState
+from gateway.core.syncwording import hub_facts, hub_text
 from local_ui.app import build_app
 from local_ui.syncview import sync_view
 from tests.local_ui.parts import NOW, FakeSite, device
@@ -29,7 +31,7 @@ RECORDS = StreamState(
 EVENTS = StreamState("events", 40, newest_sent=NOW - 5 * HOUR_MS)
 AWAY = SyncState(
     "https://hub.example:8443", False, 34_567, NOW - 90_000, "the hub does not answer", (RECORDS, EVENTS), "https",
-    102, 4_200_000, 5_000_000, NOW - HOUR_MS, 3,
+    102, 4_200_000, 5_000_000, NOW - HOUR_MS, 240, 3,
 )  # fmt: skip
 CARRY, RECEIPT = "/api/v1/sync/carry", "/api/v1/sync/receipt"
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -131,10 +133,19 @@ def test_what_is_not_known_is_not_shown_as_nothing() -> None:
     view = sync_view(site.state(), [], ZoneInfo("Europe/Berlin"))
     hub, records = ({fact["name"]: fact for fact in facts} for facts in (view["facts"], view["streams"][0]["facts"]))
     assert (hub["Last acknowledged"]["text"], hub["Last acknowledged"]["more"]) == ("–", "not since the start")
-    assert (hub["Compared"]["text"], hub["Compared"]["more"]) == ("–", "not yet")
+    assert (hub["Compared"]["text"], hub["Compared"]["more"]) == ("–", "not since the start")
     assert (records["Newest at the hub"]["text"], records["All sent"]["text"]) == ("–", "not known")
     assert records["Waiting"]["more"] == ""
     assert "Next attempt" not in records
+
+
+def test_the_way_and_what_was_compared_are_told_as_they_are() -> None:
+    assert hub_text(SyncState("http://10.0.0.7:8090", transport="https")) == "http://10.0.0.7:8090, over HTTP"
+    assert hub_text(SyncState("https://hub.example", transport="https")) == "https://hub.example, over HTTPS"
+    assert hub_text(SyncState("amqps://broker", transport="amqp")) == "amqps://broker, over AMQP"
+    for hours, said in ((0, "–"), (240, "no difference")):
+        state = SyncState("https://hub.example", compared_at=NOW - 1000, compared=hours)
+        assert {fact.name: fact.text for fact in hub_facts(state, NOW, UTC)}["Compared"] == said
 
 
 def test_times_are_those_of_the_site_and_its_zone_is_named() -> None:

@@ -226,6 +226,13 @@ async def test_json_that_is_small_only_while_it_is_packed_is_refused_before_it_i
         assert status == 413
 
 
+async def test_json_that_does_not_say_so_is_told_to(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (_, http):
+        form = ME | {"Content-Type": "application/x-www-form-urlencoded"}  # what curl says by itself
+        status, answer = await post(http, b'{"records": []}', form)
+        assert (status, answer.error.startswith("expected Content-Type: application/json")) == (400, True)
+
+
 async def test_an_empty_list_is_a_batch_and_other_types_do_not_come_as_json(tmp_path: Path) -> None:
     async with hub(tmp_path) as (_, http):
         assert (await post(http, b'{"records": []}', JSON))[0] == 200

@@ -23,3 +23,8 @@ def test_an_address_of_the_broker_that_is_none_is_told_with_its_place(name: str,
     written = "".join(f"  {key}: '{value}'\n" for key, value in addresses.items())
     with pytest.raises(ConfigError, match=rf"hub.yaml:[34]: amqp.{name}: .* is no address"):
         parse_hub_config(f"store: hub.db\namqp:\n{written}  password: x\n", "hub.yaml")
+
+
+def test_an_address_of_another_database_is_not_taken_for_a_file() -> None:
+    with pytest.raises(ConfigError, match=r"^hub.yaml:1: store: mysql is no store of the hub"):
+        parse_hub_config("store: mysql://hub@db.example/fleet\n", "hub.yaml")

@@ -5,18 +5,25 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from playwright.async_api import async_playwright, expect
 
+import local_ui
 from gateway.core.credential import digest
+from gateway.core.errors import StorageError
 from gateway.core.model import Layout, Point, Record
+from gateway.core.status import NodeState
 from local_ui import guard
-from sync import wire
+from sync import carry, wire
 from sync.hub.app import OPEN_PATHS, build_hub
 from sync.hub.commandstore import Beat
-from sync.hub.config import HubConfig
-from sync.hub.pages import fleet_view
+from sync.hub.config import HubConfig, NodeConfig
+from sync.hub.pages import add_pages, fleet_view
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
+from tests.local_ui.test_page_in_browser import FLAGS
+from tests.needs import needs
 from tests.values import METER, password, power
 
 NOW = 1_790_000_000_000
@@ -106,6 +113,46 @@ async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tm
         await store.take_layouts([METER], Audit(NOW, "mill", "layouts", "", 0))
         assert "no reading yet" in await (await client.get("/")).text()
     await store.close()
+
+
+async def test_where_the_store_fails_the_pages_say_so() -> None:
+    async def nodes() -> list[NodeState]:
+        raise StorageError("PostgreSQL db.example/fleet: connection refused")
+
+    app = web.Application()
+    add_pages(app, nodes, lambda: NOW, Path(local_ui.__file__).parent / "static")
+    async with TestClient(TestServer(app)) as client:
+        for path in ("/", "/part/nodes", "/api/v1/nodes"):
+            answer = await client.get(path)
+            assert (answer.status, "db.example/fleet: connection refused" in await answer.text()) == (503, True)
+
+
+async def test_a_file_that_is_brought_to_the_page_comes_back_as_a_receipt_or_as_words(tmp_path: Path) -> None:
+    needs("chromium", "chromium")
+    (tmp_path / "photo").write_bytes(b"a photo, perhaps")
+    with (tmp_path / "out.carry").open("wb") as file:
+        carry.Writer(file, carry.key_of(digest("x")), carry.Opening("batches", "mill", "0" * 16, NOW)).end()
+    store = await SqliteStore.open(tmp_path / "hub.db")
+    config = HubConfig(store="hub.db", nodes=(NodeConfig(id="mill", secret_sha256=digest("x")),))
+    app = build_hub(config, store, StoppedClock(NOW), Path(local_ui.__file__).parent / "static", [guard.headers])
+    async with TestServer(app) as server, async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
+        page = await browser.new_page(viewport={"width": 390, "height": 800})
+        await page.goto(str(server.make_url("/")))
+        await page.set_input_files("input[type=file]", tmp_path / "photo")
+        await page.click("[data-carry] button")
+        await expect(page.locator("[data-told]")).to_contain_text("photo: not a file of batches; nothing of it was")
+        await page.set_input_files("input[type=file]", tmp_path / "out.carry")
+        async with page.expect_download() as download:
+            await page.click("[data-carry] button")
+        await (await download.value).save_as(tmp_path / "receipt")
+        await expect(page.locator("[data-told]")).to_contain_text("out.carry: taken")
+        assert (await download.value).suggested_filename == "out.carry.receipt"
+        assert await page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        await browser.close()
+    await store.close()
+    with (tmp_path / "receipt").open("rb") as receipt:
+        assert list(carry.read(receipt, carry.key_of(digest("x")), "receipt")) == []
 
 
 @pytest.mark.P11

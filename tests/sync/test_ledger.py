@@ -103,10 +103,19 @@ async def test_the_hub_is_made_whole_that_has_lost_single_rows_and_a_whole_week(
             assert await lose(hub, f"DELETE FROM record WHERE ts < {NOW - 2 * DAY_MS}") == len(LONG_AGO)
             assert await lose(hub, "DELETE FROM record WHERE ts / 60000 % 7 = 3") > 50
             await compared(comparison, engine)
-            assert comparison.differing > 100
+            assert comparison.compared >= comparison.differing > 100
             assert await is_whole(buffer, hub.store)
             await compared(comparison, engine)
             assert comparison.differing == 0
+
+
+async def test_where_no_hour_is_over_nothing_is_said_to_be_compared(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        await fill(buffer, METER, range(NOW - 9 * 60_000, NOW, 60_000))
+        async with comparing(buffer, hub) as (comparison, engine):
+            await synced(engine, buffer)
+            await compared(comparison, engine)
+            assert comparison.compared == 0
 
 
 @pytest.mark.P10

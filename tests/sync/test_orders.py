@@ -202,6 +202,14 @@ async def test_an_operator_orders_and_sees_what_becomes_of_it(tmp_path: Path) ->
         assert seen["command"] == {"id": "a", "kind": "RESTART", "not_after": NOW + 60_000, "who": "me"}
 
 
+async def test_the_body_of_an_order_may_be_text_or_an_object(tmp_path: Path) -> None:
+    async with operator(tmp_path) as client:
+        for body in ({"since": 1, "until": 2}, '{"since":1,"until":2}'):
+            order = {"kind": "RESEND", "id": "a", "body": body}
+            answer = await client.post(MILL, json=order, headers=password("right"))
+            assert (await answer.json())["command"]["body"] == '{"since":1,"until":2}'
+
+
 async def test_an_order_without_an_id_gets_one_each_time(tmp_path: Path) -> None:
     async with operator(tmp_path) as client:
         for _ in range(2):

@@ -31,6 +31,24 @@ async def test_each_stream_says_how_far_it_is_and_from_when_on_something_is_miss
             assert records.per_s > 0
             assert records.done_s == 0
             assert (events.backlog, events.newest_sent, events.error) == (0, 500, "")
+            hub._ingest = Ingest(hub.door, {}, SystemClock())
+            buffer.put(METER, [power(ms) for ms in range(2000, 2100)])
+            buffer.put_event(Event(600, "noted"))
+            await buffer.flushed()
+            await until(lambda: all(stream.backlog and stream.error for stream in engine.state().streams))
+            assert [stream.done_s for stream in engine.state().streams] == [None, None], "nothing moves"
+            assert engine.state().streams[0].per_s > 0, "it did, in the last minute"
+
+
+async def test_how_much_waits_is_known_before_anything_was_sent(tmp_path: Path) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(ms) for ms in range(1000, 1100)])
+        await buffer.flushed()
+        async with syncing(buffer, hub) as engine:
+            await synced(engine, buffer)
+        async with syncing(buffer, hub) as engine:  # as a first heartbeat does, which may be quicker than both lanes
+            await engine.restored()
+            assert engine.state().backlog == 0
 
 
 async def test_the_oldest_that_is_missing_is_found_in_blocks_too(tmp_path: Path) -> None:

@@ -18,6 +18,11 @@ def certificate(code: int) -> Exception:
     return aiohttp.ClientConnectorCertificateError(key, error)  # type: ignore[arg-type]  # the words need none
 
 
+def test_an_address_without_tls_is_doubted_where_the_hub_hangs_up() -> None:
+    assert "https://" in explained(aiohttp.ServerDisconnectedError(), "http://hub", None, 1000).hint
+    assert "https://" not in explained(aiohttp.ServerDisconnectedError(), "https://hub", None, 1000).hint
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [

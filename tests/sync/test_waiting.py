@@ -226,6 +226,20 @@ async def test_a_slow_line_gets_smaller_batches_so_that_the_present_comes_throug
         assert 100 < engine.state().streams[0].per_s < 300
 
 
+@virtually
+async def test_on_a_quiet_line_all_is_sent_when_its_minute_is_over() -> None:
+    outbox, hub = MemoryOutbox(), MemoryHub(VirtualClock(), takes_all)
+    async with running(outbox, hub, quiet=True) as (engine, _):
+        await go_on(100)
+        for _ in range(2):
+            outbox.take()
+            await go_on(5)
+        (records, _) = engine.state().streams
+        assert records.backlog == 1
+        assert records.done_s is not None
+        assert 30 < records.done_s <= 60
+
+
 async def test_the_count_of_a_metered_line_survives_a_restart(tmp_path: Path) -> None:
     buffer = await Buffer.open(tmp_path / "buffer.db")
     await buffer.spent.keep(738_000, 1_234_567)
@@ -258,6 +272,22 @@ def test_bytes_of_the_same_day_count_on_after_a_restart_and_those_of_yesterday_d
     assert run_virtually(counted(7)) == 950
     assert run_virtually(counted(8)) == 50
     assert run_virtually(counted(None)) == 950, "while nobody knows the day, it is taken for the same one"
+
+
+def test_what_a_stop_finds_counted_is_counted_on() -> None:
+    async def kept(*, loaded: bool) -> tuple[int, int]:
+        where = Kept(7, 900)
+        meter = Meter(lambda: 7, 1_000_000, where)
+        meter.add(50)
+        if loaded:
+            task = asyncio.ensure_future(meter.run())
+            await go_on(120)
+            task.cancel()
+        await meter.close()
+        return where.kept
+
+    assert run_virtually(kept(loaded=True)) == (7, 950)
+    assert run_virtually(kept(loaded=False)) == (7, 900), "before it was read nothing is put in its place"
 
 
 def test_a_spent_line_says_so_and_when_it_goes_on() -> None:
