@@ -46,7 +46,8 @@ def read(body: bytes, hub: HubLink) -> Receipt:
     file = io.BytesIO(body)
     opening = carry.opening(file)
     if opening.node != hub.node_id:
-        raise CodecError(f"the receipt is of node {opening.node}, and this is {hub.node_id}", hint="take it to that node")
+        why = f"the receipt is of node {opening.node}, and this is {hub.node_id}"
+        raise CodecError(why, hint="take it to that node")
     taken: dict[Kind, list[Span]] = {"records": [], "events": []}
     for batch in carry.read(file, carry.key_of(credential.digest(hub.secret)), "receipt"):
         if batch.type != "layouts":

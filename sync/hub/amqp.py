@@ -112,9 +112,9 @@ class Consumer:
                 await channel.close()  # what was not acknowledged is in the queue again
             await asyncio.sleep(LOOK_SOON_S if waits else LOOK_S)
 
-    async def tell(self, node: str, answer: wire.Answer, *, lasting_s: float = LASTING_S) -> None:
+    async def tell(self, node: str, answer: wire.Answer) -> None:
         """Say something to a node by ourselves. Raises NotConfirmed where the broker does not take it for the node."""
-        await self._say(node, answer, "", lasting_s)
+        await self._say(node, answer, "", LASTING_S)
 
     async def _settle(self, message: AbstractIncomingMessage) -> None:
         """Acknowledge the message once nothing is lost by that; else park it, and it comes again a little later."""
