@@ -5,7 +5,7 @@ so that what stops one of them stops no other.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from random import Random
 
 from gateway.core.clock import Clock
@@ -17,9 +17,9 @@ from sync.edge.backoff import Backoff
 from sync.edge.eventlane import EventLane
 from sync.edge.layouts import LayoutSender
 from sync.edge.link import Link
-from sync.edge.outbox import Outbox
+from sync.edge.outbox import Kind, Outbox
 from sync.edge.recordlanes import RecordLanes
-from sync.edge.rejected import Rejected
+from sync.edge.rejected import Lane, Rejected
 from sync.wire import Records
 
 SILENCE_S = 60.0  # with a buffer that cannot be read the hub still hears of us
@@ -41,8 +41,8 @@ class Engine:
         interval_s = max(push_interval_s, QUIET_S) if quiet else push_interval_s
         self._records = RecordLanes(outbox, link, clock, layouts, interval_s)
         self._events = EventLane(outbox, link, clock)
-        divide = {"records": self._records.divide, "events": self._events.divide}
-        self._rejected = Rejected(outbox, link, clock, layouts, divide)
+        lanes: Mapping[Kind, Lane] = {"records": self._records, "events": self._events}
+        self._rejected = Rejected(outbox, link, clock, layouts, lanes)
         link.hear(layouts.heard)
         link.hear(self._rejected.heard)
 

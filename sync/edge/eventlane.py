@@ -33,7 +33,7 @@ class EventLane:
         self._link = link
         self._clock = clock
         self._portion = Portion(EVENTS_MAX)
-        self._condemning = Condemning("events", outbox, link, clock)
+        self.condemning = Condemning("events", outbox, link, clock)
         self._asked = asyncio.Event()
 
     def resend(self, again: list[Span]) -> None:
@@ -54,6 +54,7 @@ class EventLane:
             self.oldest = 0
             await self._wait()
             return
+        self.condemning.check()
         self._link.meter.check(LIVE_SHARE)
         suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
         if not suspects:
@@ -88,10 +89,10 @@ class EventLane:
         try:
             if events:
                 await self._link.push("events", covered, Events(events), live=True)
-                self._condemning.taken()
+                self.condemning.taken()
         except (BatchRefused, BatchTooLarge) as error:
             if len(events) == 1:
-                await self._condemning.condemn(events[0], error)
+                await self.condemning.condemn(events[0], error)
                 self.outgoing.done(covered)
                 self._portion = self._portion.cleared()
             elif isinstance(error, BatchRefused):

@@ -50,7 +50,7 @@ class RecordLanes:
         self._clock = clock
         self._layouts = layouts
         self._interval_s = interval_s
-        self._condemning = Condemning("records", outbox, link, clock)
+        self.condemning = Condemning("records", outbox, link, clock)
         self._live_portion, self._portion = Portion(LIVE_RECORDS_MAX), Portion(BACKLOG_RECORDS_MAX)
         self._live_at_s = -1e9  # monotonic, of the live lane's last push
         self._live_idle = asyncio.Event()  # the backlog lane may go
@@ -88,6 +88,7 @@ class RecordLanes:
                 return
             await self._look_at_oldest()
             self._live_at_s = -1e9  # after a failure the pause alone counts
+            self.condemning.check()
             self._link.meter.check(LIVE_SHARE)
             news = span_math.within(self.outgoing.spans, Span(self.live_hi, self.outgoing.reached))
             if news:
@@ -108,6 +109,7 @@ class RecordLanes:
         if self._outbox.held or not self.outgoing.is_current or not left:
             return
         try:
+            self.condemning.check()
             self._link.meter.check(BACKLOG_SHARE)
             suspects = span_math.within(left, self._portion.suspect) if self._portion.suspect else ()
             if not suspects:
@@ -209,7 +211,7 @@ class RecordLanes:
             await self._push(covered, packs, self.progress, self.backlog_progress)
         except (BatchRefused, BatchTooLarge) as error:
             if len(records) == 1:
-                await self._condemning.condemn(records[0], error)
+                await self.condemning.condemn(records[0], error)
                 self.outgoing.done(covered)
                 self._portion = self._portion.cleared()
             elif isinstance(error, BatchRefused):
@@ -235,7 +237,7 @@ class RecordLanes:
         """Of what is not there any more the hub need not know."""
         if packs:
             await self._layouts.push("records", covered, Records(packs), live=live)
-            self._condemning.taken()
+            self.condemning.taken()
         self.outgoing.done(covered)
         for progress in told:  # of the records, and of the lane
             progress.add(self._clock.monotonic_s(), len(covered))

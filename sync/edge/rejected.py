@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Protocol
 
 from gateway.core import codec
 from gateway.core.clock import Clock
@@ -11,6 +12,7 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Event, Record
 from gateway.core.span import Span
 from sync.edge.backoff import Backoff
+from sync.edge.condemning import Condemning
 from sync.edge.layouts import LayoutSender
 from sync.edge.link import Link
 from sync.edge.outbox import Kind, Outbox, Refused
@@ -24,21 +26,28 @@ NOT_SAID = "sent again; the hub has not said yet whether it took it"
 UNANSWERED_MAX = 1000
 
 log = logging.getLogger(__name__)
-Divide = Callable[[Span, int], None]
+
+
+class Lane(Protocol):
+    """What a stream's lanes do about a batch that the hub refuses after its delivery."""
+
+    condemning: Condemning
+
+    def divide(self, span: Span, at: int) -> None: ...
+    def resend(self, again: list[Span]) -> None: ...
 
 
 class Rejected:
     """Hears the hub's answers, and sends again."""
 
     def __init__(
-        self, outbox: Outbox, link: Link, clock: Clock, layouts: LayoutSender, divide: Mapping[str, Divide]
+        self, outbox: Outbox, link: Link, clock: Clock, layouts: LayoutSender, lanes: Mapping[Kind, Lane]
     ) -> None:
-        """`divide`: by stream, what has a span sent once more, in pieces."""
         self._outbox = outbox
         self._link = link
         self._clock = clock
         self._layouts = layouts
-        self._divide = divide
+        self._lanes = lanes
         self._backoff = Backoff(link.random)
         self._unanswered: dict[tuple[str, str], tuple[Refused, Record | Event]] = {}  # by kind and cursor: sent again
 
@@ -81,9 +90,10 @@ class Rejected:
             span = Span(cursor.lo, cursor.hi)
             found = await self._find(kind, span)
             if found and len(span) == 1:  # else something may have gone with it that a disk has spoilt
-                await self._keep([(found[0], answer.error)])
+                if not await self._lanes[kind].condemning.condemn_delivered(found[0], answer.error):
+                    self._lanes[kind].resend([span])
             elif found:
-                self._divide[kind](span, max(found[len(found) // 2].seq, span.lo + 1))
+                self._lanes[kind].divide(span, max(found[len(found) // 2].seq, span.lo + 1))
 
     async def _keep(self, refused: Sequence[tuple[Record | Event, str]]) -> None:
         if refused:

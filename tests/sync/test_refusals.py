@@ -16,6 +16,7 @@ from gateway.core.credential import digest
 from gateway.core.model import Event, Record
 from gateway.core.span import Span
 from sync import wire
+from sync.edge import spans as span_math
 from sync.hub.door import Door, Refused
 from sync.hub.ingest import Ingest
 from tests.sync.parts import SECRET, Hub, site, synced, syncing, until
@@ -285,6 +286,36 @@ async def test_what_a_hub_refuses_after_it_was_delivered_is_divided_down_to_the_
         assert await hub.times() == sorted(set(range(100)) - {bad})
         assert set(await reasons(buffer)) == {bad}
         assert len(seen) < 12
+
+
+@pytest.mark.P1
+async def test_a_hub_that_refuses_whatever_is_delivered_is_left_in_peace_before_all_is_in_quarantine(
+    tmp_path: Path,
+) -> None:
+    async with site(tmp_path) as (buffer, hub):
+        buffer.put(METER, [power(number) for number in range(200)])
+        await buffer.flushed()
+        take, late = hub.door.take, list[wire.Answer]()
+
+        async def confirm(node: str, batch_type: str, cursor: str, body: bytes) -> wire.Answer:
+            if times(batch_type, body):
+                late.append(wire.Answer(cursor, error="of a release that I do not know", type=batch_type))
+                return wire.Answer(cursor)
+            return await take(node, batch_type, cursor, body)
+
+        hub.door.take = confirm  # type: ignore[method-assign]
+        async with syncing(buffer, hub) as engine:
+            while "refuses every batch: of a release" not in engine.state().error:
+                await asyncio.sleep(0)
+                while late:
+                    await engine._link._heard(late.pop())
+            assert buffer.quarantine.count == 20
+            assert engine.state().backlog > 0
+        unsent = span_math.restored(await buffer.spans("records"), buffer.head)
+        condemned = set(await reasons(buffer))
+        on_the_way = [wire.parse_cursor(answer.cursor) for answer in late]
+        left = {seq for span in (*unsent, *on_the_way) for seq in range(span.lo, span.hi)}
+        assert left | condemned == set(range(200))
 
 
 @pytest.mark.P1
