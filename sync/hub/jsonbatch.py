@@ -16,6 +16,7 @@ from sync import wire
 
 POINTS_MAX = 2000
 BYTES_MAX = wire.BODY_MAX  # unpacked, too; what is made of them takes up to fifty times as much memory
+SECONDS_BELOW = 10_000_000_000  # as seconds that is the year 2286, as milliseconds April 1970
 Key = Annotated[str, msgspec.Meta(min_length=1, max_length=96)]
 
 
@@ -48,6 +49,8 @@ def batch_of(body: bytes) -> tuple[wire.Records, wire.Layouts, int]:
 def _record(record: JsonRecord, seq: int, layouts: dict[tuple[str, ...], Layout]) -> Record:
     if not 0 <= record.ts < 1 << 62:
         raise ValueError(f"records[{seq}].ts: {record.ts} is no time in milliseconds since 1970")
+    if record.ts < SECONDS_BELOW:
+        raise ValueError(f"records[{seq}].ts: {record.ts} milliseconds are in 1970; are these seconds?")
     shape = (record.device, record.group, *record.values)
     if (layout := layouts.get(shape)) is None:
         points = tuple(Point(key, "f64") for key in sorted(record.values))

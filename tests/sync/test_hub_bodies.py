@@ -184,6 +184,7 @@ async def test_records_as_json_are_kept_once_with_what_is_missing_missing(tmp_pa
         (b'{"records": [{"device": "a/b", "ts": 1, "values": {"a": 1}}]}', "at `$.records[0].device`"),
         (b'{"records": [{"device": "roof", "ts": -1, "values": {"a": 1}}]}', "records[0].ts: -1 is no time"),
         (b'{"records": [{"device": "roof", "ts": 1, "values": {"a": 1}, "unit": "W"}]}', "unknown field `unit`"),
+        (b'{"records": [{"device": "roof", "ts": 1790000000, "values": {"a": 1}}]}', "are these seconds?"),
     ],
 )
 async def test_json_that_is_no_batch_is_refused_by_its_place(tmp_path: Path, body: bytes, words: str) -> None:
