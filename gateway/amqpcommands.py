@@ -25,7 +25,7 @@ def amqp_provision(file: Path, admin: str, node: str | None, retire: bool) -> No
     What is there already stays; a node whose secret is another than before must use the new one from then on. Passwords
     are asked for; where standard input is no terminal, they are read from it, one a line.
     """
-    from gateway.app import load_hub_config
+    from gateway.hubapp import load_hub_config
     from sync.broker.connection import Broker
     from sync.hub import provision
 

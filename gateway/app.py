@@ -1,20 +1,10 @@
-"""The one place that knows every concrete part, and puts them together."""
+"""The gateway, put together: the one place that knows every concrete part; hubapp.py does so for the hub."""
 
-import asyncio
 import contextlib
-import errno
-import resource
-import signal
-import socket
-import ssl
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping
-from importlib import resources
+from collections.abc import Callable, Coroutine, Iterable
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
-
-from aiohttp import web
 
 from drivers.intake import guard as stamp_guard
 from drivers.intake import shapes
@@ -37,22 +27,14 @@ from gateway.intake import Intake
 from gateway.live import Live
 from gateway.loadconfig import load_config, read_text
 from gateway.profiles import profile_text
+from gateway.running import Stop, run_until, serve
 from gateway.site import RunningSite
 from gateway.syncdesk import SyncDesk
 from gateway.timekeeping import Timekeeper
 from gateway.trial import Trials
 from gateway.uplink import Uplink
 from gateway.wear import Wear
-from local_ui import guard
 from local_ui.app import build_app
-from sync.hub.app import DOOR, FLEET, OPEN_PATHS, build_hub
-from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
-from sync.hub.door import Door
-from sync.hub.opening import open_store
-from sync.hub.tls import server_tls
-
-if TYPE_CHECKING:
-    from sync.hub.amqp import Consumer
 
 
 class Plan:
@@ -111,7 +93,7 @@ def _words(error: BaseException) -> str:
     return error.in_full if isinstance(error, HoldfastError) else str(error)
 
 
-async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, stop: "Stop") -> None:
+async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, stop: Stop) -> None:
     """The gateway, once. Run until `stop`; `ready` is told the page's address.
 
     Raises HoldfastError for what it cannot start without.
@@ -162,7 +144,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, 
         jobs["intake"] = intake.run()
         if config.mqtt is not None:
             jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)
-        await _run_until(stop, jobs)
+        await run_until(stop, jobs)
 
 
 def _limits(config: Config) -> Limits:
@@ -199,44 +181,6 @@ def _mqtt(config: MqttConfig, folder: Path, intake: Intake, clock: Clock) -> Cor
     return MqttIntake(broker, topics, intake, clock, Random()).run()
 
 
-def load_hub_config(path: Path) -> HubConfig:
-    """Raises ConfigError."""
-    return parse_hub_config(read_text(path), path.name)
-
-
-async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None]) -> None:
-    """The hub; paths are relative to `folder`. Run until SIGTERM or SIGINT; `ready` is told the page's address."""
-    static = resources.files("local_ui").joinpath("static")
-    tls = server_tls(folder / config.tls_cert, folder / config.tls_key) if config.tls_cert and config.tls_key else None
-    stop = Stop()
-    _allow_connections()
-    async with contextlib.AsyncExitStack() as stack:
-        store = await open_store(config.store, folder)
-        stack.push_async_callback(store.close)
-        guards = [guard.headers, guard.sign_in(config.password_sha256, OPEN_PATHS)]
-        app = build_hub(config, store, SystemClock(), Path(str(static)), guards)
-        consumer = _consumer(config, config.amqp, folder, app[DOOR]) if config.amqp is not None else None
-        app[FLEET].tell = consumer.tell if consumer else None
-        serving = serve(app, config.host, config.port, unpack=False, tls=tls)
-        ready(await stack.enter_async_context(serving))
-        await _run_until(stop, {"broker": consumer.run(), "orders": app[FLEET].run()} if consumer else {})
-
-
-def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> "Consumer":
-    """Raises ConfigError where the broker's certificates cannot be used."""
-    from sync.broker.connection import Broker
-    from sync.hub.amqp import Consumer  # brings aio-pika, which few hubs need
-
-    way = Broker(amqp.url, amqp.username, amqp.password, folder / amqp.tls_ca if amqp.tls_ca else None)
-    return Consumer(way, door, {node.id for node in config.nodes}, SystemClock())
-
-
-def _allow_connections() -> None:
-    """As many as the system lets us have: each node keeps two, and the usual limit is 1,024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
 async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
     """Simulated devices. Run until SIGTERM or SIGINT. Raises ConfigError."""
     from drivers.simulator import site as simulation  # brings pymodbus, which a gateway never needs
@@ -245,65 +189,4 @@ async def run_simulator(path: Path, say: Callable[[str], None]) -> None:
     folder = path.parent
     farm = simulation.parse_farm(read_text(path), path.name)
     job = simulation.serve(farm, say, profiles=lambda name: load_profile(name, folder), folder=folder)
-    await _run_until(stop, {"simulator": job})
-
-
-@contextlib.asynccontextmanager
-async def serve(
-    app: web.Application, host: str, port: int, *, unpack: bool = True, tls: ssl.SSLContext | None = None,
-    control: socket.socket | None = None,
-) -> AsyncIterator[str]:  # fmt: skip
-    """Serve `app`, at `control` too; yields its address. Raises HoldfastError where the port cannot be had.
-
-    `unpack`: aiohttp unpacks bodies by their Content-Encoding; it takes gzip that was cut off for whole.
-    """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=unpack)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
-    except OSError as error:
-        await runner.cleanup()
-        busy = error.errno == errno.EADDRINUSE
-        hint = "another program uses the port" if busy else "check that it is an address of this machine, and the port"
-        raise HoldfastError(f"{host}:{port}: {error.strerror}", hint=hint) from error
-    try:
-        if control is not None:
-            await web.SockSite(runner, control).start()
-        yield f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}/"
-    finally:
-        await runner.cleanup()
-
-
-class Stop:
-    """When to end, and whether to start again after that: SIGTERM and SIGINT end it for good."""
-
-    def __init__(self) -> None:
-        self._asked = asyncio.Event()
-        self._for_good = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._signalled)
-
-    def _signalled(self) -> None:
-        self._for_good = True
-        self._asked.set()
-
-    def restart(self) -> None:
-        self._asked.set()
-
-    async def wait(self) -> None:
-        await self._asked.wait()
-
-    def starts_again(self) -> bool:
-        """Whether it ended to start again; from now on it may be asked to end anew."""
-        if not self._for_good:
-            self._asked.clear()
-        return not self._for_good
-
-
-async def _run_until(stop: Stop, jobs: Mapping[str, Coroutine[None, None, None]]) -> None:
-    """Run the jobs, which run until cancelled, until `stop`; one that fails ends all, its error is raised."""
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(job, name=name) for name, job in jobs.items()]
-        await stop.wait()
-        for task in running:
-            task.cancel()
+    await run_until(stop, {"simulator": job})

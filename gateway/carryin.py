@@ -9,11 +9,11 @@ from typing import NamedTuple
 import aiohttp
 import msgspec
 
-from gateway.app import load_hub_config
 from gateway.controlsocket import complaint
 from gateway.core.authorities import trusting
 from gateway.core.clock import SystemClock
 from gateway.core.errors import CodecError, HoldfastError
+from gateway.hubapp import load_hub_config
 from gateway.newfile import new_file
 from sync import carry
 from sync.hub.carry import CarryIn

@@ -62,7 +62,7 @@ def hub(context: click.Context, file: Path | None) -> None:
         return
     if file is None:
         raise click.MissingParameter(ctx=context, param=context.command.params[0])
-    from gateway.app import load_hub_config, run_hub
+    from gateway.hubapp import load_hub_config, run_hub
 
     config = load_hub_config(file)
     _until_stopped(lambda: run_hub(config, file.parent, lambda page: _say(f"the hub's page: {page}")))

@@ -8,7 +8,7 @@ OURS = ("gateway", "drivers", "sync", "local_ui", "config", "bench", "tests")
 BUILDERS = {
     "gateway/amqpcommands.py", "gateway/app.py", "gateway/buses.py", "gateway/carryin.py", "gateway/carryout.py",
     "gateway/carryreceipt.py", "gateway/catalogue.py", "gateway/checkbus.py", "gateway/cli.py",
-    "gateway/commission.py", "gateway/control.py", "gateway/executors.py", "gateway/exploring.py",
+    "gateway/commission.py", "gateway/control.py", "gateway/executors.py", "gateway/exploring.py", "gateway/hubapp.py",
     "gateway/options.py", "gateway/readonce.py", "gateway/scanning.py", "gateway/uplink.py",
 }  # fmt: skip
 

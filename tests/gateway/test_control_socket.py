@@ -14,11 +14,11 @@ import aiohttp
 import msgspec
 import pytest
 
-from gateway.app import serve
 from gateway.controlsocket import ask, listening, socket_path
 from gateway.core.credential import digest
 from gateway.core.errors import HoldfastError
 from gateway.core.status import SyncState
+from gateway.running import serve
 from local_ui.app import build_app
 from tests.gateway.ports import free_port
 from tests.local_ui.parts import FakeSite

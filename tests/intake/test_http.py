@@ -13,10 +13,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from gateway.app import serve
 from gateway.core.credential import digest
 from gateway.core.errors import StorageError
 from gateway.core.pushed import PushAnswer
+from gateway.running import serve
 from local_ui.app import build_app
 from local_ui.push import BODY_MAX, HELD_MAX, SMALL, PushDoor
 from tests.gateway.ports import free_port

@@ -9,10 +9,10 @@ from random import Random
 import pytest
 from aiohttp import web
 
-from gateway.app import serve
 from gateway.buffer.buffer import Buffer
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
+from gateway.running import serve
 from sync import wire
 from sync.edge.amqp import AmqpTransport
 from sync.edge.engine import Engine

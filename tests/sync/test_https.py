@@ -13,10 +13,10 @@ from aiohttp import web
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gateway.app import serve
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.errors import ConfigError, PushError
+from gateway.running import serve
 from sync import wire
 from sync.edge.https import HttpsTransport
 from sync.edge.hubtime import time_of

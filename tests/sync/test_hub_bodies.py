@@ -16,12 +16,12 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.app import serve
 from gateway.core import codec, packing, varint
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.errors import CodecError
 from gateway.core.model import Record, readings_of
+from gateway.running import serve
 from sync import wire
 from sync.hub import receiving
 from sync.hub.bodies import UNPACKED_MAX, unpacked

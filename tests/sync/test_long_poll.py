@@ -9,11 +9,11 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from gateway.app import serve
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.errors import StorageError
 from gateway.core.model import Command
+from gateway.running import serve
 from sync import wire
 from sync.edge.https import HttpsTransport
 from sync.hub.app import OPEN_PATHS
