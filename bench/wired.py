@@ -14,7 +14,7 @@ from gateway.core import codec
 from gateway.core.model import Layout, Record
 from gateway.core.span import Span
 from sync import wire
-from sync.edge.recordlanes import BACKLOG_RECORDS_MAX
+from sync.edge.pieces import RECORDS_MAX
 
 SEALED_TICKS = 300
 LIVE_MOST, BACKLOG_MOST = 2.0, 1.15
@@ -53,7 +53,7 @@ async def _of(file: Path, name: str, layouts: Mapping[bytes, Layout], tick: Call
 
 async def _weighed(buffer: Buffer, layouts: Mapping[bytes, Layout]) -> tuple[float, float]:
     """Bytes a reading of the batch with all that is there: as it is sent, and by lzma."""
-    _, packs = await buffer.read(Span(0, buffer.head), BACKLOG_RECORDS_MAX)
+    _, packs = await buffer.read(Span(0, buffer.head), RECORDS_MAX)
     records = [record for pack in packs for record in codec.decode(pack)]
     readings = sum(len(layouts[record.layout_id].points) for record in records)
     body = msgspec.msgpack.encode(wire.Records(packs))

@@ -13,7 +13,7 @@ from bench.site import NODE, SECRET
 from gateway.buffer.buffer import Buffer
 from gateway.core.span import Span
 from sync import wire
-from sync.edge.recordlanes import BACKLOG_RECORDS_MAX
+from sync.edge.pieces import RECORDS_MAX
 
 
 async def batches(file: Path) -> list[tuple[str, bytes]]:
@@ -21,7 +21,7 @@ async def batches(file: Path) -> list[tuple[str, bytes]]:
     buffer = await Buffer.open(file)
     found, at = [], 0
     while at < buffer.head:
-        covered, packs = await buffer.read(Span(at, buffer.head), BACKLOG_RECORDS_MAX)
+        covered, packs = await buffer.read(Span(at, buffer.head), RECORDS_MAX)
         cursor = wire.Cursor(buffer.epoch, covered.lo, covered.hi)
         found.append((str(cursor), msgspec.msgpack.encode(wire.Records(packs))))
         at = covered.hi

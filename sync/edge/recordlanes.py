@@ -8,11 +8,11 @@ the live lane waits for a hub that refuses it.
 import asyncio
 import contextlib
 
-from gateway.core import codec
 from gateway.core.clock import Clock
-from gateway.core.errors import CodecError, PushError
+from gateway.core.errors import PushError
 from gateway.core.model import Record
 from gateway.core.span import Span
+from sync.edge import pieces
 from sync.edge import spans as span_math
 from sync.edge.backoff import Backoff
 from sync.edge.condemning import Condemning
@@ -27,8 +27,6 @@ from sync.edge.transport import BatchRefused, BatchTooLarge
 from sync.wire import Records
 
 LIVE_RECORDS_MAX = 5_000
-BACKLOG_RECORDS_MAX = 20_000
-BACKLOG_BYTES = 256 * 1024  # small blocks go together up to this
 OLDEST_S = 1.0  # how often, while the backlog drains, it is looked how old the oldest is
 LOOK_S = 60.0  # so often it is looked at whether the buffer's file has become another
 
@@ -51,7 +49,7 @@ class RecordLanes:
         self._layouts = layouts
         self._interval_s = interval_s
         self.condemning = Condemning("records", outbox, link, clock)
-        self._live_portion, self._portion = Portion(LIVE_RECORDS_MAX), Portion(BACKLOG_RECORDS_MAX)
+        self._live_portion, self._portion = Portion(LIVE_RECORDS_MAX), Portion(pieces.RECORDS_MAX)
         self._live_at_s = -1e9  # monotonic, of the live lane's last push
         self._live_idle = asyncio.Event()  # the backlog lane may go
         self._more = asyncio.Event()  # for the backlog lane
@@ -167,17 +165,17 @@ class RecordLanes:
 
     async def _push_live(self, wanted: Span) -> None:
         started_s = self._clock.monotonic_s()
-        covered, packs = await self._newest(wanted)
+        covered, packs = await pieces.newest(self._outbox, wanted)
         if self._live_portion.cuts:
-            records = await asyncio.to_thread(_records, packs, covered)
-            packs = await self._encoded(records)
+            records = await asyncio.to_thread(pieces.records, packs, covered)
+            packs = await asyncio.to_thread(pieces.encoded, records, self._outbox.layouts)
         try:
             await self._push(covered, packs, self.progress, live=True)
         except BatchRefused:
             self.live_hi = covered.hi  # the backlog lane finds out which record it is
             raise
         except BatchTooLarge:
-            count = len(await asyncio.to_thread(_times, packs))
+            count = len(await asyncio.to_thread(pieces.times, packs))
             if count <= 1:
                 self.live_hi = covered.hi
                 raise
@@ -187,26 +185,18 @@ class RecordLanes:
         if self.outgoing.is_current:
             self.live_hi = covered.hi
             self._live_portion = self._live_portion.done(covered, len(covered), self._link.took_s)
-            self.newest_sent = max(self.newest_sent, *_times(packs), 0)
+            self.newest_sent = max(self.newest_sent, *pieces.times(packs), 0)
             await self._look_at_oldest()
 
-    async def _newest(self, wanted: Span) -> tuple[Span, list[bytes]]:
-        """The last piece of `wanted`, as the buffer is cut; what is before it is left to the backlog lane."""
-        while True:
-            covered, packs = await self._outbox.read(wanted, BACKLOG_RECORDS_MAX)
-            if covered.hi >= wanted.hi:
-                return covered, packs
-            wanted = Span(covered.hi, wanted.hi)
-
     async def _push_backlog(self, wanted: Span, exact: bool) -> None:
-        covered, packs = await self._gathered(wanted)
+        covered, packs = await pieces.front(self._outbox, wanted, self._portion.limit)
         records: list[Record] = []
         if exact or self._portion.cuts:
-            records = await asyncio.to_thread(_records, packs, covered)
+            records = await asyncio.to_thread(pieces.records, packs, covered)
             chosen = self._portion.of(len(records))
             hi = records[chosen].seq if chosen < len(records) else covered.hi
             covered, records = Span(covered.lo, hi), records[:chosen]
-            packs = await self._encoded(records)
+            packs = await asyncio.to_thread(pieces.encoded, records, self._outbox.layouts)
         try:
             await self._push(covered, packs, self.progress, self.backlog_progress)
         except (BatchRefused, BatchTooLarge) as error:
@@ -217,21 +207,11 @@ class RecordLanes:
             elif isinstance(error, BatchRefused):
                 self._portion = self._portion.refused(covered)
             else:
-                self._portion = self._portion.too_large(len(records) or len(await asyncio.to_thread(_times, packs)))
+                self._portion = self._portion.too_large(
+                    len(records) or len(await asyncio.to_thread(pieces.times, packs))
+                )
         else:
             self._portion = self._portion.done(covered, len(records) or len(covered), self._link.took_s)
-
-    async def _gathered(self, wanted: Span) -> tuple[Span, list[bytes]]:
-        """The front of `wanted`: at least a piece as the buffer is cut, and more where pieces are small."""
-        most = self._portion.limit
-        covered, packs = await self._outbox.read(wanted, most)
-        while covered.hi < wanted.hi and len(covered) < most // 2 and sum(map(len, packs)) < BACKLOG_BYTES:
-            more, its_packs = await self._outbox.read(Span(covered.hi, wanted.hi), most)
-            covered, packs = Span(covered.lo, more.hi), packs + its_packs
-        return covered, packs
-
-    async def _encoded(self, records: list[Record]) -> list[bytes]:
-        return [await asyncio.to_thread(codec.encode, records, self._outbox.layouts)] if records else []
 
     async def _push(self, covered: Span, packs: list[bytes], *told: Progress, live: bool = False) -> None:
         """Of what is not there any more the hub need not know."""
@@ -249,18 +229,3 @@ class RecordLanes:
         if oldest != self._oldest_of:
             self.oldest = await self._outbox.measured_at(oldest) if spans else 0
             self._oldest_of = oldest
-
-
-def _records(packs: list[bytes], within: Span) -> list[Record]:
-    """By seq; packs of one batch may hold records of other seqs too."""
-    found = [record for pack in packs for record in codec.readable(pack) if within.lo <= record.seq < within.hi]
-    return sorted(found, key=lambda record: record.seq)
-
-
-def _times(packs: list[bytes]) -> list[int]:
-    """When their records were measured; of a pack that a disk has spoilt, the hub says what it thinks of it."""
-    times: list[int] = []
-    for pack in packs:
-        with contextlib.suppress(CodecError):
-            times += codec.times(pack)
-    return times
