@@ -17,7 +17,7 @@ from sync.broker import names
 from sync.broker.connection import Broker, connected, deliveries
 from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, ending, problem
 from sync.broker.publishing import Publisher
-from sync.hub.door import Door, Refused
+from sync.hub.door import Refused, Takes
 
 log = logging.getLogger(__name__)
 PREFETCH = 8  # batches in hand, of each queue; one may have wire.BODY_MAX bytes
@@ -31,7 +31,7 @@ LASTING_S = 60.0  # so long an answer waits for its node; the next one says the 
 class Consumer:
     """Takes the batches of `nodes`. Several hubs may take from one broker."""
 
-    def __init__(self, way: Broker, door: Door, nodes: Collection[str], clock: Clock) -> None:
+    def __init__(self, way: Broker, door: Takes, nodes: Collection[str], clock: Clock) -> None:
         """Raises ConfigError where the certificates cannot be used."""
         way.context()
         self._broker = way

@@ -18,7 +18,7 @@ from aiohttp.http import HttpProcessingError
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, StorageError
 from sync import carry
-from sync.hub.door import Door, Refused
+from sync.hub.door import Refused, Takes
 
 FILE_MAX = 4 << 30  # bytes
 CHUNK = 1 << 18
@@ -28,7 +28,7 @@ PATIENCE_S = 60  # for each chunk
 class CarryIn:
     """`secrets` has the SHA-256 of each node's secret by node id."""
 
-    def __init__(self, door: Door, secrets: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, door: Takes, secrets: Mapping[str, str], clock: Clock) -> None:
         self._door = door
         self._secrets = secrets
         self._clock = clock

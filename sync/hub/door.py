@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
 
 import msgspec
 
@@ -30,6 +31,14 @@ class Refused(Exception):
         super().__init__(error)
         self.status = status
         self.wanted = list(wanted)
+
+
+class Takes(Protocol):
+    """What each way in needs of the door."""
+
+    async def take(self, node: str, batch_type: str, cursor_text: str, body: bytes) -> wire.Answer:
+        """See `Door.take`."""
+        ...
 
 
 class Door:

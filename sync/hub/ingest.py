@@ -11,7 +11,7 @@ from gateway.core.clock import Clock
 from gateway.core.errors import TooLargeError
 from sync import wire
 from sync.hub.answering import Answering, plain_header
-from sync.hub.door import Door, Refused
+from sync.hub.door import Refused, Takes
 from sync.hub.jsonbatch import batch_of
 from sync.hub.receiving import Receiving
 
@@ -22,7 +22,7 @@ NO_EPOCH = "0" * 16  # of JSON that comes without a cursor
 class Ingest:
     """The handler; `secrets` has the SHA-256 of each node's secret by node id."""
 
-    def __init__(self, door: Door, secrets: Mapping[str, str], clock: Clock, random: Random | None = None) -> None:
+    def __init__(self, door: Takes, secrets: Mapping[str, str], clock: Clock, random: Random | None = None) -> None:
         self._door = door
         self._answering = Answering(secrets, clock, random)
         self._receiving = Receiving()

@@ -15,7 +15,7 @@ from sync.broker.connection import Broker
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import Transport
 from sync.hub.amqp import Consumer
-from sync.hub.door import Door
+from sync.hub.door import Door, Takes
 from sync.hub.sqlite import SqliteStore
 from tests.sync.rabbit import Vhost
 from tests.values import METER
@@ -32,8 +32,8 @@ class BrokeredHub:
         self.door = Door(store, SystemClock())
         self._nodes = nodes
 
-    def consumer(self, way: Broker) -> Consumer:
-        return Consumer(way, self.door, self._nodes, SystemClock())
+    def consumer(self, way: Broker, door: Takes | None = None) -> Consumer:
+        return Consumer(way, door or self.door, self._nodes, SystemClock())
 
     async def times(self, node: str = "node", layout: Layout = METER) -> list[int]:
         if await self.store.layout(node, layout.id) is None:

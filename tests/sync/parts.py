@@ -19,7 +19,7 @@ from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.hub.compare import Compare
-from sync.hub.door import Door
+from sync.hub.door import Door, Takes
 from sync.hub.fleet import Fleet
 from sync.hub.ingest import Ingest
 from sync.hub.sqlite import SqliteStore
@@ -38,6 +38,16 @@ async def until(holds: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> No
     """Wait for a state."""
     while not (held if isinstance(held := holds(), bool) else await held):
         await asyncio.sleep(0)
+
+
+class Instead:
+    """Meets `Takes`: has batches go through `take`."""
+
+    def __init__(self, take: Callable[[str, str, str, bytes], Awaitable[wire.Answer]]) -> None:
+        self._take = take
+
+    async def take(self, node: str, batch_type: str, cursor_text: str, body: bytes) -> wire.Answer:
+        return await self._take(node, batch_type, cursor_text, body)
 
 
 class Hub:
@@ -59,7 +69,11 @@ class Hub:
         self.door.handlers["heartbeat"] = self.fleet.heartbeat
         self.door.listeners.append(self.fleet.happened)
         self.door.handlers["ledger"] = Compare(store, SystemClock()).handle
-        self._ingest = Ingest(self.door, {"node": digest(SECRET)}, SystemClock())
+        self.admit(self.door)
+
+    def admit(self, door: Takes) -> None:
+        """Have what comes from now on taken by this door."""
+        self._ingest = Ingest(door, {"node": digest(SECRET)}, SystemClock())
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         spoiled = self.spoil.pop(0) if self.spoil else None

@@ -22,6 +22,7 @@ from sync.edge.link import Link
 from sync.edge.transport import HubBusy, HubRefused
 from sync.hub.door import Refused
 from tests.sync.brokered import BrokeredHub, cursor, exchanging, hub_of, push, running, until
+from tests.sync.parts import Instead
 from tests.sync.rabbit import Proxy, Rabbit, provisioned
 from tests.values import METER, power
 
@@ -112,10 +113,9 @@ async def test_a_hub_whose_connection_ends_before_it_acknowledges_gets_the_batch
                 proxy.cut()
             return answer
 
-        hub.door.take = cut_after  # type: ignore[method-assign]
         await push(transport, [power(1), power(2)])
         way = Broker(f"amqp://127.0.0.1:{proxy.port}/{vhost.name}", "hub", vhost.hub.password)
-        async with running(hub.consumer(way).run()):
+        async with running(hub.consumer(way, Instead(cut_after)).run()):
             await until(lambda: _audited(hub, [(2, 0), (0, 2)]))
         assert await hub.times() == [1, 2]
         await transport.close()
@@ -198,8 +198,7 @@ async def test_what_the_hub_refuses_for_good_comes_to_rest_at_the_gateway_and_st
                     raise Refused(422, "66 is no number of ours")
             return await take(node, batch_type, at, body)
 
-        hub.door.take = particular  # type: ignore[method-assign]
-        async with running(hub.consumer(vhost.hub).run()):
+        async with running(hub.consumer(vhost.hub, Instead(particular)).run()):
             await put(buffer, 0, 100)
             await until(lambda: has(hub, 99))
             await until(lambda: buffer.quarantine.count == 1)

@@ -19,7 +19,7 @@ from sync import wire
 from sync.edge import spans as span_math
 from sync.hub.door import Door, Refused
 from sync.hub.ingest import Ingest
-from tests.sync.parts import SECRET, Hub, site, synced, syncing, until
+from tests.sync.parts import SECRET, Hub, Instead, site, synced, syncing, until
 from tests.values import METER, meter, power
 
 
@@ -214,7 +214,7 @@ async def test_what_is_sent_again_leaves_the_quarantine_where_the_hubs_word_come
                 late.append(msgspec.structs.replace(answer, type=batch_type))
                 return wire.Answer(cursor)
 
-            hub.door.take = deliver  # type: ignore[method-assign]
+            hub.admit(Instead(deliver))
             await buffer.quarantine.resend()
             await until(lambda: len(late) == 2)
             while any(entry.again for entry in await buffer.quarantine.entries(10)):
@@ -276,7 +276,7 @@ async def test_what_a_hub_refuses_after_it_was_delivered_is_divided_down_to_the_
                 return wire.Answer(cursor)
             return await take(node, batch_type, cursor, body)
 
-        hub.door.take = confirm  # type: ignore[method-assign]
+        hub.admit(Instead(confirm))
         async with syncing(buffer, hub) as engine:
             while not buffer.quarantine.count:
                 await synced(engine, buffer)
@@ -303,7 +303,7 @@ async def test_a_hub_that_refuses_whatever_is_delivered_is_left_in_peace_before_
                 return wire.Answer(cursor)
             return await take(node, batch_type, cursor, body)
 
-        hub.door.take = confirm  # type: ignore[method-assign]
+        hub.admit(Instead(confirm))
         async with syncing(buffer, hub) as engine:
             while "refuses every batch: of a release" not in engine.state().error:
                 await asyncio.sleep(0)
@@ -344,7 +344,7 @@ async def test_a_block_that_a_disk_has_spoilt_costs_its_own_records_alone(
                 said.append(wire.Answer(cursor, error=str(refused), type=batch_type))
                 return wire.Answer(cursor)
 
-        hub.door.take = confirm  # type: ignore[method-assign]
+        hub.admit(Instead(confirm))
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
             while said:
