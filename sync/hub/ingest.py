@@ -13,7 +13,7 @@ from sync import wire
 from sync.hub.answering import Answering, plain_header
 from sync.hub.door import Refused, Takes
 from sync.hub.jsonbatch import batch_of
-from sync.hub.receiving import Receiving
+from sync.hub.receiving import ROOM, Receiving, Room
 
 JSON = "application/json"
 NO_EPOCH = "0" * 16  # of JSON that comes without a cursor
@@ -22,10 +22,12 @@ NO_EPOCH = "0" * 16  # of JSON that comes without a cursor
 class Ingest:
     """The handler; `secrets` has the SHA-256 of each node's secret by node id."""
 
-    def __init__(self, door: Takes, secrets: Mapping[str, str], clock: Clock, random: Random | None = None) -> None:
+    def __init__(
+        self, door: Takes, secrets: Mapping[str, str], clock: Clock, random: Random | None = None, room: Room = ROOM
+    ) -> None:
         self._door = door
         self._answering = Answering(secrets, clock, random)
-        self._receiving = Receiving()
+        self._receiving = Receiving(room)
 
     async def handle(self, request: web.Request) -> web.Response:
         """-> Answer; see sync/wire.py."""

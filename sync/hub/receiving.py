@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -12,18 +13,28 @@ from sync.hub.answering import plain_header
 from sync.hub.bodies import unpacked
 from sync.hub.door import Refused
 
-HELD_MAX = 64 * 1024 * 1024  # bytes of all bodies that are coming in or waiting for their turn
-SMALL = 256 * 1024  # bodies up to this, the present of each node, may take as much again
 SMALL_AT_ONCE = 8  # bodies that are unpacked and stored; the records of one take far more memory than its bytes
 LARGE_AT_ONCE = 2  # they have turns of their own: the present of all does not wait for somebody's past
-TURN_S = 20.0  # longer no body waits: its sender would give up, and send it again
 STALL_S = 60.0  # between two pieces of a body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How much may come in at once."""
+
+    bytes: int = 64 * 1024 * 1024  # of all bodies that are coming in or waiting for their turn
+    small: int = 256 * 1024  # bodies of so many bytes, the present of each node, may take as much again
+    turn_s: float = 20.0  # longer no body waits: its sender would give up, and send it again
+
+
+ROOM = Room()
 
 
 class Receiving:
     """Those of all requests together."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._held = 0
         self._small = asyncio.Semaphore(SMALL_AT_ONCE)
         self._large = asyncio.Semaphore(LARGE_AT_ONCE)
@@ -35,8 +46,8 @@ class Receiving:
         body = bytearray()
         try:
             await self._receive(request, body)
-            small = len(body) <= SMALL and not encoding  # nobody knows what a packed one will take
-            async with _turn(self._small if small else self._large):
+            small = len(body) <= self._room.small and not encoding  # nobody knows what a packed one will take
+            async with _turn(self._small if small else self._large, self._room.turn_s):
                 yield await asyncio.to_thread(_unpacked, bytes(body), encoding) if encoding else bytes(body)
         finally:
             self._held -= len(body)
@@ -62,14 +73,14 @@ class Receiving:
         """Whether a body of `size` may come in, of which `more` is not held yet."""
         if size > wire.BODY_MAX:
             raise Refused(413, f"a body of more than {wire.BODY_MAX} bytes")
-        if self._held + more > (HELD_MAX if size > SMALL else 2 * HELD_MAX):
+        if self._held + more > (self._room.bytes if size > self._room.small else 2 * self._room.bytes):
             raise Refused(429, "too much is coming in at once")
 
 
 @asynccontextmanager
-async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
+async def _turn(turns: asyncio.Semaphore, most_s: float) -> AsyncIterator[None]:
     try:
-        async with asyncio.timeout(TURN_S) as patience, turns:
+        async with asyncio.timeout(most_s) as patience, turns:
             patience.reschedule(None)
             yield
     except TimeoutError as error:

@@ -23,10 +23,10 @@ from gateway.core.errors import CodecError
 from gateway.core.model import Record, readings_of
 from gateway.running import serve
 from sync import wire
-from sync.hub import receiving
 from sync.hub.bodies import UNPACKED_MAX, unpacked
 from sync.hub.door import Door
 from sync.hub.ingest import Ingest
+from sync.hub.receiving import ROOM, SMALL_AT_ONCE, Room
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
 from tests.gateway.ports import free_port
@@ -53,13 +53,14 @@ class Patient(SqliteStore):
 
 
 @asynccontextmanager
-async def hub(folder: Path) -> AsyncIterator[tuple[Patient, aiohttp.ClientSession]]:
+async def hub(folder: Path, room: Room = ROOM) -> AsyncIterator[tuple[Patient, aiohttp.ClientSession]]:
     store = await Patient.open(folder / "hub.db")
     assert isinstance(store, Patient)
     store.may = asyncio.Event()
     store.may.set()
     app = web.Application()
-    app.router.add_post(wire.PATH, Ingest(Door(store, SystemClock()), {"node": digest(SECRET)}, SystemClock()).handle)
+    ingest = Ingest(Door(store, SystemClock()), {"node": digest(SECRET)}, SystemClock(), room=room)
+    app.router.add_post(wire.PATH, ingest.handle)
     async with serve(app, "127.0.0.1", free_port(), unpack=False) as address, aiohttp.ClientSession(address) as http:
         await store.take_layouts([METER], Audit(0, "node", "layouts", "", 0))
         yield store, http
@@ -271,13 +272,9 @@ async def speaking(
     await writer.wait_closed()
 
 
-async def test_the_hub_sheds_large_bodies_before_its_memory_is_full_and_takes_the_present(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiving, "HELD_MAX", 1_000_000)
-    monkeypatch.setattr(receiving, "SMALL", 1000)
+async def test_the_hub_sheds_large_bodies_before_its_memory_is_full_and_takes_the_present(tmp_path: Path) -> None:
     large = bytes(700_000)
-    async with hub(tmp_path) as (_, http):
+    async with hub(tmp_path, Room(bytes=1_000_000, small=1000)) as (_, http):
         head = "\r\n".join(f"{key}: {value}" for key, value in NATIVE.items()).encode()
         async with speaking(http, head, len(large)) as (reader, writer):
             writer.write(large[:600_000])
@@ -290,10 +287,9 @@ async def test_the_hub_sheds_large_bodies_before_its_memory_is_full_and_takes_th
         assert (await post(http, large, NATIVE))[0] == 400, "there is room again, and it is no batch"
 
 
-async def test_a_sender_that_breaks_off_leaves_room_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "HELD_MAX", 1_000_000)
+async def test_a_sender_that_breaks_off_leaves_room_behind(tmp_path: Path) -> None:
     large = bytes(700_000)
-    async with hub(tmp_path) as (_, http):
+    async with hub(tmp_path, Room(bytes=1_000_000)) as (_, http):
         head = "\r\n".join(f"{key}: {value}" for key, value in NATIVE.items()).encode()
         async with speaking(http, head, len(large)) as (_, writer):
             writer.write(large[:600_000])
@@ -304,17 +300,16 @@ async def test_a_sender_that_breaks_off_leaves_room_behind(tmp_path: Path, monke
             await asyncio.sleep(0)
 
 
-async def test_who_would_wait_too_long_is_told_to_come_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(receiving, "TURN_S", 0.01)
-    async with hub(tmp_path) as (store, http):
+async def test_who_would_wait_too_long_is_told_to_come_again(tmp_path: Path) -> None:
+    async with hub(tmp_path, Room(turn_s=0.01)) as (store, http):
         store.may.clear()
-        first = [asyncio.create_task(post(http, batch(power(ms)), NATIVE)) for ms in range(receiving.SMALL_AT_ONCE)]
-        while store.asked < receiving.SMALL_AT_ONCE:
+        first = [asyncio.create_task(post(http, batch(power(ms)), NATIVE)) for ms in range(SMALL_AT_ONCE)]
+        while store.asked < SMALL_AT_ONCE:
             await asyncio.sleep(0)
         status, answer = await post(http, batch(power(99)), NATIVE)
         assert (status, answer.error) == (429, "too many batches are waiting to be stored")
         store.may.set()
-        assert [status for status, _ in await asyncio.gather(*first)] == [200] * receiving.SMALL_AT_ONCE
+        assert [status for status, _ in await asyncio.gather(*first)] == [200] * SMALL_AT_ONCE
         assert (await post(http, batch(power(99)), NATIVE))[0] == 200
 
 
@@ -329,13 +324,9 @@ async def test_the_log_tells_that_nodes_are_turned_away_but_not_of_each(
     assert "wrong" not in caplog.text.replace("wrong secret", "")
 
 
-async def test_who_is_turned_away_comes_again_at_another_time_than_the_others(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receiving, "HELD_MAX", 0)
-    monkeypatch.setattr(receiving, "SMALL", 0)
+async def test_who_is_turned_away_comes_again_at_another_time_than_the_others(tmp_path: Path) -> None:
     times = []
-    async with hub(tmp_path) as (_, http):
+    async with hub(tmp_path, Room(bytes=0, small=0)) as (_, http):
         for _ in range(40):
             async with http.post(wire.PATH, data=BODY, headers=NATIVE) as response:
                 assert response.status == 429
