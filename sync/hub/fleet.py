@@ -34,10 +34,11 @@ Tell = Callable[[str, wire.Answer], Awaitable[None]]
 class Fleet:
     """The hub's side of control, whichever transport carries it."""
 
-    def __init__(self, store: CommandStore, clock: Clock) -> None:
+    def __init__(self, store: CommandStore, clock: Clock, *, look_s: float = LOOK_S) -> None:
         self.tell: Tell | None = None  # brings an answer to a node at once; raises HoldfastError where it cannot
         self._store = store
         self._clock = clock
+        self._look_s = look_s
         self._ordered: dict[str, asyncio.Event] = {}  # by node: somebody waits for an order
         self._to_pass_on: asyncio.Queue[tuple[str, Command, float]] = asyncio.Queue(PASS_ON_MAX)  # ordered when
         self._given: dict[str, float] = {}  # by command: when a long poll brought it, monotonic
@@ -90,7 +91,7 @@ class Fleet:
                 self._given |= {command.id: now_s for command in fresh}
                 return fresh
             try:
-                async with asyncio.timeout(min(LOOK_S, until_s - now_s)):
+                async with asyncio.timeout(min(self._look_s, until_s - now_s)):
                     await ordered.wait()
             except TimeoutError:
                 pass

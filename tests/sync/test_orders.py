@@ -94,11 +94,9 @@ async def test_the_first_word_of_how_a_command_ended_counts_and_nonsense_does_no
         assert await state(store, "a") == "failed"
 
 
-async def test_a_long_poll_ends_with_the_order_and_repeats_nothing_soon(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fleet_module, "LOOK_S", 3600)
-    async with hub(tmp_path) as (fleet, _, _clock):
+async def test_a_long_poll_ends_with_the_order_and_repeats_nothing_soon(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (_, store, clock):
+        fleet = Fleet(store.control, clock, look_s=3600)
         poll = asyncio.ensure_future(fleet.waiting("mill", 60))
         await asyncio.sleep(0)
         await fleet.order("farm", command("other"))
@@ -108,11 +106,9 @@ async def test_a_long_poll_ends_with_the_order_and_repeats_nothing_soon(
         assert (await fleet.heartbeat("mill", AT, beat())).commands == [command("a")]
 
 
-async def test_an_order_that_another_process_of_the_hub_took_is_found(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fleet_module, "LOOK_S", 0.01)
-    async with hub(tmp_path) as (fleet, store, clock):
+async def test_an_order_that_another_process_of_the_hub_took_is_found(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (_, store, clock):
+        fleet = Fleet(store.control, clock, look_s=0.01)
         poll = asyncio.ensure_future(fleet.waiting("mill", 60))
         await asyncio.sleep(0)
         await Fleet(store.control, clock).order("mill", command("a"))
