@@ -4,14 +4,14 @@ import sqlite3
 from collections.abc import Iterator
 
 from gateway.bar import Step
-from gateway.buffer.chunk import ChunkFormat
 from gateway.buffer.reading import HEAD
-from gateway.buffer.rollup import HOUR_MS, MINUTE_MS
 from gateway.bufferfile import layouts, snapshot, tables
 from gateway.bufferwalk import Block, pieces
 from gateway.core import codec
+from gateway.core.chunk import ChunkFormat
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout
+from gateway.core.rollup import HOUR_MS, MINUTE_MS
 
 INTEGRITY = "PRAGMA integrity_check(20)"
 FOREIGN_KEYS = "PRAGMA foreign_key_check"

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 from gateway.bar import Step
 from gateway.buffer.buckets import LayoutReader, fresh
-from gateway.buffer.cells import Cell, Gauge
-from gateway.buffer.counters import Counted
-from gateway.buffer.rollup import DAY_MS, HOUR_MS, MINUTE_MS
 from gateway.bufferfile import snapshot
+from gateway.core.cells import Cell, Gauge
+from gateway.core.counters import Counted
 from gateway.core.model import Point, Raw
 from gateway.core.picking import Columns
+from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS
 from gateway.export import Choice, Picked
 
 BUCKET_MS = {"1m": MINUTE_MS, "1h": HOUR_MS}

@@ -5,13 +5,13 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-from gateway.buffer.chunk import ChunkFormat
-from gateway.buffer.rollup import CHUNK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Bucket, hour, renewed
-from gateway.buffer.series import between, in_order
 from gateway.core import picking
+from gateway.core.chunk import ChunkFormat
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout
 from gateway.core.picking import Columns
+from gateway.core.rollup import CHUNK_MS, DAY_MS, HOUR_MS, MINUTE_MS, Bucket, hour, renewed
+from gateway.core.series import between, in_order
 
 BLOCKS_KEPT = 4  # unpacked: neighbouring chunks touch the same ones
 

@@ -26,7 +26,6 @@ from gateway.buffer.quarantine import Quarantine
 from gateway.buffer.repair import Carry, Repair
 from gateway.buffer.retention import Limits
 from gateway.buffer.rolling import Rolling
-from gateway.buffer.rollup import DAY_MS
 from gateway.buffer.sealing import Sealing
 from gateway.buffer.spent import SpentBytes
 from gateway.buffer.taking import StoredSpans, Taking
@@ -35,6 +34,7 @@ from gateway.core.clock import Clock, RawClock, SystemClock
 from gateway.core.database import Database
 from gateway.core.errors import RefusedFileError, StorageError
 from gateway.core.model import Event, Layout, Record
+from gateway.core.rollup import DAY_MS
 from gateway.core.span import Span
 from gateway.core.status import BufferState, EnergyRow, History, Resolution
 

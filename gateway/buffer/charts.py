@@ -10,11 +10,11 @@ from math import fsum
 from typing import cast
 
 from gateway.buffer.buckets import LayoutReader, fresh
-from gateway.buffer.cells import Gauge
-from gateway.buffer.counters import Counted
-from gateway.buffer.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket
+from gateway.core.cells import Gauge
+from gateway.core.counters import Counted
 from gateway.core.model import Layout, Point, Raw
 from gateway.core.picking import Columns
+from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket
 from gateway.core.status import History, HistoryRow, Resolution
 
 # The coarsest that still fills a picture; the numbers of rows are for a reading a second.

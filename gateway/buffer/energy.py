@@ -6,11 +6,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.buffer.buckets import LayoutReader
-from gateway.buffer.cells import size_of
 from gateway.buffer.charts import Found, readers_of
-from gateway.buffer.counters import Counted, joined
-from gateway.buffer.rollup import CHUNK_MS, HOUR_MS, Bucket, gaps_before
+from gateway.core.cells import size_of
+from gateway.core.counters import Counted, joined
 from gateway.core.model import Point
+from gateway.core.rollup import CHUNK_MS, HOUR_MS, Bucket, gaps_before
 from gateway.core.status import EnergyRow
 
 LOOK_BACK = 100  # chunks of minutes in which the point may be missing before the first bucket

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from gateway.buffer import ledger, retention, thinning
 from gateway.buffer.reserve import Reserve, free_bytes
 from gateway.buffer.retention import WHOLE, Limits, Segment, Sizes, Thin
-from gateway.buffer.rollup import DAY_MS, HOUR_MS
 from gateway.buffer.sealing import APPEND_BLOCK, BlockRow, block_rows
 from gateway.buffer.upkeep import Step
 from gateway.core import codec
@@ -20,6 +19,7 @@ from gateway.core.clock import Clock
 from gateway.core.database import Database
 from gateway.core.errors import CodecError
 from gateway.core.model import Event, Record
+from gateway.core.rollup import DAY_MS, HOUR_MS
 from gateway.core.status import ThinnedRange
 from gateway.core.wording import bytes_text
 

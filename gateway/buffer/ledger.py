@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import aiosqlite
 
-from gateway.buffer.rollup import HOUR_MS
 from gateway.core.database import Database
+from gateway.core.rollup import HOUR_MS
 from gateway.core.status import ThinnedRange
 from gateway.core.wording import resolution_text, utc_text
 

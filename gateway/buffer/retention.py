@@ -8,7 +8,7 @@ minute for as long as what is older can still give something.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from gateway.buffer.rollup import DAY_MS, HOUR_MS, MINUTE_MS
+from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS
 
 QUARTER_MS = 15 * MINUTE_MS
 WHOLE = 0

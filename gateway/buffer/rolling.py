@@ -6,12 +6,12 @@ from itertools import groupby
 from typing import NamedTuple
 
 from gateway.buffer.buckets import LayoutReader, unpacked
-from gateway.buffer.rollup import CHUNK_MS, DAY_MS, HOUR_MS
-from gateway.buffer.series import in_order
 from gateway.core import codec
 from gateway.core.database import Database
 from gateway.core.model import Layout
 from gateway.core.picking import Columns
+from gateway.core.rollup import CHUNK_MS, DAY_MS, HOUR_MS
+from gateway.core.series import in_order
 
 CHUNKS_MAX = 300  # about so many are written in one transaction
 HOURS_MAX = 480

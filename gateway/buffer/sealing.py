@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from statistics import median_low
 from typing import NamedTuple
 
-from gateway.buffer.rollup import CHUNK_MS, DAY_MS
 from gateway.core import codec, packing
 from gateway.core.database import Database
 from gateway.core.errors import CodecError
 from gateway.core.model import Record
+from gateway.core.rollup import CHUNK_MS, DAY_MS
 
 # Of one segment: it goes to the hub whole, in one batch.
 FRAMES_MAX = 1000

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from gateway.buffer.rollup import HOUR_MS
 from gateway.core.model import Record
+from gateway.core.rollup import HOUR_MS
 
 Hours = Counter[tuple[bytes, int]]
 """How many records each layout has in each hour: by (layout id, when the hour begins in ms)."""

@@ -13,12 +13,13 @@ import msgspec
 from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
+from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
-from sync.hub.postgrescommands import SAW_NODE, PostgresCommands
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
+from sync.hub.postgressql import PostgresSql
 from sync.hub.store import Audit
 
-COUNT_RECORDS = "UPDATE node SET records = records + $1 WHERE id = $2"
+COUNT_RECORDS = "UPDATE node SET records = records + $1, newest = greatest(newest, $2) WHERE id = $3"
 APPEND_SERIES = """INSERT INTO series (node, layout, encoded) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[])
     ON CONFLICT DO NOTHING"""
 APPEND_POINT = """INSERT INTO point SELECT series.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
@@ -50,7 +51,8 @@ class PostgresStore:
     """See `Store`. Make it with `open`, end it with `close`."""
 
     def __init__(self, database: PostgresDatabase) -> None:
-        self.control = PostgresCommands(database)
+        self.sql = PostgresSql(database)
+        self.control = Commands(self.sql)
         self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}  # those that were asked for; they never change
 
@@ -94,7 +96,7 @@ class PostgresStore:
                 await db.executemany(APPEND_POINT, points)
             audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=len(rows) - accepted)
             if append is APPEND_RECORDS:
-                await db.execute(COUNT_RECORDS, accepted, audit.node)
+                await db.execute(COUNT_RECORDS, accepted, max(columns[1], default=0) if rows else 0, audit.node)
             await db.execute(APPEND_AUDIT, *_audit(audit))
         return audit
 

@@ -10,11 +10,12 @@ from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events, of_recor
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
+from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
-from sync.hub.sqlitecommands import SAW_NODE, SqliteCommands
+from sync.hub.sql import SqliteSql, numbered
 from sync.hub.store import Audit
 
-COUNT_RECORDS = "UPDATE node SET records = records + ? WHERE id = ?"
+COUNT_RECORDS = "UPDATE node SET records = records + ?, newest = max(newest, ?) WHERE id = ?"
 APPEND_SERIES = "INSERT OR IGNORE INTO series (node, layout, encoded) VALUES (?, ?, ?)"
 SERIES = "SELECT id, node, layout, encoded FROM series"
 APPEND_RECORD = "INSERT OR IGNORE INTO record (series, ts, flags, row) VALUES (?, ?, ?, ?)"
@@ -35,7 +36,8 @@ class SqliteStore:
     """See `Store`. Make it with `open`, end it with `close`."""
 
     def __init__(self, database: Database) -> None:
-        self.control = SqliteCommands(database)
+        self.sql = SqliteSql(database)
+        self.control = Commands(self.sql)
         self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}
 
@@ -64,21 +66,21 @@ class SqliteStore:
     async def take_records(self, records: Sequence[Record], audit: Audit) -> Audit:
         """Keep records whose layouts are all known; those that are here already are duplicates."""
         rows = [(self._layouts[audit.node, r.layout_id][0], r.ts, r.flags, r.row) for r in records]
-        return await self._take(APPEND_RECORD, rows, audit)
+        return await self._take(APPEND_RECORD, rows, audit, max((r.ts for r in records), default=0))
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """Keep events; those of the same epoch, seq and time are duplicates."""
         rows = [(audit.node, epoch, e.seq, e.ts, e.kind, e.device, e.detail) for e in events]
         return await self._take(APPEND_EVENT, rows, audit)
 
-    async def _take(self, append: str, rows: Sequence[tuple[object, ...]], audit: Audit) -> Audit:
+    async def _take(self, append: str, rows: Sequence[tuple[object, ...]], audit: Audit, newest: int = 0) -> Audit:
         """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
         async with self._database.transaction() as db:
-            await db.execute(SAW_NODE, (audit.node, audit.at, audit.at))
+            await db.execute(numbered(SAW_NODE), (audit.node, audit.at))
             accepted = max(0, (await db.executemany(append, rows)).rowcount)
             audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=len(rows) - accepted)
             if append is APPEND_RECORD:
-                await db.execute(COUNT_RECORDS, (accepted, audit.node))
+                await db.execute(COUNT_RECORDS, (accepted, newest, audit.node))
             await db.execute(APPEND_AUDIT, msgspec.structs.astuple(audit))
         return audit
 

@@ -9,6 +9,7 @@ from gateway.core.accounts import Account
 from gateway.core.model import Event, Layout, Record
 from gateway.core.status import NodeState
 from sync.hub.commandstore import CommandStore
+from sync.hub.sql import Sql
 
 ONLINE_MS = 5 * 60_000  # a node that was silent for longer is offline
 
@@ -29,6 +30,11 @@ class Audit(msgspec.Struct, frozen=True):
 
 class Store(Protocol):
     """Each reading once, however often it comes. All methods raise StorageError."""
+
+    @property
+    def sql(self) -> Sql:
+        """The database, for all that is small."""
+        ...
 
     @property
     def control(self) -> CommandStore:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import Limits
-from gateway.buffer.rollup import HOUR_MS
 from gateway.core.clock import Clock
 from gateway.core.model import Layout, Record
+from gateway.core.rollup import HOUR_MS
 from tests.values import METER
 
 START_MS = 1_800_000_000_000 // HOUR_MS * HOUR_MS

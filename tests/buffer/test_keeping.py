@@ -12,9 +12,9 @@ import pytest
 from gateway.buffer import keeping, ledger, retention
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import Limits
-from gateway.buffer.rollup import HOUR_MS
 from gateway.core.errors import StorageError
 from gateway.core.model import Event
+from gateway.core.rollup import HOUR_MS
 from gateway.core.span import Span
 from tests.buffer.stocked import START_MS, acknowledge, opened, roll_up, store, upkeep, watts
 from tests.needs import lacks, needs

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from gateway.buffer import ledger, retention, thinning
 from gateway.buffer.retention import LEVELS, QUARTER_MS, WHOLE, Limits, Segment, Sizes
-from gateway.buffer.rollup import HOUR_MS, MINUTE_MS
 from gateway.core.model import Record
+from gateway.core.rollup import HOUR_MS, MINUTE_MS
 from gateway.core.status import ThinnedRange
 
 MB = 1_000_000

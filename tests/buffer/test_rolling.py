@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from gateway.buffer import rolling, sealing
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.rollup import CHUNK_MS, HOUR_MS, MINUTE_MS
 from gateway.core import codec
 from gateway.core.errors import StorageError
 from gateway.core.model import Layout, Point, Raw, Record
+from gateway.core.rollup import CHUNK_MS, HOUR_MS, MINUTE_MS
 from gateway.core.status import History
 
 BEGIN = 20_000 * 86_400_000 + 23 * HOUR_MS  # an hour before midnight

@@ -6,11 +6,11 @@ import pytest
 
 from gateway.buffer import sealing
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.rollup import CHUNK_MS
 from gateway.bufferfile import looking_at
 from gateway.bufferwalk import pieces
 from gateway.core import codec, packing
 from gateway.core.model import Layout, Point, Record
+from gateway.core.rollup import CHUNK_MS
 from gateway.core.span import Span
 from tests.stored import everything
 from tests.values import METER, power

@@ -9,8 +9,8 @@ import pytest
 
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import Limits
-from gateway.buffer.rollup import HOUR_MS
 from gateway.core.model import Layout, Point, Record
+from gateway.core.rollup import HOUR_MS
 from gateway.core.span import Span
 from tests.buffer.stocked import START_MS, StandingClock, upkeep
 from tests.stored import everything

@@ -8,9 +8,9 @@ import pytest
 
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import Limits, Thin
-from gateway.buffer.rollup import MINUTE_MS
 from gateway.core import codec
 from gateway.core.clock import SystemClock
+from gateway.core.rollup import MINUTE_MS
 from gateway.core.span import Span
 from gateway.timekeeping import Timekeeper
 from sync.edge.engine import Engine

@@ -13,12 +13,12 @@ import struct
 from collections.abc import Sequence
 from itertools import accumulate
 
-from gateway.buffer.cells import Cell, Gauge, State, is_plotted
-from gateway.buffer.counters import Counted
-from gateway.buffer.rollup import Bucket
 from gateway.core import deltas, packing
+from gateway.core.cells import Cell, Gauge, State, is_plotted
+from gateway.core.counters import Counted
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout, Point
+from gateway.core.rollup import Bucket
 
 VERSION = 1
 BLANKS: dict[str, Cell] = {"gauge": Gauge(0, 0, 0, 0, 0), "counter": Counted(0, 0, 0, 0, 0)}

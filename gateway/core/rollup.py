@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple, cast
 
-from gateway.buffer.cells import Cell, cell_maker, crossed, follow, whole
-from gateway.buffer.series import beside, between, in_order
+from gateway.core.cells import Cell, cell_maker, crossed, follow, whole
 from gateway.core.model import Point, Raw
 from gateway.core.picking import Columns
+from gateway.core.series import beside, between, in_order
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 CHUNK_MS = 5 * MINUTE_MS  # of minutes that are stored together; hours are by the day, all in UTC

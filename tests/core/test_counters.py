@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.buffer.counters import Counted, counted, joined
+from gateway.core.counters import Counted, counted, joined
 
 U16, U32 = 1 << 16, 1 << 32
 

@@ -5,13 +5,13 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.buffer.cells import Cell, Gauge, State
-from gateway.buffer.chunk import ChunkFormat
-from gateway.buffer.counters import Counted
-from gateway.buffer.rollup import HOUR_MS, MINUTE_MS, Bucket, hour, minutes, renewed
-from gateway.buffer.series import in_order
+from gateway.core.cells import Cell, Gauge, State
+from gateway.core.chunk import ChunkFormat
+from gateway.core.counters import Counted
 from gateway.core.model import Layout, Point, Raw
 from gateway.core.picking import Columns
+from gateway.core.rollup import HOUR_MS, MINUTE_MS, Bucket, hour, minutes, renewed
+from gateway.core.series import in_order
 
 POINTS = (
     Point("power", "f32"), Point("energy", "u32", kind="counter"), Point("mode", "u16", kind="enum"),

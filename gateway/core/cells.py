@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gateway.buffer.counters import Counted, counted, joined
+from gateway.core.counters import Counted, counted, joined
 from gateway.core.model import Point
 
 

@@ -1,0 +1,70 @@
+-- Who may do what, where nodes stand, what is done about them. Times are milliseconds since 1970 UTC.
+
+CREATE TABLE organisation (id TEXT PRIMARY KEY, name TEXT NOT NULL, created INTEGER NOT NULL) WITHOUT ROWID;
+
+CREATE TABLE site (
+    id TEXT PRIMARY KEY, organisation TEXT NOT NULL REFERENCES organisation (id), name TEXT NOT NULL,
+    timezone TEXT NOT NULL DEFAULT 'UTC', created INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX site_of_organisation ON site (organisation, id);
+
+-- newest: ts of its newest record. revoked: since when it may not come in. hardware: what the gateway said of itself
+-- when it was enrolled, as JSON.
+ALTER TABLE node ADD COLUMN site TEXT REFERENCES site (id);
+ALTER TABLE node ADD COLUMN newest INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE node ADD COLUMN revoked INTEGER;
+ALTER TABLE node ADD COLUMN hardware BLOB;
+CREATE INDEX node_of_site ON node (site, id);
+CREATE INDEX node_by_sign_of_life ON node (last_seen);
+
+-- Old and new ones side by side while a secret is changed; until NULL: for good.
+CREATE TABLE node_secret (
+    node TEXT NOT NULL REFERENCES node (id), sha256 TEXT NOT NULL, created INTEGER NOT NULL, until INTEGER,
+    PRIMARY KEY (node, sha256)
+) WITHOUT ROWID;
+
+-- A code with which one gateway may come in, once.
+CREATE TABLE claim (
+    sha256 TEXT PRIMARY KEY, site TEXT NOT NULL REFERENCES site (id), node TEXT NOT NULL, created INTEGER NOT NULL,
+    expires INTEGER NOT NULL, used INTEGER, made_by TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- People who sign in. argon2: the password as argon2id has it.
+CREATE TABLE person (
+    name TEXT PRIMARY KEY, argon2 TEXT NOT NULL, created INTEGER NOT NULL, disabled INTEGER NOT NULL DEFAULT 0,
+    failures INTEGER NOT NULL DEFAULT 0, locked_until INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- organisation empty: everywhere; site empty: all of the organisation. role: viewer, operator, admin.
+CREATE TABLE person_grant (
+    person TEXT NOT NULL REFERENCES person (name), organisation TEXT NOT NULL, site TEXT NOT NULL,
+    role TEXT NOT NULL, PRIMARY KEY (person, organisation, site)
+) WITHOUT ROWID;
+
+CREATE TABLE session (
+    sha256 TEXT PRIMARY KEY, person TEXT NOT NULL REFERENCES person (name),
+    csrf TEXT NOT NULL, created INTEGER NOT NULL, expires INTEGER NOT NULL
+) WITHOUT ROWID;
+
+-- Each is good once; one that comes again ends its whole family.
+CREATE TABLE refresh_token (
+    sha256 TEXT PRIMARY KEY, family TEXT NOT NULL, person TEXT NOT NULL REFERENCES person (name),
+    created INTEGER NOT NULL, expires INTEGER NOT NULL, used INTEGER
+) WITHOUT ROWID;
+
+-- What people did here.
+CREATE TABLE act (
+    id INTEGER PRIMARY KEY, at INTEGER NOT NULL, person TEXT NOT NULL, address TEXT NOT NULL, action TEXT NOT NULL,
+    object TEXT NOT NULL, organisation TEXT NOT NULL, site TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE INDEX act_by_time ON act (at);
+
+-- Which hub process does a chore just now.
+CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until INTEGER NOT NULL) WITHOUT ROWID;
+
+-- What the hub makes up once and all its processes use: signing keys and the like.
+CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+
+CREATE INDEX event_by_time ON event (node, ts);
+CREATE INDEX audit_by_node ON audit (node, at);
+CREATE INDEX audit_by_time ON audit (at);
