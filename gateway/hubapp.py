@@ -11,7 +11,7 @@ from gateway.core.clock import SystemClock
 from gateway.loadconfig import read_text
 from gateway.running import Stop, run_until, serve
 from local_ui import guard
-from sync.hub.app import DOOR, FLEET, OPEN_PATHS, build_hub
+from sync.hub.app import CHORES, DOOR, FLEET, OPEN_PATHS, build_hub
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
 from sync.hub.door import Door
 from sync.hub.opening import open_store
@@ -41,7 +41,8 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
         app[FLEET].tell = consumer.tell if consumer else None
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         ready(await stack.enter_async_context(serving))
-        await run_until(stop, {"broker": consumer.run(), "orders": app[FLEET].run()} if consumer else {})
+        tasks = {"chores": app[CHORES].run()}
+        await run_until(stop, tasks | ({"broker": consumer.run(), "orders": app[FLEET].run()} if consumer else {}))
 
 
 def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> "Consumer":

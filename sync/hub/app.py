@@ -8,7 +8,9 @@ from aiohttp.typedefs import Middleware
 
 from gateway.core.clock import Clock
 from sync import carry, wire
+from sync.hub.api import Api
 from sync.hub.carry import CarryIn
+from sync.hub.chores import Chores
 from sync.hub.commandapi import CommandApi
 from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
@@ -16,19 +18,23 @@ from sync.hub.door import Door
 from sync.hub.fleet import Fleet, nodes
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
-from sync.hub.pages import add_pages
+from sync.hub.pages import FleetPages
+from sync.hub.rights import Caller, Grant, Role
+from sync.hub.shell import Shell
 from sync.hub.store import Store
+from sync.hub.tenants import Tenants
 
 # The doors for nodes have secrets of their own; whether the process lives is no secret.
 OPEN_PATHS = (wire.PATH, wire.COMMANDS_PATH, carry.PATH, "/healthz")
 DOOR = web.AppKey("door", Door)  # for other ways in
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
+CHORES = web.AppKey("chores", Chores)  # to be run beside the application
 
 
 def build_hub(
     config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware]
 ) -> web.Application:
-    """`static` is the folder of the pages' style sheet and scripts; every request passes the `guards`."""
+    """`static` is the folder of the site's style sheet and scripts; every request passes the `guards`."""
     door, fleet = Door(store, clock), Fleet(store.control, clock)
     door.handlers["heartbeat"] = fleet.heartbeat
     door.listeners.append(fleet.happened)
@@ -43,8 +49,22 @@ def build_hub(
     app[DOOR] = door
     app[FLEET] = fleet
     CommandApi(fleet, store.control, config, clock).add_to(app)
-    add_pages(app, lambda: nodes(store, clock.wall_ms()), clock.wall_ms, static)
+    api = Api(Everybody(), Tenants(store.sql), clock)
+    shell = Shell(api)
+    pages = FleetPages(lambda now: nodes(store, now))
+    api.add(app, pages.routes())
+    shell.add(app, pages.pages())
+    app.router.add_static("/static", static)
+    app.router.add_static("/hub", Path(__file__).parent / "static")
+    app[CHORES] = Chores(store.sql, clock, [])
     return app
+
+
+class Everybody:
+    """Whoever passed the guards may do all."""
+
+    async def caller(self, request: web.Request) -> Caller:
+        return Caller("operator", (Grant(Role.ADMIN),))
 
 
 async def _healthz(request: web.Request) -> web.Response:

@@ -1,62 +1,42 @@
 """The operator's page: every node, online or not, how far it lags, its last values."""
 
-from collections.abc import Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-import jinja2
-import msgspec
-from aiohttp import web
-from aiohttp.typedefs import Handler
-
 from gateway.core import wording
-from gateway.core.errors import StorageError
 from gateway.core.status import DeviceState, NodeState
+from sync.hub.api import Call, Nothing, Route
+from sync.hub.rights import Role
+from sync.hub.shell import NoQuery, Page
 
-Nodes = Callable[[], Awaitable[list[NodeState]]]
-
-
-def add_pages(app: web.Application, nodes: Nodes, now_ms: Callable[[], int], static: Path) -> None:
-    """Add the page, the part that it fetches again, and the JSON API; `static` has the pages' style and scripts."""
-    pages = jinja2.Environment(loader=jinja2.PackageLoader("sync.hub"), autoescape=True)
-
-    async def present(template: str) -> web.Response:
-        view = fleet_view(await nodes(), now_ms())
-        return web.Response(text=pages.get_template(template).render(view=view), content_type="text/html")
-
-    async def get_home(request: web.Request) -> web.Response:
-        """GET / -> the page."""
-        return await present("nodes.html")
-
-    async def get_part(request: web.Request) -> web.Response:
-        """GET /part/nodes -> the list of nodes alone, as the page fetches it."""
-        return await present("_nodes.html")
-
-    async def get_nodes(request: web.Request) -> web.Response:
-        """GET /api/v1/nodes -> [NodeState...]"""
-        return web.Response(body=msgspec.json.encode(await nodes()), content_type="application/json")
-
-    app.add_routes(
-        [
-            web.get("/", _answering(get_home)),
-            web.get("/part/nodes", _answering(get_part)),
-            web.get("/api/v1/nodes", _answering(get_nodes)),
-            web.static("/static", static),
-        ]
-    )
+Nodes = Callable[[int], Awaitable[list[NodeState]]]  # of the wall time
 
 
-def _answering(handle: Callable[[web.Request], Awaitable[web.Response]]) -> Handler:
-    """`handle`; where the store fails, it says so."""
+class FleetPages:
+    """The page, the part of it that it fetches again, and the JSON beside it."""
 
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            return await handle(request)
-        except StorageError as error:
-            words = f"The hub's store fails just now: {error}. The sites keep what they have; try again soon.\n"
-            return web.Response(status=503, text=words)
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
 
-    return answer
+    def pages(self) -> Sequence[Page[Any]]:
+        return (
+            Page(path="/", template="nodes.html", right=Role.VIEWER, view=self._view, query=NoQuery, nav="Fleet"),
+            Page(path="/part/nodes", template="_nodes.html", right=Role.VIEWER, view=self._view, query=NoQuery),
+        )
+
+    def routes(self) -> Sequence[Route[Any, Any]]:
+        return (
+            Route(
+                method="GET", path="/api/v1/nodes", summary="All nodes, with the newest values of their devices",
+                right=Role.VIEWER, handle=self._list, query=Nothing, body=Nothing, answer=list[NodeState],
+            ),
+        )  # fmt: skip
+
+    async def _view(self, call: Call[NoQuery, Nothing]) -> dict[str, Any]:
+        return fleet_view(await self._nodes(call.now), call.now)
+
+    async def _list(self, call: Call[Nothing, Nothing]) -> list[NodeState]:
+        return await self._nodes(call.now)
 
 
 def fleet_view(nodes: list[NodeState], now: int) -> dict[str, Any]:

@@ -16,12 +16,15 @@ from gateway.core.model import Layout, Point, Record
 from gateway.core.status import NodeState
 from local_ui import guard
 from sync import carry, wire
-from sync.hub.app import OPEN_PATHS, build_hub
+from sync.hub.api import Api
+from sync.hub.app import OPEN_PATHS, Everybody, build_hub
 from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.pages import add_pages, fleet_view
+from sync.hub.pages import FleetPages, fleet_view
+from sync.hub.shell import Shell
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
+from sync.hub.tenants import Tenants
 from tests.local_ui.test_page_in_browser import FLAGS
 from tests.needs import needs
 from tests.values import METER, password, power
@@ -115,16 +118,20 @@ async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tm
     await store.close()
 
 
-async def test_where_the_store_fails_the_pages_say_so() -> None:
-    async def nodes() -> list[NodeState]:
+async def test_where_the_store_fails_the_pages_say_so(tmp_path: Path) -> None:
+    async def nodes(now: int) -> list[NodeState]:
         raise StorageError("PostgreSQL db.example/fleet: connection refused")
 
+    store = await SqliteStore.open(tmp_path / "hub.db")
     app = web.Application()
-    add_pages(app, nodes, lambda: NOW, Path(local_ui.__file__).parent / "static")
+    pages, api = FleetPages(nodes), Api(Everybody(), Tenants(store.sql), StoppedClock(NOW))
+    api.add(app, pages.routes())
+    Shell(api).add(app, pages.pages())
     async with TestClient(TestServer(app)) as client:
         for path in ("/", "/part/nodes", "/api/v1/nodes"):
             answer = await client.get(path)
             assert (answer.status, "db.example/fleet: connection refused" in await answer.text()) == (503, True)
+    await store.close()
 
 
 async def test_a_file_that_is_brought_to_the_page_comes_back_as_a_receipt_or_as_words(tmp_path: Path) -> None:

@@ -1,0 +1,169 @@
+"""The hub's HTTP API as a table of routes: who may, what comes in, what goes out; the OpenAPI document is made of it.
+
+A route whose path names a {node} or a {site} is only for callers whose grants cover it; for all others it is not
+there (404). Other routes are for callers who have the right anywhere, and give them what their grants cover.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from gateway.core.clock import Clock
+from gateway.core.errors import StorageError
+from sync.hub.rights import NOWHERE, Caller, Place, Role
+from sync.hub.tenants import Tenants
+
+BODY_MAX = 1 << 20  # bytes
+
+
+class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """No parameters, or no body."""
+
+
+Q = TypeVar("Q", bound=msgspec.Struct)
+B = TypeVar("B")
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Generic[Q, B]):
+    """One request, checked."""
+
+    caller: Caller
+    path: Mapping[str, str]
+    query: Q
+    body: B
+    place: Place  # of the path's node or site; else NOWHERE
+    now: int  # wall time, milliseconds since 1970 UTC
+    request: web.Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route(Generic[Q, B]):
+    """`handle` gives what `answer` says, as JSON; None for 204; or a response of its own. Raises ApiError.
+
+    `query`: a struct with a field for each parameter, those with a default may be left out; `body`: what the JSON
+    has to be; `status`: of the answer.
+    """
+
+    method: str
+    path: str  # as /api/v1/nodes/{node}
+    summary: str
+    right: Role
+    handle: Callable[[Call[Q, B]], Awaitable[object]]
+    query: type[Q]
+    body: type[B]
+    answer: Any = None  # a type
+    status: int = 200
+    media: str = "application/json"  # of the answer
+
+
+class ApiError(Exception):
+    """The answer to a request that is not done: a status, and words that say what and why."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+NOT_THERE = 404, "not there, or not yours to see"
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """What all errors look like."""
+
+    error: str
+
+
+class SignIn(Protocol):
+    """Who a request comes from."""
+
+    async def caller(self, request: web.Request) -> Caller | None:
+        """None: nobody is signed in. Raises ApiError for a request that another site's page made, StorageError."""
+        ...
+
+
+class Api:
+    """Checks a request by its route before it is handled."""
+
+    def __init__(self, sign_in: SignIn, tenants: Tenants, clock: Clock) -> None:
+        self.routes: list[Route[Any, Any]] = []
+        self._sign_in = sign_in
+        self._tenants = tenants
+        self._clock = clock
+
+    def add(self, app: web.Application, routes: Sequence[Route[Any, Any]]) -> None:
+        for route in routes:
+            self.routes.append(route)
+            app.router.add_route(route.method, route.path, self._handler(route))
+
+    def _handler(self, route: Route[Any, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                result = await route.handle(await self.call(request, route))
+            except ApiError as error:
+                return json_response(error.status, Refusal(str(error)))
+            except StorageError as error:
+                return json_response(503, Refusal(f"the hub's store fails just now: {error}"))
+            if isinstance(result, web.StreamResponse):
+                return result
+            return json_response(route.status, result) if result is not None else web.Response(status=204)
+
+        return answer
+
+    async def call(self, request: web.Request, route: Route[Q, B]) -> Call[Q, B]:
+        """The request, checked in this order: signed in, rights, parameters, body. Raises ApiError, StorageError."""
+        caller = await self._sign_in.caller(request)
+        if caller is None:
+            raise ApiError(401, "sign in first")
+        place = await self._place(request, caller, route.right)
+        query = _converted(dict(request.query), route.query)
+        body = await _body(request, route.body)
+        return Call(caller, request.match_info, query, body, place, self._clock.wall_ms(), request)
+
+    async def _place(self, request: web.Request, caller: Caller, right: Role) -> Place:
+        node, site = request.match_info.get("node"), request.match_info.get("site")
+        if node is None and site is None:
+            if not caller.may_somewhere(right):
+                raise ApiError(403, f"that wants the role {right}")
+            return NOWHERE
+        place = await (self._tenants.place(node) if node is not None else self._tenants.place_of_site(site or ""))
+        if place is None or not caller.may(Role.VIEWER, place):
+            raise ApiError(*NOT_THERE)
+        if not caller.may(right, place):
+            raise ApiError(403, f"that wants the role {right}")
+        return place
+
+
+def _converted(given: dict[str, str], kind: type[Q]) -> Q:
+    try:
+        return msgspec.convert(given, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise ApiError(400, f"parameters: {error}") from error
+
+
+async def _body(request: web.Request, kind: type[B]) -> B:
+    if kind is Nothing:
+        return kind()
+    if request.content_type != "application/json":  # a page of another site cannot send that
+        raise ApiError(415, "expected Content-Type: application/json")
+    if (request.content_length or 0) > BODY_MAX:
+        raise ApiError(413, f"more than {BODY_MAX} bytes")
+    body = await request.content.read(BODY_MAX + 1)
+    while not request.content.at_eof() and len(body) <= BODY_MAX:
+        body += await request.content.read(BODY_MAX + 1)
+    if len(body) > BODY_MAX:
+        raise ApiError(413, f"more than {BODY_MAX} bytes")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ApiError(400, f"body: {error}") from error
+
+
+def json_response(status: int, answer: object) -> web.Response:
+    headers = {"Cache-Control": "no-store"}
+    return web.Response(
+        status=status, body=msgspec.json.encode(answer), content_type="application/json", headers=headers
+    )

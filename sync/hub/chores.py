@@ -1,0 +1,80 @@
+"""What one of the hub's processes has to do from time to time: a lease in the database says which."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from secrets import token_hex
+
+from gateway.core.clock import Clock
+from gateway.core.errors import HoldfastError
+from sync.hub.sql import Sql
+
+# Taken where it is nobody's, run out, or ours.
+TAKE = """INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE
+    SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until < $4"""
+GIVE_BACK = "DELETE FROM lease WHERE holder = $1"
+PATIENCE_S = 60.0  # of others, beyond the chore's own interval: so late another process goes on
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """`work` is done every `every_s` seconds by one process alone; it may take longer, and is told the wall time.
+
+    Doing it twice, as where a process stood still beyond its lease, must do no harm.
+    """
+
+    name: str
+    every_s: float
+    work: Callable[[int], Awaitable[None]]
+
+
+class Chores:
+    """Those of this process."""
+
+    def __init__(self, sql: Sql, clock: Clock, chores: Sequence[Chore]) -> None:
+        self._sql = sql
+        self._clock = clock
+        self._chores = chores
+        self._holder = token_hex(8)
+        self.done: dict[str, int] = {}  # by name: when this process did it last, wall ms
+        self.failed: dict[str, str] = {}  # by name: why it failed, where it did the last time
+
+    async def run(self) -> None:
+        """Until cancelled; then another process may go on at once."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for chore in self._chores:
+                    group.create_task(self._repeat(chore))
+        finally:
+            await self._give_back()
+
+    async def _repeat(self, chore: Chore) -> None:
+        while True:
+            try:
+                await self.turn(chore)
+                self.failed.pop(chore.name, None)
+            except HoldfastError as error:
+                self.failed[chore.name] = error.in_full
+                log.warning("a chore failed", extra={"chore": chore.name, "why": error.in_full})
+            await asyncio.sleep(chore.every_s)
+
+    async def turn(self, chore: Chore) -> bool:
+        """Do it if it is ours to do; whether it was. Raises what `work` raises."""
+        now = self._clock.wall_ms()
+        until = now + round(1000 * (chore.every_s + PATIENCE_S))
+        async with self._sql.transaction() as db:
+            is_ours = await db.execute(TAKE, chore.name, self._holder, until, now) == 1
+        if is_ours:
+            await chore.work(now)
+            self.done[chore.name] = self._clock.wall_ms()
+        return is_ours
+
+    async def _give_back(self) -> None:
+        try:
+            async with self._sql.transaction() as db:
+                await db.execute(GIVE_BACK, self._holder)
+        except HoldfastError as error:  # it runs out
+            log.warning("chores not handed on", extra={"why": str(error)})

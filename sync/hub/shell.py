@@ -1,0 +1,86 @@
+"""What all pages of the hub have in common: the frame with its navigation, who may see them, and what goes wrong."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic
+from urllib.parse import quote
+
+import jinja2
+import msgspec
+from aiohttp import web
+
+from gateway.core.errors import StorageError
+from sync.hub.api import Api, ApiError, Call, Nothing, Q, Route
+from sync.hub.rights import Caller, Role
+
+SIGN_IN = "/sign-in"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page(Generic[Q]):
+    """`view` gives what its template shows as `view`; raises ApiError, StorageError. `nav`: its name in the menu."""
+
+    path: str
+    template: str
+    right: Role
+    view: Callable[[Call[Q, Nothing]], Awaitable[Mapping[str, object]]]
+    query: type[Q]
+    nav: str = ""
+
+
+class Shell:
+    """Templates are in `templates/` and extend layout.html; they are escaped by default."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self._menu: list[Page[Any]] = []
+        self._templates = jinja2.Environment(loader=jinja2.PackageLoader("sync.hub"), autoescape=True)
+
+    def add(self, app: web.Application, pages: Sequence[Page[Any]]) -> None:
+        for page in pages:
+            if page.nav:
+                self._menu.append(page)
+            app.router.add_get(page.path, self._handler(page))
+
+    def _handler(self, page: Page[Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+        async def no_answer(call: Call[Any, Nothing]) -> None: ...
+
+        route = Route(
+            method="GET", path=page.path, summary="", right=page.right,
+            handle=no_answer, query=page.query, body=Nothing,
+        )  # fmt: skip
+
+        async def answer(request: web.Request) -> web.StreamResponse:
+            try:
+                call = await self._api.call(request, route)
+                return self.response(page.template, call.caller, page.path, await page.view(call))
+            except ApiError as error:
+                if error.status == 401:
+                    raise web.HTTPSeeOther(f"{SIGN_IN}?to={quote(request.path_qs)}") from error
+                return self.response("error.html", None, "", {"words": str(error)}, error.status)
+            except StorageError as error:
+                words = f"The hub's store fails just now: {error}. The sites keep what they have; try again soon."
+                return self.response("error.html", None, "", {"words": words}, 503)
+
+        return answer
+
+    def response(
+        self, template: str, caller: Caller | None, here: str, view: Mapping[str, object], status: int = 200
+    ) -> web.Response:
+        """A page as `caller` sees it; `here`: the path of the menu's entry that it belongs to."""
+        menu = [
+            {"path": page.path, "name": page.nav, "here": page.path == here}
+            for page in self._menu
+            if caller is not None and caller.may_somewhere(page.right)
+        ]
+        text = self._templates.get_template(template).render(view=view, caller=caller, menu=menu)
+        return web.Response(text=text, content_type="text/html", status=status, headers={"Cache-Control": "no-store"})
+
+
+class NoQuery(Nothing, frozen=True, forbid_unknown_fields=False):
+    """Of pages: a parameter too many does no harm."""
+
+
+def script_json(value: object) -> str:
+    """For a `<script type="application/json">`: nothing in it can end the element."""
+    return msgspec.json.encode(value).decode().replace("<", "\\u003c")
