@@ -68,13 +68,46 @@ def hub(context: click.Context, file: Path | None) -> None:
     _until_stopped(lambda: run_hub(config, file.parent, lambda page: _say(f"the hub's page: {page}")))
 
 
-@main.command()
-@click.option("--config", "file", type=FILE, required=True, help="Which devices to simulate, simulator.yaml.")
-def sim(file: Path) -> None:
-    """Simulate field devices, for trials without hardware."""
+@main.group(invoke_without_command=True)
+@click.option("--config", "file", type=FILE, help="Which devices to simulate, simulator.yaml.")
+@click.pass_context
+def sim(context: click.Context, file: Path | None) -> None:
+    """Simulate field devices, for trials without hardware; or, with a COMMAND, many whole sites."""
+    if context.invoked_subcommand is not None:
+        return
+    if file is None:
+        raise click.MissingParameter(ctx=context, param=context.command.params[0])
     from gateway.app import run_simulator
 
     _until_stopped(lambda: run_simulator(file, _say))
+
+
+@sim.command("fleet")
+@click.option("--hub", help="The hub's address; without it, the entries for its hub.yaml are printed.")
+@click.option("--nodes", type=click.IntRange(1, 20_000), default=100, show_default=True, help="How many sites.")
+@click.option("--first", type=click.IntRange(1), default=1, show_default=True, help="Number of the first one.")
+@click.option("--seed", default="fleet", show_default=True, help="What the sites' secrets are made of.")
+@click.option("--points", type=click.IntRange(2, 1000), default=40, show_default=True,
+              help="Of each of a site's three devices.")  # fmt: skip
+@click.option("--every", "every_s", type=click.FloatRange(0.1), default=1.0, show_default=True,
+              help="Seconds between a device's readings.")  # fmt: skip
+@click.option("--push", "push_s", type=click.FloatRange(0.1), default=5.0, show_default=True,
+              help="Seconds between pushes.")  # fmt: skip
+@click.option("--backlog", "backlog_s", type=click.FloatRange(0), default=0.0,
+              help="Seconds of readings that wait already.")  # fmt: skip
+@click.option("--for", "run_s", type=click.FloatRange(0), default=float("inf"),
+              help="Seconds; then all is brought to the hub, and it ends.")  # fmt: skip
+@click.option("--fingerprint", help="SHA-256 of the hub's certificate.")
+def sim_fleet(hub: str | None, **settings: Any) -> None:
+    """Push to a hub as many sites would, each with the real sync engine."""
+    from gateway.simfleet import Plan, entries, run_fleet
+
+    plan = Plan(hub=hub or "", **settings)
+    if hub is None:
+        for line in entries(plan):
+            click.echo(line)
+        return
+    _until_stopped(lambda: run_fleet(plan, _say))
 
 
 @main.command()

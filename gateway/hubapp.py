@@ -1,7 +1,6 @@
 """The hub, put together."""
 
 import contextlib
-import resource
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gateway.core.clock import SystemClock
 from gateway.loadconfig import read_text
-from gateway.running import Stop, run_until, serve
+from gateway.running import Stop, allow_connections, run_until, serve
 from local_ui import guard
 from sync.hub.app import CHORES, DOOR, FLEET, OPEN_PATHS, build_hub
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
@@ -31,7 +30,7 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     static = resources.files("local_ui").joinpath("static")
     tls = server_tls(folder / config.tls_cert, folder / config.tls_key) if config.tls_cert and config.tls_key else None
     stop = Stop()
-    _allow_connections()
+    allow_connections()  # each node keeps two
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
@@ -52,9 +51,3 @@ def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> 
 
     way = Broker(amqp.url, amqp.username, amqp.password, folder / amqp.tls_ca if amqp.tls_ca else None)
     return Consumer(way, door, {node.id for node in config.nodes}, SystemClock())
-
-
-def _allow_connections() -> None:
-    """As many as the system lets us have: each node keeps two, and the usual limit is 1,024."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

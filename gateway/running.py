@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import resource
 import signal
 import socket
 import ssl
@@ -39,6 +40,12 @@ async def serve(
         await runner.cleanup()
 
 
+def allow_connections() -> None:
+    """As many as the system lets us have: the usual limit is 1,024."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 class Stop:
     """When to end, and whether to start again after that: SIGTERM and SIGINT end it for good."""
 
@@ -53,6 +60,11 @@ class Stop:
         self._asked.set()
 
     def restart(self) -> None:
+        self._asked.set()
+
+    def over(self) -> None:
+        """What was to be done is done."""
+        self._for_good = True
         self._asked.set()
 
     async def wait(self) -> None:
