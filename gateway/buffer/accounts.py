@@ -47,6 +47,7 @@ class Accounts:
     """Counts and digests, computed from the records themselves. All methods raise StorageError."""
 
     def __init__(self, database: Database) -> None:
+        self.records_a_look = RECORDS_A_LOOK
         self._database = database
 
     async def oldest(self) -> int:
@@ -64,7 +65,7 @@ class Accounts:
 
         Hours in `without` are left out. What the hub refuses for good is not counted.
         """
-        return await self._database.look(lambda connection: _held(connection, wanted, without))
+        return await self._database.look(lambda connection: _held(connection, wanted, without, self.records_a_look))
 
     async def held_events(self, since: int) -> list[Held]:
         """All that is held of the events' hours from `since` on, which is a whole hour. Old ones are deleted: so the
@@ -82,9 +83,9 @@ class Accounts:
             await db.execute(SETTLE, (held.layout, held.hour, hub_digest, told))
 
 
-def _held(connection: sqlite3.Connection, wanted: Span, without: Collection[Key]) -> tuple[int, list[Held]]:
+def _held(connection: sqlite3.Connection, wanted: Span, without: Collection[Key], most: int) -> tuple[int, list[Held]]:
     tail = [(Span(lo, hi), codec.readable(pack)) for lo, hi, pack in connection.execute(FRAMES)]
-    front = _front(connection, wanted)
+    front = _front(connection, wanted, most)
     keys = set(_touched(connection, front))
     for span, records in tail:
         if span.within(front):
@@ -99,11 +100,11 @@ def _held(connection: sqlite3.Connection, wanted: Span, without: Collection[Key]
     return front.hi, found
 
 
-def _front(connection: sqlite3.Connection, wanted: Span) -> Span:
+def _front(connection: sqlite3.Connection, wanted: Span, most: int) -> Span:
     """As many segments as one look takes; the tail comes with the last of them."""
     count, first, last = 0, wanted.lo, wanted.hi
     for lo, hi, kept in connection.execute(SEGMENTS, (wanted.lo, wanted.hi)):
-        if count and count + kept > RECORDS_A_LOOK:
+        if count and count + kept > most:
             return Span(first, lo)
         count, first, last = count + kept, min(first, lo), max(last, hi)
     return Span(first, last)

@@ -38,13 +38,14 @@ class Commands:
     """The table; each write is a transaction of its own. All methods raise StorageError."""
 
     def __init__(self, database: Database) -> None:
+        self.known_max = KNOWN_MAX
         self._database = database
 
     async def keep(self, commands: Sequence[Command], now_ms: int) -> list[str]:
         """Keep what is not known yet, on the disk when this returns; the ids of those."""
         new = []
         async with self._database.transaction() as db:
-            await db.execute(FORGET, (KNOWN_MAX,))
+            await db.execute(FORGET, (self.known_max,))
             for command in commands:
                 row = (command.id, now_ms, now_ms, msgspec.json.encode(command))
                 if (await db.execute(KEEP, row)).rowcount:

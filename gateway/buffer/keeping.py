@@ -25,7 +25,6 @@ from gateway.core.wording import bytes_text
 
 AT_ONCE = 64  # segments that are looked at for their age
 EVENTS_AT_ONCE = 1000
-EVENTS_MAX = 100_000  # the oldest of more go, whoever has them
 MARKS_AT_ONCE = 10_000
 # What was pushed so lately is known when it comes again, while there is something else to free; events that no hub has
 # stay as long.
@@ -230,8 +229,8 @@ class Keeping:
         Neither a clock that is ahead nor a device that dates its records ahead makes anything old: both must agree.
         """
         async with self._database.transaction() as db:
-            await db.execute(DELETE_MANY_EVENTS, (EVENTS_MAX,))
-        times = [ts for (ts,) in await self._database.fetch(NEWEST_TIMES, (retention.AGREEING,)) if ts is not None]
+            await db.execute(DELETE_MANY_EVENTS, (self.limits.events,))
+        times = [ts for (ts,) in await self._database.fetch(NEWEST_TIMES, (self.limits.agreeing,)) if ts is not None]
         if not times:
             return False
         before_ms = min(retention.present(times), self.clock.wall_ms()) - self.limits.keep_ms

@@ -16,6 +16,7 @@ LEVELS = (WHOLE, MINUTE_MS, QUARTER_MS, HOUR_MS)
 RECORDS_AT_ONCE = 20_000  # are rewritten in one transaction
 FEW_RECORDS = 1_000  # a thin segment with fewer takes its younger neighbour in
 RUNS = 32  # so many pieces, about, the records are thinned in: small ones would cost a row and an event each
+EVENTS_MAX = 100_000  # the oldest of more go, whoever has them
 AGREEING = 288  # segments, mostly a day's, that have to agree on what time it is before anything is too old
 AGREED_MS = 30 * DAY_MS
 SLACK = 200  # once over the limit, this part of it is freed beyond what is needed
@@ -33,6 +34,8 @@ class Limits:
     budget: int = 4_000_000_000
     keep_ms: int = 400 * DAY_MS
     hub: bool = False
+    events: int = EVENTS_MAX
+    agreeing: int = AGREEING
 
     @property
     def log_pages(self) -> int:

@@ -48,6 +48,7 @@ class Rolling:
     """Two steps of the upkeep. A crash between two transactions leaves nothing half done, and nothing twice."""
 
     def __init__(self, database: Database, layouts: codec.LayoutSource) -> None:
+        self.chunks_max, self.hours_max = CHUNKS_MAX, HOURS_MAX
         self._database = database
         self._layouts = layouts
 
@@ -86,7 +87,7 @@ class Rolling:
                 log.error("a block is of no known layout", extra={"segment": segment[0], "layout": layout_id.hex()})
                 continue
             chunks += self._rolled_up(connection, self._layouts[layout_id], pack)
-            if len(chunks) >= CHUNKS_MAX:
+            if len(chunks) >= self.chunks_max:
                 return _Minutes(segment[0], rowid, chunks)
         return _Minutes(segment[0], None, chunks)
 
@@ -100,7 +101,7 @@ class Rolling:
         return [(layout.id, ts, reader.chunk(ts)) for ts in begins]
 
     def _hours(self, connection: sqlite3.Connection) -> _Hours:
-        stale = connection.execute(STALE, (HOURS_MAX,)).fetchall()
+        stale = connection.execute(STALE, (self.hours_max,)).fetchall()
         chunks: list[ChunkRow] = []
         for (layout_id, day), hours in groupby(stale, key=lambda row: (row[0], row[1] // DAY_MS * DAY_MS)):
             if layout_id not in self._layouts:

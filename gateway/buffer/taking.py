@@ -57,6 +57,7 @@ class Taking:
         self._overlap = overlap
         self._trouble = trouble
         self._records: list[Record] = []
+        self.pending_max = PENDING_MAX
         self._unsure: Record | None = None  # the first of a commit that failed
         self._events: list[tuple[Event, bool]] = []  # and whether its time is an estimate
         self._new_layouts: list[Layout] = []
@@ -83,7 +84,7 @@ class Taking:
 
     def put_event(self, event: Event) -> None:
         """Take an event along."""
-        self._events = [*self._events, (event, self._boots.estimating)][-PENDING_MAX:]
+        self._events = [*self._events, (event, self._boots.estimating)][-self.pending_max :]
         self.waiting.set()
 
     def tell(self, kind: str, detail: str) -> None:
@@ -112,7 +113,7 @@ class Taking:
         self.events_committed.ring(events_head)
 
     def _drop_excess(self) -> None:
-        if (excess := len(self._records) - PENDING_MAX) > 0:
+        if (excess := len(self._records) - self.pending_max) > 0:
             self.outage.dropped(self._records[:excess])
             del self._records[:excess]
             self.dropped += excess

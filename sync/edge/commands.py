@@ -72,9 +72,11 @@ class Commands:
     def __init__(
         self, store: Store, events: Events, clock: TimeSource, executors: Mapping[str, Executor],
         acknowledge: Callable[[Sequence[str], bool], None], *, pending: str = "",
+        time_patience_s: int = TIME_PATIENCE_S,
     ) -> None:  # fmt: skip
         """`acknowledge` gets the ids that came and whether one was new; `pending` is a command that was started before
         this process and is ended by somebody else."""
+        self._time_patience_s = time_patience_s
         self._store = store
         self._events = events
         self._clock = clock
@@ -132,7 +134,7 @@ class Commands:
 
     async def _know_the_time(self) -> None:
         """The answer that brought the command may not have been enough; but there is a limit."""
-        for _ in range(TIME_PATIENCE_S):
+        for _ in range(self._time_patience_s):
             if self._clock.known:
                 return
             await asyncio.sleep(1)

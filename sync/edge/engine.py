@@ -33,6 +33,7 @@ class Engine:
     def __init__(
         self, outbox: Outbox, link: Link, clock: Clock, random: Random, *, push_interval_s: float, quiet: bool = False
     ) -> None:
+        self.storage_pause_s = STORAGE_PAUSE_S
         self._outbox = outbox
         self._link = link
         self._clock = clock
@@ -67,7 +68,7 @@ class Engine:
             except StorageError:  # the buffer says so itself
                 if self._clock.monotonic_s() >= self._link.heard_s + SILENCE_S:
                     await self._link.attempt(backoff, self._link.push("records", Span(0, 0), Records([])))
-                await asyncio.sleep(STORAGE_PAUSE_S)
+                await asyncio.sleep(self.storage_pause_s)
             else:
                 backoff.succeeded()
 

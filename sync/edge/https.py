@@ -38,8 +38,13 @@ class HttpsTransport:
     def __init__(
         self, url: str, node_id: str, secret: str, time_sink: TimeSink | None = None,
         *, tls: Tls | None = None, proxy: str | None = None, long_poll: bool = False, random: Random | None = None,
+        answer_s: float = ANSWER_S, answer_max: int = ANSWER_MAX,
     ) -> None:  # fmt: skip
-        """Without `proxy` those of the environment count: HTTP_PROXY, HTTPS_PROXY, NO_PROXY."""
+        """Without `proxy` those of the environment count: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
+
+        `answer_s`: patience with an answer to a small batch; `answer_max`: the most bytes that are read of it.
+        """
+        self._answer_s, self._answer_max = answer_s, answer_max
         self._time_sink = time_sink
         self.name = url
         self._url = url.rstrip("/")
@@ -59,7 +64,7 @@ class HttpsTransport:
         """See `Transport.push`."""
         headers = {wire.BATCH_TYPE: batch_type, "Content-Type": wire.CONTENT_TYPE}
         async with self._turn:
-            seconds = ANSWER_S + len(body) / SLOWEST
+            seconds = self._answer_s + len(body) / SLOWEST
             return await self._ask("POST", wire.PATH, str(cursor), seconds, headers=headers, data=body)
 
     async def _ask(
@@ -75,7 +80,7 @@ class HttpsTransport:
                 method, self._url + path, headers=headers, timeout=timeout, proxy=self._proxy,
                 allow_redirects=False, **options,
             ) as response:  # fmt: skip
-                answer = verdict.answer_in(await _body(response))
+                answer = verdict.answer_in(await _body(response, self._answer_max))
                 if method == "POST":  # who polls is answered when there is news: not in the middle
                     hub_time = time_of(response.headers, is_hub=answer.cursor == cursor)
                     tell(self._time_sink, hub_time, sent_s)
@@ -103,7 +108,9 @@ class HttpsTransport:
         cursor = f"{token_hex(8)}:0-0"
         headers = {"Cache-Control": "no-store"}
         query = {"wait": str(POLL_S)}
-        return await self._ask("GET", wire.COMMANDS_PATH, cursor, POLL_S + ANSWER_S, headers=headers, params=query)
+        return await self._ask(
+            "GET", wire.COMMANDS_PATH, cursor, POLL_S + self._answer_s, headers=headers, params=query
+        )
 
     async def close(self) -> None:
         await self._session.close()
@@ -129,12 +136,12 @@ def _socket(address: tuple[Any, ...]) -> socket.socket:
     return made
 
 
-async def _body(response: aiohttp.ClientResponse) -> bytes:
+async def _body(response: aiohttp.ClientResponse, most: int) -> bytes:
     """What fits; of a stranger's endless page no more than that."""
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > ANSWER_MAX:
+        if len(body) > most:
             response.close()
             break
     return bytes(body)

@@ -87,6 +87,7 @@ class Comparison:
         self.compared_at = 0  # wall time of the last round
         self.compared = 0  # hours of layouts that it was about
         self.differing = 0  # those that differed in it
+        self.soon_s = SOON_S
         self._accounts = accounts
         self._outbox = outbox
         self._sender = sender
@@ -111,7 +112,7 @@ class Comparison:
     async def run(self) -> None:
         """Compare for ever. Run until cancelled."""
         backoff = Backoff(self._link.random)
-        pause_s = min(SOON_S, self._every_s)
+        pause_s = min(self.soon_s, self._every_s)
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.buffer import commands as commands_module
 from gateway.buffer.buffer import Buffer
 from gateway.core.model import Command, CommandResult
 
@@ -58,12 +57,10 @@ async def test_what_was_cut_off_is_unknown_but_for_what_somebody_else_ends(tmp_p
     await buffer.close()
 
 
-async def test_only_so_many_are_known_and_none_that_has_something_left_to_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(commands_module, "KNOWN_MAX", 3)
+async def test_only_so_many_are_known_and_none_that_has_something_left_to_do(tmp_path: Path) -> None:
     buffer = await Buffer.open(tmp_path / "buffer.db")
     commands = buffer.commands
+    commands.known_max = 3
     for n in range(10):
         await commands.keep([restart(f"c{n}")], AT)
         if n != 2:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gateway.buffer import keeping, ledger, retention
+from gateway.buffer import ledger
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import Limits
 from gateway.core.errors import StorageError
@@ -162,9 +162,8 @@ async def test_marks_of_what_was_pushed_go_before_readings_lose_resolution(tmp_p
     await buffer.close()
 
 
-async def test_events_without_end_do_not_fill_the_buffer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeping, "EVENTS_MAX", 100)
-    buffer = await opened(tmp_path)
+async def test_events_without_end_do_not_fill_the_buffer(tmp_path: Path) -> None:
+    buffer = await opened(tmp_path, Limits(events=100))
     for number in range(300):
         buffer.put_event(Event(number, "device_offline"))
     await buffer.flushed()
@@ -187,11 +186,9 @@ async def test_a_device_that_dates_its_records_far_ahead_makes_nothing_old(tmp_p
     await buffer.close()
 
 
-async def test_what_the_page_shows_of_thinning_is_the_ledger_as_of_the_last_round(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "AGREEING", 2)  # the last two segments say what time it is
-    buffer = await opened(tmp_path, Limits(budget=700_000, keep_ms=30 * DAY_MS, hub=True))
+async def test_what_the_page_shows_of_thinning_is_the_ledger_as_of_the_last_round(tmp_path: Path) -> None:
+    """The last two segments say what time it is."""
+    buffer = await opened(tmp_path, Limits(budget=700_000, keep_ms=30 * DAY_MS, hub=True, agreeing=2))
     for number in range(10):
         await store(buffer, day(number))
     assert buffer.keeping.thinned == []
@@ -199,7 +196,7 @@ async def test_what_the_page_shows_of_thinning_is_the_ledger_as_of_the_last_roun
     assert buffer.keeping.thinned == await ledger.ranges(buffer._database)
     assert buffer.keeping.thinned[0].since == START_MS
     await buffer.close()
-    again = await opened(tmp_path, Limits(keep_ms=30 * DAY_MS, hub=True))
+    again = await opened(tmp_path, Limits(keep_ms=30 * DAY_MS, hub=True, agreeing=2))
     assert again.keeping.thinned == await ledger.ranges(again._database) != []
     await acknowledge(again, again.head)
     for number in range(60, 62):
@@ -376,11 +373,8 @@ async def take_until_refused(buffer: Buffer) -> int:
 
 
 @pytest.mark.P1
-async def test_devices_that_have_dated_far_ahead_for_long_make_nothing_old(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(retention, "AGREEING", 2)
-    buffer = await opened(tmp_path, Limits(keep_ms=3 * DAY_MS))
+async def test_devices_that_have_dated_far_ahead_for_long_make_nothing_old(tmp_path: Path) -> None:
+    buffer = await opened(tmp_path, Limits(keep_ms=3 * DAY_MS, agreeing=2))
     await store(buffer, day(0, HOUR_MS))
     now_ms = buffer.keeping.clock.wall_ms()
     for number in (4000, 4001, 4002):

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.buffer import taking
 from gateway.buffer.buffer import Buffer
 from gateway.core.errors import StorageError
 from gateway.core.span import Span
@@ -13,11 +12,9 @@ from tests.values import METER, power
 
 
 @pytest.mark.P1
-async def test_what_does_not_fit_into_memory_is_counted_and_said_when_the_disk_is_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(taking, "PENDING_MAX", 10)
+async def test_what_does_not_fit_into_memory_is_counted_and_said_when_the_disk_is_back(tmp_path: Path) -> None:
     buffer = await Buffer.open(tmp_path / "usb" / "b.db")
+    buffer._taking.pending_max = 10
     for second in range(25):
         buffer.put(METER, [power(1000 * second)])
         with pytest.raises(StorageError, match="its folder is not there"):

@@ -197,17 +197,14 @@ async def test_a_late_record_for_deleted_ones_is_added_to_what_is_known_of_them(
 
 
 @pytest.mark.P3
-async def test_a_crash_between_transactions_leaves_nothing_undone_and_nothing_twice(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_crash_between_transactions_leaves_nothing_undone_and_nothing_twice(tmp_path: Path) -> None:
     """The disk fails after each transaction in turn, and what was thinned makes doing it twice show."""
-    monkeypatch.setattr(rolling, "CHUNKS_MAX", 2)
-    monkeypatch.setattr(rolling, "HOURS_MAX", 1)
     outcomes = []
     for failing in range(12):
         folder = tmp_path / str(failing)
         folder.mkdir()
         buffer = await opened(folder)
+        buffer.rolling.chunks_max, buffer.rolling.hours_max = 2, 1
         await take(buffer, [one for s in range(0, 9000, 30) for one in (watts(1000 * s), record("b", 1000 * s, ROW))])
         await seal(buffer)
         await roll(buffer)

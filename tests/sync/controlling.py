@@ -50,23 +50,40 @@ async def facts() -> wire.Heartbeat:
 
 @asynccontextmanager
 async def controlled(
-    buffer: Buffer, hub: Hub, site: Site, executors: Mapping[str, Executor] | None = None, *, every_s: float = 3600
+    buffer: Buffer,
+    hub: Hub,
+    site: Site,
+    executors: Mapping[str, Executor] | None = None,
+    *,
+    every_s: float = 3600,
+    time_patience_s: int = 60,
 ) -> AsyncIterator[Link]:
     """Heartbeats, commands and events go until the block ends, which is like a crash: nothing is finished."""
     transport = HttpsTransport(str(hub.server.make_url("")), "node", SECRET)
-    async with controlled_by(transport, buffer, site, executors, every_s=every_s) as link:
+    async with controlled_by(
+        transport, buffer, site, executors, every_s=every_s, time_patience_s=time_patience_s
+    ) as link:
         yield link
 
 
 @asynccontextmanager
 async def controlled_by(
-    transport: Transport, buffer: Buffer, site: Site, executors: Mapping[str, Executor] | None, *, every_s: float
+    transport: Transport,
+    buffer: Buffer,
+    site: Site,
+    executors: Mapping[str, Executor] | None,
+    *,
+    every_s: float,
+    time_patience_s: int = 60,
 ) -> AsyncIterator[Link]:
     """The same by any transport, which is closed at the end."""
     link = Link(lambda: buffer.epoch, transport, SystemClock(), Eager())
     engine = Engine(buffer, link, SystemClock(), Eager(), push_interval_s=0.01)
     beats = Heartbeats(link, facts, every_s=every_s)
-    commands = Commands(buffer.commands, buffer, site, executors or {"COUNT": site.count}, beats.acknowledge)
+    commands = Commands(
+        buffer.commands, buffer, site, executors or {"COUNT": site.count}, beats.acknowledge,
+        time_patience_s=time_patience_s,
+    )  # fmt: skip
     link.hear(commands.heard)
     jobs = (link.run(), engine.run(), beats.run(), commands.run())
     tasks = [asyncio.ensure_future(job) for job in jobs]

@@ -12,7 +12,6 @@ from gateway.buffer.commands import Commands as Kept
 from gateway.core.errors import HoldfastError, StorageError
 from gateway.core.model import Command
 from sync import wire
-from sync.edge import commands as commands_module
 from sync.edge.commands import Outcome
 from tests.sync.controlling import LATER, NOW, Site, come_to, command, controlled, states
 from tests.sync.parts import site
@@ -95,13 +94,12 @@ async def test_a_command_that_waited_too_long_on_the_site_is_not_executed_either
 
 
 @pytest.mark.P8
-async def test_without_the_time_a_command_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands_module, "TIME_PATIENCE_S", 0)
+async def test_without_the_time_a_command_is_refused(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
         here = Site()
         here.known = False
         await hub.fleet.order("node", command("a"))
-        async with controlled(buffer, hub, here):
+        async with controlled(buffer, hub, here, time_patience_s=0):
             await come_to(hub.store, a="failed")
         assert here.done == []
 

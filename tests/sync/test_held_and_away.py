@@ -8,7 +8,6 @@ import pytest
 from gateway.buffer.buffer import Buffer
 from gateway.core.model import Event
 from gateway.timekeeping import Timekeeper
-from sync.edge import engine as engine_module
 from sync.hub.sqlite import SqliteStore
 from tests.machine import Machine, Process
 from tests.sync.parts import Hub, site, synced, syncing
@@ -16,10 +15,7 @@ from tests.values import METER, power
 
 
 @pytest.mark.P1
-async def test_a_gateway_that_starts_without_its_disk_sends_as_soon_as_it_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine_module, "STORAGE_PAUSE_S", 0.01)
+async def test_a_gateway_that_starts_without_its_disk_sends_as_soon_as_it_is_there(tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     buffer = await Buffer.open(disk / "buffer.db")
     store = await SqliteStore.open(tmp_path / "hub.db")
@@ -28,6 +24,7 @@ async def test_a_gateway_that_starts_without_its_disk_sends_as_soon_as_it_is_the
         buffer.put(METER, [power(1)])
         buffer.put_event(Event(1, "noted"))
         async with syncing(buffer, hub) as engine:
+            engine.storage_pause_s = 0.01
             while not hub.batches:
                 await asyncio.sleep(0)
             disk.mkdir()

@@ -7,6 +7,7 @@ import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -72,8 +73,10 @@ async def stranger(answer: Callable[[web.Request], web.StreamResponse]) -> Async
         yield address
 
 
-async def push(address: str, tls: Tls | None = None, proxy: str | None = None, times: int = 1) -> wire.Answer:
-    transport = HttpsTransport(address, "node", SECRET, tls=tls, proxy=proxy)
+async def push(
+    address: str, tls: Tls | None = None, proxy: str | None = None, times: int = 1, **limits: Any
+) -> wire.Answer:
+    transport = HttpsTransport(address, "node", SECRET, tls=tls, proxy=proxy, **limits)
     try:
         for _ in range(times):
             answer = await transport.push("records", CURSOR, EMPTY)
@@ -82,10 +85,10 @@ async def push(address: str, tls: Tls | None = None, proxy: str | None = None, t
     return answer
 
 
-async def complaint(address: str, tls: Tls | None = None, proxy: str | None = None) -> str:
+async def complaint(address: str, tls: Tls | None = None, proxy: str | None = None, **limits: Any) -> str:
     """What is said where it does not go through."""
     with pytest.raises(PushError) as caught:
-        await push(address, tls, proxy)
+        await push(address, tls, proxy, **limits)
     return f"{caught.value}; {caught.value.hint}"
 
 
@@ -323,9 +326,7 @@ async def test_the_hub_says_when_to_come_again(given: str, least_s: float, most_
     assert least_s <= caught.value.retry_after_s <= most_s
 
 
-async def test_a_page_without_an_end_is_not_read_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync.edge.https.ANSWER_MAX", 100_000)
-
+async def test_a_page_without_an_end_is_not_read_to_it() -> None:
     async def pour(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         with contextlib.suppress(OSError):
@@ -334,7 +335,7 @@ async def test_a_page_without_an_end_is_not_read_to_it(monkeypatch: pytest.Monke
                 await writer.drain()
 
     async with await asyncio.start_server(pour, "127.0.0.1", 0) as server:
-        words = await complaint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        words = await complaint(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", answer_max=100_000)
     assert "not the hub answers" in words
 
 
@@ -373,10 +374,9 @@ async def test_whatever_hinders_is_said_in_plain_words() -> None:
         assert "no TLS can be spoken there" in await complaint(f"https://{place}")
 
 
-async def test_a_hub_that_never_answers_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync.edge.https.ANSWER_S", 0.01)
+async def test_a_hub_that_never_answers_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert "no answer in time" in await complaint(f"http://127.0.0.1:{silent.getsockname()[1]}")
+        assert "no answer in time" in await complaint(f"http://127.0.0.1:{silent.getsockname()[1]}", answer_s=0.01)
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

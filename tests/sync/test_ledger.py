@@ -11,16 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.buffer import accounts
 from gateway.buffer.buffer import Buffer
 from gateway.core.accounts import HOUR_MS, Account, Held
 from gateway.core.clock import SystemClock
 from gateway.core.model import Event, Layout
 from gateway.core.span import Span
-from sync.edge import ledger
 from sync.edge.engine import Engine
 from sync.edge.hours import remedy
-from sync.edge.ledger import DAY_MS, Comparison
+from sync.edge.ledger import DAY_MS, SOON_S, Comparison
 from sync.edge.weekly import WEEK_MS, place, portion
 from sync.hub.sqlite import SqliteStore
 from tests.stored import everything
@@ -46,9 +44,10 @@ class Clock(SystemClock):
 
 
 @asynccontextmanager
-async def comparing(buffer: Buffer, hub: Hub) -> AsyncIterator[tuple[Comparison, Engine]]:
+async def comparing(buffer: Buffer, hub: Hub, soon_s: float = SOON_S) -> AsyncIterator[tuple[Comparison, Engine]]:
     async with syncing(buffer, hub) as engine:
         comparison = Comparison(buffer.accounts, buffer, engine, engine._link, Clock(), every_s=3600)
+        comparison.soon_s = soon_s
         while not engine.state().acknowledged_at:  # until then nobody knows what the hub has
             await asyncio.sleep(0)
         task = asyncio.ensure_future(comparison.run())
@@ -91,10 +90,10 @@ async def is_whole(buffer: Buffer, store: SqliteStore) -> bool:
 @pytest.mark.P10
 @pytest.mark.parametrize("records_a_look", [100_000, 150])
 async def test_the_hub_is_made_whole_that_has_lost_single_rows_and_a_whole_week(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, records_a_look: int
+    tmp_path: Path, records_a_look: int
 ) -> None:
-    monkeypatch.setattr(accounts, "RECORDS_A_LOOK", records_a_look)
     async with site(tmp_path) as (buffer, hub):
+        buffer.accounts.records_a_look = records_a_look
         await fill(buffer, METER, LONG_AGO)
         await fill(buffer, SOLAR, TODAY)
         await fill(buffer, METER, TODAY, seal=False)
@@ -119,17 +118,14 @@ async def test_where_no_hour_is_over_nothing_is_said_to_be_compared(tmp_path: Pa
 
 
 @pytest.mark.P10
-async def test_one_row_that_is_missing_today_brings_everything_to_be_compared(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledger, "SOON_S", 0.01)
+async def test_one_row_that_is_missing_today_brings_everything_to_be_compared(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
         await fill(buffer, METER, LONG_AGO)
         await fill(buffer, METER, TODAY)
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
         await lose(hub, f"DELETE FROM record WHERE ts = {TODAY[9]} OR ts < {NOW - 3 * DAY_MS}")
-        async with comparing(buffer, hub) as (_, engine):
+        async with comparing(buffer, hub, soon_s=0.01):
             while not await is_whole(buffer, hub.store):
                 await asyncio.sleep(0)
 
@@ -244,9 +240,9 @@ async def test_the_present_hour_is_compared_when_it_is_over(tmp_path: Path) -> N
             assert await is_whole(buffer, hub.store)
 
 
-async def test_one_look_takes_no_more_than_its_records(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "RECORDS_A_LOOK", 250)
+async def test_one_look_takes_no_more_than_its_records(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, _):
+        buffer.accounts.records_a_look = 250
         await fill(buffer, METER, TODAY)
         assert (await buffer.accounts.held(Span(0, 360), ()))[0] == 200
         assert (await buffer.accounts.held(Span(200, 360), ()))[0] == 360
