@@ -77,7 +77,7 @@ def snapshot(db: sqlite3.Connection) -> Iterator[None]:
     """All that is read within is of one moment; keep it short, for the gateway's log grows until it ends."""
     db.execute("BEGIN")
     try:
-        db.execute("SELECT 1 FROM meta").fetchone()  # it begins with the first read
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()  # it begins with the first read
         yield
     finally:
         if db.in_transaction:  # SQLite ends it by itself after some errors

@@ -34,4 +34,34 @@ def import_(file: Path, hub: Path, receipt: Path | None, force: bool) -> None:
         sys.exit(1)
 
 
-VERBS = (import_, amqp_provision)
+@click.command("backup")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@CONFIG
+@click.option("--force", is_flag=True, help="Overwrite a file that is there.")
+def backup_(file: Path, hub: Path, force: bool) -> None:
+    """Write all that the hub has into FILE and verify it; the hub may run. hub.yaml and its keys are not in it."""
+    from gateway.hubapp import load_hub_config
+    from gateway.hubbackup import backup
+
+    held = backup(load_hub_config(hub).store, hub.parent, file, force=force)
+    click.echo(f"{file}: good; {held}")
+    click.echo("  it holds what people and nodes sign in with: keep it as you keep the hub")
+
+
+@click.command("restore")
+@click.argument("file", type=FILE)
+@CONFIG
+def restore_(file: Path, hub: Path) -> None:
+    """Put the backup FILE in the place of the hub's store; stop the hub first. What was there is set aside."""
+    from datetime import datetime
+
+    from gateway.hubapp import load_hub_config
+    from gateway.hubbackup import restore
+
+    before = restore(load_hub_config(hub).store, hub.parent, file, datetime.now().astimezone())
+    click.echo(f"restored; {before}")
+    click.echo("  what the sites still have and this lacks they send again when they compare, within a week;")
+    click.echo("  nodes that were revoked since then are let in again: revoke them once more")
+
+
+VERBS = (import_, amqp_provision, backup_, restore_)

@@ -56,7 +56,7 @@ def restore(buffer: Path, file: Path, now: datetime) -> Restored:
         with contextlib.closing(connect(part, "rw")) as db:
             db.execute(NEW_EPOCH, (secrets.token_hex(8),))
             unsent = _unsent(db, Span(0, copied.head))
-        _give_to_owner(part, buffer if buffer.exists() else buffer.parent)
+        give_to_owner(part, buffer if buffer.exists() else buffer.parent)
         return Restored(copied.head, unsent, _set_aside(buffer, now, copied) if buffer.exists() else None)
 
 
@@ -108,8 +108,8 @@ def _unsent(db: sqlite3.Connection, of: Span) -> int:
     return sum(len(Span(lo, of.hi if hi is None else hi).within(of)) for lo, hi in spans)
 
 
-def _give_to_owner(part: Path, model: Path) -> None:
-    """Root restores, the gateway's user goes on writing."""
+def give_to_owner(part: Path, model: Path) -> None:
+    """Root restores, the gateway's or the hub's user goes on writing."""
     owner = model.stat()
     if os.geteuid() == 0:
         os.chown(part, owner.st_uid, owner.st_gid)

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.backup import ASIDES
 from gateway.core.model import Event
+from gateway.filecopy import ASIDES
 from tests.buffer.onfile import HUB, content, fill, holdfast, opened, site_yaml, writer
 from tests.needs import lacks
 from tests.sync.parts import site, synced, syncing
