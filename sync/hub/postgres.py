@@ -8,13 +8,17 @@ import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+import asyncpg
 import msgspec
 
 from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events
+from gateway.core.errors import StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
+from sync.hub.chores import Chore
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
+from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
 from sync.hub.postgressql import PostgresSql
 from sync.hub.store import Audit
@@ -53,6 +57,7 @@ class PostgresStore:
     def __init__(self, database: PostgresDatabase) -> None:
         self.sql = PostgresSql(database)
         self.control = Commands(self.sql)
+        self.partitions = Partitions(self.sql)
         self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}  # those that were asked for; they never change
 
@@ -78,7 +83,17 @@ class PostgresStore:
     async def take_records(self, records: Sequence[Record], audit: Audit) -> Audit:
         """See `Store.take_records`."""
         series = {layout_id: await self._series(audit.node, layout_id) for layout_id in {r.layout_id for r in records}}
-        return await self._take(APPEND_RECORDS, [(series[r.layout_id], r.ts, r.flags, r.row) for r in records], audit)
+        rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
+        times = {r.ts for r in records}
+        await self.partitions.ensure(times)  # before the transaction, which would keep other hubs from making some
+        try:
+            return await self._take(APPEND_RECORDS, rows, audit)
+        except StorageError as error:
+            if not isinstance(error.__cause__, asyncpg.CheckViolationError):
+                raise
+        self.partitions.forget()  # another hub dropped one in between
+        await self.partitions.ensure(times)
+        return await self._take(APPEND_RECORDS, rows, audit)
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """See `Store.take_events`."""
@@ -147,6 +162,10 @@ class PostgresStore:
     async def events(self, node: str, most: int) -> list[Event]:
         """See `Store.events`."""
         return [Event(*row) for row in await self._database.fetch(EVENTS, node, most)]
+
+    def chores(self) -> list[Chore]:
+        """See `Store.chores`."""
+        return [self.partitions.chore()]
 
     async def close(self) -> None:
         await self._database.close()
