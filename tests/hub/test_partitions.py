@@ -1,6 +1,7 @@
 """PostgreSQL's records by week: made ahead and when a batch needs one, dropped whole, by many hubs at once."""
 
 import asyncio
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
@@ -168,3 +169,31 @@ async def test_hours_are_counted_where_nothing_else_keeps_them(where: str, tmp_p
         await store.take_records(at(hour, hour + 5, hour + 3_600_000), audit())
     found = await ask(where, "SELECT hour, records, first, last FROM record_hour ORDER BY hour")
     assert found == [(hour, 2, hour, hour + 5), (hour + 3_600_000,) + (1,) + (hour + 3_600_000,) * 2]
+
+
+@pytest.mark.P2
+@pytest.mark.parametrize("times", [range(0, 600), range(300, 900), range(599, -1, -1), [*range(600), *range(600)]])
+async def test_a_large_batch_is_kept_once_however_much_of_it_is_held_or_comes_twice(
+    times: Sequence[int], where: str, tmp_path: Path
+) -> None:
+    async with opened(where, tmp_path) as store:
+        await store.take_layouts([METER], audit())
+        await store.take_records(at(*range(NOW + 300, NOW + 301)), audit())
+        taken = await store.take_records(at(*(NOW + ts for ts in times)), audit())
+        assert taken.accepted == len({*times} - {300})
+        assert taken.duplicate == len(times) - taken.accepted
+        assert [record.ts for record in await store.records("node", METER.id)] == [NOW + ts for ts in sorted({*times})]
+
+
+@pytest.mark.P2
+async def test_large_batches_of_one_node_at_two_hubs_at_once_are_kept_once(where: str) -> None:
+    stores = [await PostgresStore.open(where) for _ in range(2)]
+    await stores[0].take_layouts([METER], audit())
+    batches = [at(*range(NOW + lo, NOW + lo + 1000)) for lo in (0, 500, 0, 500)]
+    taken = await asyncio.gather(
+        *(store.take_records(batch, audit()) for batch, store in zip(batches, stores * 2, strict=True))
+    )
+    assert sum(one.accepted for one in taken) == 1500
+    assert len(await stores[0].records("node", METER.id)) == 1500
+    for store in stores:
+        await store.close()
