@@ -11,6 +11,7 @@ from bench import machine, pushed, results
 from bench.catchup import measure_catchup
 from bench.clients import measure_clients
 from bench.figures import Figure
+from bench.hub_scale import measure_hub_scale
 from bench.many import measure_many
 from bench.process import ROOT
 from bench.progress import step
@@ -61,6 +62,7 @@ async def _measure(state: Path, seconds: int) -> tuple[list[Figure], Measured]:
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
     before = await measure_written(state) + await measure_wire(state) + await measure_catchup(state)
+    before += await measure_hub_scale(state)
     before += await measure_clients(state) + await measure_many(state, max(10, seconds // 4))
     return before, await measure(state, seconds)
 

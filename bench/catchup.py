@@ -34,9 +34,9 @@ RATE = "million readings a second"
 async def measure_catchup(state: Path) -> list[Figure]:
     """The edge's side beside a bare loop, both stores of the hub, and the lag of what is new."""
     step("filling a backlog")
-    await _fill(state / "backlog.db", TICKS, 1000)
+    await fill(state / "backlog.db", TICKS, 1000)
     step(f"filling one of {DAYS} days")
-    await _fill(state / "month.db", DAYS * 24 * 60, MINUTE_MS)
+    await fill(state / "month.db", DAYS * 24 * 60, MINUTE_MS)
     figures = [await _edge(state)]
     step("draining it to a hub on SQLite")
     async with _hub(state, "sqlite") as hub:
@@ -51,7 +51,7 @@ async def measure_catchup(state: Path) -> list[Figure]:
     return [*figures, *await _lag(state)]
 
 
-async def _fill(file: Path, ticks: int, step_ms: int) -> None:
+async def fill(file: Path, ticks: int, step_ms: int) -> None:
     """Sealed, as all of a long backlog is, and nothing rolled up; it ends a minute ago."""
     buffer = await Buffer.open(file)
     filler = Filler(buffer, step_ms, start_ms=time.time_ns() // 1_000_000 - ticks * step_ms - MINUTE_MS)

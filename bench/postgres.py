@@ -38,6 +38,12 @@ class Server:
                 return
         raise RuntimeError("PostgreSQL does not start:\n" + log.read_text(errors="replace")[-2000:])
 
+    @property
+    def pid(self) -> int:
+        """Of the process that all others of the server descend from, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> None:
         """SIGINT: at once and in order; may be called again."""
         if self._process is not None:

@@ -66,7 +66,7 @@ class Child:
 
     def cpu_s(self) -> float:
         """User and system time of the process and of those that it started, in seconds."""
-        return sum(_cpu_s(pid) for pid in _family(self.pid))
+        return cpu_s(self.pid)
 
     def memory(self) -> Memory:
         kinds = {"Rss": 0, "Pss": 0, "Private_Clean": 0, "Private_Dirty": 0}
@@ -99,6 +99,11 @@ async def running(name: str, command: Sequence[str], state: Path) -> AsyncIterat
 def python(module: str, *arguments: object) -> list[str]:
     """The command that runs `module` in this very interpreter."""
     return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+def cpu_s(pid: int) -> float:
+    """User and system time of a process and of those that it started, in seconds."""
+    return sum(_cpu_s(one) for one in _family(pid))
 
 
 def _family(pid: int) -> list[int]:

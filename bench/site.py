@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,13 @@ PROFILE = ROOT / "bench" / "profiles" / "farm.yaml"
 
 
 @asynccontextmanager
-async def hub(state: Path, port: int, store: str = "hub.db") -> AsyncIterator[Child]:
+async def hub(state: Path, port: int, store: str = "hub.db", nodes: Sequence[str] = (NODE,)) -> AsyncIterator[Child]:
     """The hub, listening on `port`; its files are in `state`, and its store, if that is no database's address."""
     settings = {
         "host": "127.0.0.1",
         "port": port,
         "store": store,
-        "nodes": [{"id": NODE, "secret_sha256": hashlib.sha256(SECRET.encode()).hexdigest()}],
+        "nodes": [{"id": node, "secret_sha256": hashlib.sha256(SECRET.encode()).hexdigest()} for node in nodes],
     }
     async with running("hub", python(CLI, "hub", "--config", _written(state / "hub.yaml", settings)), state) as child:
         await listening(child, port)

@@ -56,7 +56,7 @@ def build_hub(
     shell.add(app, pages.pages())
     app.router.add_static("/static", static)
     app.router.add_static("/hub", Path(__file__).parent / "static")
-    app[CHORES] = Chores(store.sql, clock, [])
+    app[CHORES] = Chores(store.sql, clock, [*store.chores()])
     return app
 
 

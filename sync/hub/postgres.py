@@ -5,17 +5,24 @@ docs/decisions/0012-postgresql.md.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from fractions import Fraction
+from typing import Any
 
+import asyncpg
 import msgspec
 
 from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events
+from gateway.core.errors import StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
+from sync.hub.chores import Chore
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
+from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
+from sync.hub.postgresrecords import RecordRow, append
 from sync.hub.postgressql import PostgresSql
 from sync.hub.store import Audit
 
@@ -24,8 +31,6 @@ APPEND_SERIES = """INSERT INTO series (node, layout, encoded) SELECT * FROM unne
     ON CONFLICT DO NOTHING"""
 APPEND_POINT = """INSERT INTO point SELECT series.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
     FROM series WHERE node = $1 AND layout = $2 ON CONFLICT DO NOTHING"""
-APPEND_RECORDS = """INSERT INTO record (series, ts, flags, row)
-    SELECT * FROM unnest($1::integer[], $2::bigint[], $3::smallint[], $4::bytea[]) ON CONFLICT DO NOTHING"""
 APPEND_EVENTS = """INSERT INTO event (node, epoch, seq, ts, kind, device, detail)
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
     ON CONFLICT DO NOTHING"""
@@ -53,6 +58,7 @@ class PostgresStore:
     def __init__(self, database: PostgresDatabase) -> None:
         self.sql = PostgresSql(database)
         self.control = Commands(self.sql)
+        self.partitions = Partitions(self.sql)
         self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}  # those that were asked for; they never change
 
@@ -78,27 +84,44 @@ class PostgresStore:
     async def take_records(self, records: Sequence[Record], audit: Audit) -> Audit:
         """See `Store.take_records`."""
         series = {layout_id: await self._series(audit.node, layout_id) for layout_id in {r.layout_id for r in records}}
-        return await self._take(APPEND_RECORDS, [(series[r.layout_id], r.ts, r.flags, r.row) for r in records], audit)
+        rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
+        times = {r.ts for r in records}
+        await self.partitions.ensure(times)  # before the transaction, which would keep other hubs from making some
+        try:
+            return await self._take_records(rows, audit)
+        except StorageError as error:
+            if not isinstance(error.__cause__, asyncpg.CheckViolationError):
+                raise
+        self.partitions.forget()  # another hub dropped one in between
+        await self.partitions.ensure(times)
+        return await self._take_records(rows, audit)
+
+    async def _take_records(self, rows: Sequence[RecordRow], audit: Audit) -> Audit:
+        async with self._batch(audit) as db:
+            accepted = await append(db, rows)
+            await db.execute(COUNT_RECORDS, accepted, max((ts for _, ts, _, _ in rows), default=0), audit.node)
+            return await _noted(db, audit, accepted, len(rows))
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """See `Store.take_events`."""
         rows = [(audit.node, epoch, e.seq, e.ts, text_of(e.kind), text_of(e.device), text_of(e.detail)) for e in events]
         return await self._take(APPEND_EVENTS, rows, audit)
 
-    async def _take(self, append: str, rows: Sequence[Row], audit: Audit, points: Sequence[Row] = ()) -> Audit:
-        """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
-        columns = list(zip(*rows, strict=True))
-        async with self._database.transaction() as db:
-            # It also locks the node's row until the end: two batches of one node never wait for each other crosswise.
-            await db.execute(SAW_NODE, audit.node, audit.at)
-            accepted = int((await db.execute(append, *columns)).rpartition(" ")[2]) if rows else 0
+    async def _take(self, query: str, rows: Sequence[Row], audit: Audit, points: Sequence[Row] = ()) -> Audit:
+        """The rows, the node's last sign of life, the audit row with what was new."""
+        async with self._batch(audit) as db:
+            done: str = await db.execute(query, *zip(*rows, strict=True)) if rows else "0"
+            accepted = int(done.rpartition(" ")[2])  # as in INSERT 0 1
             if accepted and points:
                 await db.executemany(APPEND_POINT, points)
-            audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=len(rows) - accepted)
-            if append is APPEND_RECORDS:
-                await db.execute(COUNT_RECORDS, accepted, max(columns[1], default=0) if rows else 0, audit.node)
-            await db.execute(APPEND_AUDIT, *_audit(audit))
-        return audit
+            return await _noted(db, audit, accepted, len(rows))
+
+    @asynccontextmanager
+    async def _batch(self, audit: Audit) -> AsyncIterator[Any]:
+        """One transaction. It locks the node's row until the end: no other adds to its series, or waits crosswise."""
+        async with self._database.transaction() as db:
+            await db.execute(SAW_NODE, audit.node, audit.at)
+            yield db
 
     async def note(self, audit: Audit) -> None:
         """See `Store.note`."""
@@ -148,6 +171,10 @@ class PostgresStore:
         """See `Store.events`."""
         return [Event(*row) for row in await self._database.fetch(EVENTS, node, most)]
 
+    def chores(self) -> list[Chore]:
+        """See `Store.chores`."""
+        return [self.partitions.chore()]
+
     async def close(self) -> None:
         await self._database.close()
 
@@ -173,6 +200,12 @@ def _double(number: int) -> float:
         return float(number)
     except OverflowError:
         return math.inf if number > 0 else -math.inf
+
+
+async def _noted(db: Any, audit: Audit, accepted: int, count: int) -> Audit:
+    audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=count - accepted)
+    await db.execute(APPEND_AUDIT, *_audit(audit))
+    return audit
 
 
 def _audit(audit: Audit) -> Row:

@@ -14,6 +14,7 @@ from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 CONNECTIONS = 8  # so many batches are stored at once; the others wait
 WAIT_S = 10.0  # for one of them, and for the server to answer when one is made
 STATEMENT_S = 60.0
+MIGRATION_S = 24 * 3600.0  # it may move all records; other hubs that start meanwhile wait
 MIGRATING = "SELECT pg_advisory_xact_lock(7236013)"  # a number of ours: one hub at a time
 VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY)"
 VERSION = "SELECT coalesce(max(number), 0) FROM schema_version"
@@ -77,7 +78,7 @@ class PostgresDatabase:
         files = resources.files("sync.hub").joinpath("schema_pg").iterdir()
         migrations = sorted((file for file in files if file.name.endswith(".sql")), key=lambda file: file.name)
         async with self.transaction() as db:
-            await db.execute(MIGRATING)
+            await db.execute(MIGRATING, timeout=MIGRATION_S)
             await db.execute(VERSIONS)
             version = await db.fetchval(VERSION)
             if version > len(migrations):
@@ -86,7 +87,7 @@ class PostgresDatabase:
                     hint="install that release, or use another database",
                 )
             for number, migration in enumerate(migrations[version:], start=version + 1):
-                await db.execute(migration.read_text())
+                await db.execute(migration.read_text(), timeout=MIGRATION_S)
                 await db.execute(MIGRATED, number)
 
     async def close(self) -> None:

@@ -10,6 +10,7 @@ from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events, of_recor
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
+from sync.hub.chores import Chore
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
 from sync.hub.sql import SqliteSql, numbered
@@ -129,6 +130,10 @@ class SqliteStore:
     async def events(self, node: str, most: int) -> list[Event]:
         """The newest events of a node, newest first."""
         return [Event(*row) for row in await self._database.fetch(EVENTS, (node, most))]
+
+    def chores(self) -> list[Chore]:
+        """See `Store.chores`."""
+        return []
 
     async def close(self) -> None:
         await self._database.close()

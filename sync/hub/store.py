@@ -8,6 +8,7 @@ import msgspec
 from gateway.core.accounts import Account
 from gateway.core.model import Event, Layout, Record
 from gateway.core.status import NodeState
+from sync.hub.chores import Chore
 from sync.hub.commandstore import CommandStore
 from sync.hub.sql import Sql
 
@@ -81,6 +82,10 @@ class Store(Protocol):
 
     async def events(self, node: str, most: int) -> list[Event]:
         """The newest events of a node, newest first."""
+        ...
+
+    def chores(self) -> Sequence[Chore]:
+        """What the store itself needs done from time to time."""
         ...
 
     async def close(self) -> None: ...

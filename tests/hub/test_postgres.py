@@ -86,7 +86,7 @@ async def test_a_question_for_some_hours_of_one_point_reads_no_other_records(whe
     )
     assert await ask(where, query) == [(7.0,), (8.0,), (9.0,)]
     plan = "\n".join(str(line) for (line,) in await ask(where, "EXPLAIN " + query))
-    assert "record_pkey" in plan
+    assert "Index Scan using record_early" in plan
     assert "Seq Scan on record" not in plan
 
 

@@ -68,3 +68,71 @@ CREATE TABLE setting (name text PRIMARY KEY, value bytea NOT NULL);
 CREATE INDEX event_by_time ON event (node, ts);
 CREATE INDEX audit_by_node ON audit (node, at);
 CREATE INDEX audit_by_time ON audit (at);
+
+-- Records by week, so that old ones go by dropping a table: docs/decisions/0014-partitions.md. Weeks are counted from
+-- 1970-01-01, a Thursday, UTC. What lies before 2020 or after 2049, wrong clocks for the most part, has one table each.
+ALTER TABLE record RENAME TO record_0001;
+ALTER INDEX record_pkey RENAME TO record_0001_pkey;
+CREATE TABLE record (
+    ts bigint NOT NULL,
+    series integer NOT NULL,
+    flags smallint NOT NULL,
+    row bytea NOT NULL,
+    PRIMARY KEY (series, ts)
+) PARTITION BY RANGE (ts);
+CREATE TABLE record_early PARTITION OF record FOR VALUES FROM (MINVALUE) TO (2609::bigint * 604800000);
+CREATE TABLE record_late PARTITION OF record FOR VALUES FROM (4175::bigint * 604800000) TO (MAXVALUE);
+
+-- Attached, not made as a part: nobody who reads or writes records waits for it. One maker at a time.
+CREATE FUNCTION holdfast_make_week(week bigint) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    part text := 'record_' || week;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7236014);
+    IF week BETWEEN 2609 AND 4174 AND to_regclass(part) IS NULL THEN
+        EXECUTE format('CREATE TABLE %I (LIKE record INCLUDING ALL)', part);
+        EXECUTE format('ALTER TABLE record ATTACH PARTITION %I FOR VALUES FROM (%s) TO (%s)',
+                       part, week * 604800000, (week + 1) * 604800000);
+    END IF;
+END
+$$;
+
+CREATE FUNCTION holdfast_weeks() RETURNS SETOF bigint LANGUAGE sql STABLE AS $$
+    SELECT substring(relname FROM '^record_(\d+)$')::bigint FROM pg_inherits JOIN pg_class ON pg_class.oid = inhrelid
+    WHERE inhparent = 'record'::regclass AND relname ~ '^record_\d+$' ORDER BY 1
+$$;
+
+-- Whoever reads for long may finish; new batches wait no longer than this for it.
+CREATE FUNCTION holdfast_drop_week(week bigint) RETURNS void LANGUAGE plpgsql SET lock_timeout = '3s' AS $$
+BEGIN
+    PERFORM pg_advisory_xact_lock(7236014);
+    EXECUTE format('DROP TABLE IF EXISTS %I', 'record_' || week);
+END
+$$;
+
+SELECT holdfast_make_week(week) FROM (SELECT DISTINCT ts / 604800000 AS week FROM record_0001) AS held;
+INSERT INTO record (ts, series, flags, row) SELECT ts, series, flags, row FROM record_0001 ORDER BY series, ts;
+
+-- As it was, with the site, and a line for what is missing.
+CREATE OR REPLACE VIEW reading AS
+SELECT series.node, point.device, point.poll_group, point.key, record.ts,
+    to_timestamp(record.ts / 1000.0) AS time,
+    CASE WHEN missing = 0 AND point.type NOT LIKE 'text%' THEN
+        (holdfast_number(record.row, point.type, point.starts, point.bytes) * point.times + point.plus) / point.over
+    END AS value,
+    CASE WHEN missing = 0 AND point.type LIKE 'text%' THEN
+        holdfast_text(rtrim(substring(record.row FROM point.starts + 1 FOR point.bytes), '\x00'::bytea))
+    END AS words,
+    point.unit, record.flags,
+    node.site, point.key AS point, CASE WHEN missing = 0 THEN 'good' ELSE 'missing' END AS quality
+FROM point
+JOIN series ON series.id = point.series
+JOIN node ON node.id = series.node
+JOIN record ON record.series = point.series
+CROSS JOIN LATERAL (SELECT get_byte(record.row, point.bitmap_byte) & point.bitmap_bit AS missing) AS bitmap;
+DROP TABLE record_0001;
+
+-- What there is of each hour of a series; with TimescaleDB it is kept up to date, else it is counted when asked.
+CREATE VIEW record_hour AS
+SELECT series, ts / 3600000 * 3600000 AS hour, count(*) AS records, min(ts) AS first, max(ts) AS last
+FROM record GROUP BY 1, 2;
