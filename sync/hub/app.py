@@ -8,9 +8,10 @@ from aiohttp.typedefs import Middleware
 
 from gateway.core.clock import Clock
 from sync import carry, wire
+from sync.hub import rolling
 from sync.hub.api import Api
 from sync.hub.carry import CarryIn
-from sync.hub.chores import Chores
+from sync.hub.chores import Chore, Chores
 from sync.hub.commandapi import CommandApi
 from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
@@ -20,6 +21,7 @@ from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
 from sync.hub.pages import FleetPages
 from sync.hub.rights import Caller, Grant, Role
+from sync.hub.rolling import Rolling
 from sync.hub.shell import Shell
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
@@ -56,7 +58,7 @@ def build_hub(
     shell.add(app, pages.pages())
     app.router.add_static("/static", static)
     app.router.add_static("/hub", Path(__file__).parent / "static")
-    app[CHORES] = Chores(store.sql, clock, [])
+    app[CHORES] = Chores(store.sql, clock, [Chore("roll-ups", rolling.EVERY_S, Rolling(store.sql, clock).turn)])
     return app
 
 

@@ -13,6 +13,7 @@ import msgspec
 from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
+from sync.hub.closed import not_gone, touched
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
@@ -38,10 +39,16 @@ NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row FR
     CROSS JOIN LATERAL (SELECT ts, flags, row FROM record WHERE series = series.id ORDER BY ts DESC LIMIT 1) AS last"""
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
 # As gateway.core.accounts has it; the sum of bigints is a numeric, which never runs over.
-ACCOUNTS = """SELECT count(ts), coalesce(sum(
-        ('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807) % 9223372036854775808, 0)
-    FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, hour, place)
-    LEFT JOIN record ON series = of_series AND ts >= hour AND ts < hour + 3600000 GROUP BY place ORDER BY place"""
+ACCOUNTS = """SELECT count(ts) + coalesce(min(count), 0), (coalesce(min(digest), 0) + coalesce(sum(
+        ('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807), 0)) % 9223372036854775808
+    FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, of_hour, place)
+    LEFT JOIN closed ON closed.series = of_series AND hour = of_hour
+    LEFT JOIN record ON record.series = of_series AND ts >= of_hour AND ts < of_hour + 3600000
+    GROUP BY place ORDER BY place"""
+CLOSED_OF = """SELECT series, hour, count, times FROM closed
+    JOIN unnest($1::integer[], $2::bigint[]) AS touched (of_series, of_hour) ON series = of_series AND hour = of_hour"""
+MARK = """INSERT INTO dirty (series, hour, since) SELECT *, $3::bigint FROM unnest($1::integer[], $2::bigint[])
+    ON CONFLICT DO NOTHING"""
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = $1 AND epoch = $2 AND ts >= $3 AND ts < $4"""
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER BY ts DESC LIMIT $2"
@@ -87,16 +94,21 @@ class PostgresStore:
 
     async def _take(self, append: str, rows: Sequence[Row], audit: Audit, points: Sequence[Row] = ()) -> Audit:
         """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
-        columns = list(zip(*rows, strict=True))
         async with self._database.transaction() as db:
             # It also locks the node's row until the end: two batches of one node never wait for each other crosswise.
             await db.execute(SAW_NODE, audit.node, audit.at)
-            accepted = int((await db.execute(append, *columns)).rpartition(" ")[2]) if rows else 0
+            new, hours = rows, list(zip(*touched(rows), strict=True)) if append is APPEND_RECORDS else []
+            if hours:
+                new = not_gone(rows, await db.fetch(CLOSED_OF, *hours))
+            columns = list(zip(*new, strict=True))
+            accepted = int((await db.execute(append, *columns)).rpartition(" ")[2]) if new else 0
+            if accepted and hours:
+                await db.execute(MARK, *hours, audit.at)
             if accepted and points:
                 await db.executemany(APPEND_POINT, points)
             audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=len(rows) - accepted)
             if append is APPEND_RECORDS:
-                await db.execute(COUNT_RECORDS, accepted, max(columns[1], default=0) if rows else 0, audit.node)
+                await db.execute(COUNT_RECORDS, accepted, max(row[1] for row in rows) if rows else 0, audit.node)
             await db.execute(APPEND_AUDIT, *_audit(audit))
         return audit
 
