@@ -95,4 +95,6 @@ CREATE TABLE closed (
     times BLOB, minutes BLOB, PRIMARY KEY (series, hour)
 ) WITHOUT ROWID;
 
+CREATE INDEX command_by_change ON command (changed);
+
 INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;

@@ -93,4 +93,6 @@ CREATE TABLE closed (
     times bytea, minutes bytea, PRIMARY KEY (series, hour)
 );
 
+CREATE INDEX command_by_change ON command (changed);
+
 INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;
