@@ -33,6 +33,7 @@ from gateway.buffer.upkeep import Upkeep
 from gateway.core.clock import Clock, RawClock, SystemClock
 from gateway.core.database import Database
 from gateway.core.errors import RefusedFileError, StorageError
+from gateway.core.history import layouts_with, resolution_for
 from gateway.core.model import Event, Layout, Record
 from gateway.core.rollup import DAY_MS
 from gateway.core.span import Span
@@ -261,13 +262,13 @@ class Buffer:
 
         Raises KeyError for a device or key that never was, StorageError.
         """
-        found = charts.layouts_with(self.layouts.values(), device, key)
-        chosen = resolution or charts.resolution_for(since_ms, until_ms)
+        found = layouts_with(self.layouts.values(), device, key)
+        chosen = resolution or resolution_for(since_ms, until_ms)
         return await self._database.look(lambda c: charts.history(c, found, since_ms, until_ms, chosen))
 
     async def energy(self, device: str, key: str, bounds_ms: Sequence[int]) -> tuple[EnergyRow, ...]:
         """What a counter counted between neighbouring bounds, whole minutes that rise. Raises as `history` does."""
-        found = charts.layouts_with(self.layouts.values(), device, key)
+        found = layouts_with(self.layouts.values(), device, key)
         counters = [(layout, index) for layout, index in found if layout.points[index].kind == "counter"]
         if not counters:
             raise KeyError(f"{key} of {device} is no counter")

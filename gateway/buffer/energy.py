@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from gateway.buffer.buckets import LayoutReader
-from gateway.buffer.charts import Found, readers_of
+from gateway.buffer.charts import readers_of
 from gateway.core.cells import size_of
 from gateway.core.counters import Counted, joined
+from gateway.core.history import Found
 from gateway.core.model import Point
 from gateway.core.rollup import CHUNK_MS, HOUR_MS, Bucket, gaps_before
 from gateway.core.status import EnergyRow

@@ -7,10 +7,12 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from gateway.core.clock import Clock
+from gateway.core.rollup import DAY_MS
 from sync import carry, wire
+from sync.hub import retention, rolling
 from sync.hub.api import Api
 from sync.hub.carry import CarryIn
-from sync.hub.chores import Chores
+from sync.hub.chores import Chore, Chores
 from sync.hub.commandapi import CommandApi
 from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
@@ -19,7 +21,9 @@ from sync.hub.fleet import Fleet, nodes
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
 from sync.hub.pages import FleetPages
+from sync.hub.retention import Retention
 from sync.hub.rights import Caller, Grant, Role
+from sync.hub.rolling import Rolling
 from sync.hub.shell import Shell
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
@@ -38,7 +42,7 @@ def build_hub(
     door, fleet = Door(store, clock), Fleet(store.control, clock)
     door.handlers["heartbeat"] = fleet.heartbeat
     door.listeners.append(fleet.happened)
-    door.handlers["ledger"] = Compare(store, clock).handle
+    door.handlers["ledger"] = Compare(store, clock, config.retention.events_days * DAY_MS).handle
     secrets = {node.id: node.secret_sha256 for node in config.nodes}
     ingest = Ingest(door, secrets, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
@@ -56,7 +60,12 @@ def build_hub(
     shell.add(app, pages.pages())
     app.router.add_static("/static", static)
     app.router.add_static("/hub", Path(__file__).parent / "static")
-    app[CHORES] = Chores(store.sql, clock, [*store.chores()])
+    chores = [
+        *store.chores(),
+        Chore("roll-ups", rolling.EVERY_S, Rolling(store.sql, clock).turn),
+        Chore("retention", retention.EVERY_S, Retention(store.sql, clock, config.retention).turn),
+    ]
+    app[CHORES] = Chores(store.sql, clock, chores)
     return app
 
 

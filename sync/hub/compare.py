@@ -2,7 +2,7 @@
 
 import msgspec
 
-from gateway.core.accounts import EVENTS, Account
+from gateway.core.accounts import EVENTS, HOUR_MS, Account
 from gateway.core.clock import Clock
 from sync import wire
 from sync.hub.store import Audit, Store
@@ -11,9 +11,11 @@ from sync.hub.store import Audit, Store
 class Compare:
     """The door's handler of ledgers."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, events_ms: int = 1 << 62) -> None:
+        """`events_ms`: of events that are older nothing is said; they may have gone."""
         self._store = store
         self._clock = clock
+        self._events_ms = events_ms
 
     async def handle(self, node: str, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `door.Handler`."""
@@ -21,13 +23,14 @@ class Compare:
         keys = [(bytes.fromhex(one.layout), one.hour) for one in hours]
         layouts = [key for key in keys if key[0] != EVENTS]
         ours = dict(zip(layouts, await self._store.accounts(node, layouts), strict=True))
-        of_events = [key for key in keys if key[0] == EVENTS]
+        gone = self._clock.wall_ms() - self._events_ms + HOUR_MS
+        of_events = [key for key in keys if key[0] == EVENTS and key[1] >= gone]
         events = await self._store.event_accounts(node, cursor.epoch, [hour for _, hour in of_events])
         ours |= dict(zip(of_events, events, strict=True))
         differing = [
             wire.Hour(one.layout, one.hour, ours[key].count, ours[key].digest)
             for one, key in zip(hours, keys, strict=True)
-            if ours[key] != Account(one.count, one.digest)
+            if key in ours and ours[key] != Account(one.count, one.digest)
         ]
         audit = Audit(self._clock.wall_ms(), node, "ledger", str(cursor), len(body), accepted=len(hours))
         await self._store.note(audit)

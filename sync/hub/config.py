@@ -31,6 +31,18 @@ class AmqpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     tls_ca: str | None = None  # certificates that the broker's is signed by; relative to the configuration's folder
 
 
+Days = Annotated[int, msgspec.Meta(ge=7, le=36_500)]
+
+
+class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """For how many days what is kept; hours are for ever."""
+
+    raw_days: Days = 90
+    minute_days: Days = 365
+    events_days: Days = 400  # also of commands that have ended, and of what people did
+    audit_days: Days = 90  # of the batches that came
+
+
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
@@ -42,6 +54,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     tls_key: str | None = None
     nodes: tuple[NodeConfig, ...] = ()
     amqp: AmqpConfig | None = None
+    retention: RetentionConfig = RetentionConfig()
 
 
 def parse_hub_config(text: str, source: str) -> HubConfig:
@@ -61,6 +74,9 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
         if config.amqp is not None and node.id == config.amqp.username:
             where = f"{parsed.place_of(('nodes', index))}: nodes[{index}].id"
             raise ConfigError(f"{where}: {node.id} is the hub's own user at the broker", hint="rename one of both")
+    if config.retention.minute_days < config.retention.raw_days:
+        where = f"{parsed.place_of(('retention',))}: retention.minute_days"
+        raise ConfigError(f"{where}: fewer than raw_days", hint="minutes are kept for at least as long as records")
     if config.amqp is not None:
         _check_addresses(config.amqp, parsed)
     if (config.tls_cert is None) != (config.tls_key is None):

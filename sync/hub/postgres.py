@@ -18,6 +18,7 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
 from sync.hub.chores import Chore
+from sync.hub.closed import not_gone, touched
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
 from sync.hub.partitions import Partitions
@@ -43,10 +44,16 @@ NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row FR
     CROSS JOIN LATERAL (SELECT ts, flags, row FROM record WHERE series = series.id ORDER BY ts DESC LIMIT 1) AS last"""
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
 # As gateway.core.accounts has it; the sum of bigints is a numeric, which never runs over.
-ACCOUNTS = """SELECT count(ts), coalesce(sum(
-        ('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807) % 9223372036854775808, 0)
-    FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, hour, place)
-    LEFT JOIN record ON series = of_series AND ts >= hour AND ts < hour + 3600000 GROUP BY place ORDER BY place"""
+ACCOUNTS = """SELECT count(ts) + coalesce(min(count), 0), (coalesce(min(digest), 0) + coalesce(sum(
+        ('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807), 0)) % 9223372036854775808
+    FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, of_hour, place)
+    LEFT JOIN closed ON closed.series = of_series AND hour = of_hour
+    LEFT JOIN record ON record.series = of_series AND ts >= of_hour AND ts < of_hour + 3600000
+    GROUP BY place ORDER BY place"""
+CLOSED_OF = """SELECT series, hour, count, times FROM closed
+    JOIN unnest($1::integer[], $2::bigint[]) AS touched (of_series, of_hour) ON series = of_series AND hour = of_hour"""
+MARK = """INSERT INTO dirty (series, hour, since) SELECT *, $3::bigint FROM unnest($1::integer[], $2::bigint[])
+    ON CONFLICT DO NOTHING"""
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = $1 AND epoch = $2 AND ts >= $3 AND ts < $4"""
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER BY ts DESC LIMIT $2"
@@ -98,7 +105,11 @@ class PostgresStore:
 
     async def _take_records(self, rows: Sequence[RecordRow], audit: Audit) -> Audit:
         async with self._batch(audit) as db:
-            accepted = await append(db, rows)
+            hours = list(zip(*touched(rows), strict=True))
+            new = not_gone(rows, await db.fetch(CLOSED_OF, *hours)) if hours else rows
+            accepted = await append(db, new)
+            if accepted:
+                await db.execute(MARK, *hours, audit.at)
             await db.execute(COUNT_RECORDS, accepted, max((ts for _, ts, _, _ in rows), default=0), audit.node)
             return await _noted(db, audit, accepted, len(rows))
 

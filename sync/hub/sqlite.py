@@ -11,6 +11,7 @@ from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
 from sync.hub.chores import Chore
+from sync.hub.closed import not_gone, sum_of, touched
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.newest import node_state
 from sync.hub.sql import SqliteSql, numbered
@@ -31,6 +32,10 @@ EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = ? AND epoch = ? AND ts >= ? AND ts < ?"""
 HOUR = "SELECT ts, row FROM record WHERE series = ? AND ts >= ? AND ts < ?"
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = ? ORDER BY ts DESC LIMIT ?"
+CLOSED_OF = """SELECT series, hour, count, times FROM closed
+    WHERE (series, hour) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
+CLOSED = "SELECT count, digest FROM closed WHERE series = ? AND hour = ?"
+MARK = "INSERT OR IGNORE INTO dirty (series, hour, since) VALUES (?, ?, ?)"
 
 
 class SqliteStore:
@@ -78,8 +83,13 @@ class SqliteStore:
         """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
         async with self._database.transaction() as db:
             await db.execute(numbered(SAW_NODE), (audit.node, audit.at))
-            accepted = max(0, (await db.executemany(append, rows)).rowcount)
+            new, hours = rows, touched(rows) if append is APPEND_RECORD else ()
+            if hours:
+                new = not_gone(rows, await db.execute_fetchall(CLOSED_OF, (msgspec.json.encode(hours).decode(),)))
+            accepted = max(0, (await db.executemany(append, new)).rowcount)
             audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=len(rows) - accepted)
+            if accepted and hours:
+                await db.executemany(MARK, [(*hour, audit.at) for hour in hours])
             if append is APPEND_RECORD:
                 await db.execute(COUNT_RECORDS, (accepted, newest, audit.node))
             await db.execute(APPEND_AUDIT, msgspec.structs.astuple(audit))
@@ -141,4 +151,5 @@ class SqliteStore:
 
 def _account(connection: sqlite3.Connection, series: int | None, hour: int) -> Account:
     rows = connection.execute(HOUR, (series, hour, hour + HOUR_MS)).fetchall()
-    return Account(len(rows), of_records(rows))
+    gone = connection.execute(CLOSED, (series, hour)).fetchone() or (0, 0)
+    return sum_of(Account(*gone), Account(len(rows), of_records(rows)))

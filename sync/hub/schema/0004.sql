@@ -68,3 +68,33 @@ CREATE TABLE setting (name TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE INDEX event_by_time ON event (node, ts);
 CREATE INDEX audit_by_node ON audit (node, at);
 CREATE INDEX audit_by_time ON audit (at);
+
+-- Roll-ups and retention.
+
+-- Hours that records have come for since they were rolled up. since: when the first of these came.
+CREATE TABLE dirty (
+    series INTEGER NOT NULL, hour INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (series, hour)
+) WITHOUT ROWID;
+CREATE INDEX dirty_by_hour ON dirty (hour);
+
+-- The minutes of an hour, and the hours of a day, as gateway.core.chunk packs them.
+-- at: when it was rolled up last. NULL where its records have gone.
+CREATE TABLE rollup_1m (
+    series INTEGER NOT NULL, hour INTEGER NOT NULL, at INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (series, hour)
+);
+CREATE INDEX rollup_1m_open ON rollup_1m (hour) WHERE at IS NOT NULL;
+CREATE INDEX rollup_1m_closed ON rollup_1m (hour) WHERE at IS NULL;
+CREATE TABLE rollup_1h (
+    series INTEGER NOT NULL, day INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (series, day)
+);
+
+-- What is known of the records of an hour that have gone. count and digest: as gateway.core.accounts has them.
+-- times: which they were, packed. NULL where that has gone too. minutes: what they alone come to, where others came later.
+CREATE TABLE closed (
+    series INTEGER NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL, digest INTEGER NOT NULL,
+    times BLOB, minutes BLOB, PRIMARY KEY (series, hour)
+) WITHOUT ROWID;
+
+CREATE INDEX command_by_change ON command (changed);
+
+INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;

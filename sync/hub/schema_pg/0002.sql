@@ -136,3 +136,30 @@ DROP TABLE record_0001;
 CREATE VIEW record_hour AS
 SELECT series, ts / 3600000 * 3600000 AS hour, count(*) AS records, min(ts) AS first, max(ts) AS last
 FROM record GROUP BY 1, 2;
+-- Roll-ups and retention.
+
+-- Hours that records have come for since they were rolled up. since: when the first of these came.
+CREATE TABLE dirty (series integer NOT NULL, hour bigint NOT NULL, since bigint NOT NULL, PRIMARY KEY (series, hour));
+CREATE INDEX dirty_by_hour ON dirty (hour);
+
+-- The minutes of an hour, and the hours of a day, as gateway.core.chunk packs them.
+-- at: when it was rolled up last; NULL where its records have gone.
+CREATE TABLE rollup_1m (
+    hour bigint NOT NULL, at bigint, series integer NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (series, hour)
+);
+CREATE INDEX rollup_1m_open ON rollup_1m (hour) WHERE at IS NOT NULL;
+CREATE INDEX rollup_1m_closed ON rollup_1m (hour) WHERE at IS NULL;
+ALTER TABLE rollup_1m ALTER bytes SET STORAGE EXTERNAL; -- it is packed already
+CREATE TABLE rollup_1h (day bigint NOT NULL, series integer NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (series, day));
+ALTER TABLE rollup_1h ALTER bytes SET STORAGE EXTERNAL;
+
+-- What is known of the records of an hour that have gone. count and digest: as gateway.core.accounts has them;
+-- times: which they were, packed; NULL where that has gone too. minutes: what they alone come to, where others came later.
+CREATE TABLE closed (
+    hour bigint NOT NULL, digest bigint NOT NULL, count integer NOT NULL, series integer NOT NULL,
+    times bytea, minutes bytea, PRIMARY KEY (series, hour)
+);
+
+CREATE INDEX command_by_change ON command (changed);
+
+INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;

@@ -1,0 +1,42 @@
+"""Closing an hour: its records go, and what is to be known of them stays; later its minutes go, too.
+
+Both happen under the lock of the node's row, which its batches and rolling up take as well: none sees half of it.
+"""
+
+import asyncio
+
+from gateway.core.rollup import HOUR_MS
+from sync.hub.closed import joined
+from sync.hub.rolling import LOCK, RECORDS
+from sync.hub.sql import Work
+
+IS_DIRTY = "SELECT 1 FROM dirty WHERE series = $1 AND hour = $2"
+CLOSED = "SELECT count, digest, times FROM closed WHERE series = $1 AND hour = $2"
+PUT_CLOSED = """INSERT INTO closed (series, hour, count, digest, times) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (series, hour) DO UPDATE
+    SET count = excluded.count, digest = excluded.digest, times = excluded.times, minutes = NULL"""
+DELETE_RECORDS = "DELETE FROM record WHERE series = $1 AND ts >= $2 AND ts < $3"
+HAVE_GONE = "UPDATE rollup_1m SET at = NULL WHERE series = $1 AND hour = $2"
+DELETE_MINUTES = "DELETE FROM rollup_1m WHERE series = $1 AND hour = $2 AND at IS NULL"
+FORGET_TIMES = "UPDATE closed SET times = NULL, minutes = NULL WHERE series = $1 AND hour = $2"
+
+
+async def close(db: Work, node: str, series: int, hour: int) -> None:
+    """Within a transaction of its own: let the records of an hour go, unless some are not rolled up."""
+    await db.execute(LOCK, node)
+    if await db.fetch(IS_DIRTY, series, hour):
+        return
+    rows = [(ts, bytes(row)) for ts, row in await db.fetch(RECORDS, series, hour, hour + HOUR_MS)]
+    if rows:
+        before = await db.fetch(CLOSED, series, hour)
+        account, times = await asyncio.to_thread(joined, hour, before[0] if before else None, rows)
+        await db.execute(PUT_CLOSED, series, hour, account.count, account.digest, times)
+        await db.execute(DELETE_RECORDS, series, hour, hour + HOUR_MS)
+    await db.execute(HAVE_GONE, series, hour)
+
+
+async def forget(db: Work, node: str, series: int, hour: int) -> None:
+    """Within a transaction of its own: let the minutes of a closed hour go, and the times of its records."""
+    await db.execute(LOCK, node)
+    if not await db.fetch(IS_DIRTY, series, hour) and await db.execute(DELETE_MINUTES, series, hour):
+        await db.execute(FORGET_TIMES, series, hour)

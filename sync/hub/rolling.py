@@ -1,0 +1,67 @@
+"""Rolling up: hours that records have come for are made anew of all their records.
+
+Every batch marks the hours it touches in the same transaction, and a node's batches lock its row before anything
+else. So does rolling up: under that lock nothing of the node is half done, and a mark that is taken away was for
+records that are all in view.
+"""
+
+import asyncio
+
+from gateway.core.clock import Clock
+from gateway.core.rollup import DAY_MS, HOUR_MS
+from sync.hub.rolled import chunks, layout_of
+from sync.hub.sql import Sql, Work
+
+EVERY_S = 10.0
+TURN_S = 30.0  # one turn works no longer than this, so that the lease is never lost amid it
+AT_ONCE = 200  # hours that are looked up together
+LATE_MS = 60_000  # for so long after an hour is over its last records may be on their way
+QUIET_MS = 60_000  # after the first of the records: what is sent again comes in many batches
+
+LOCK = "UPDATE node SET last_seen = last_seen WHERE id = $1"
+READY = """SELECT series.node, dirty.series, dirty.hour, series.encoded FROM dirty
+    JOIN series ON series.id = dirty.series WHERE dirty.hour <= $1 AND dirty.since <= $2 ORDER BY dirty.hour LIMIT $3"""
+RECORDS = "SELECT ts, row FROM record WHERE series = $1 AND ts >= $2 AND ts < $3 ORDER BY ts"
+HOURS = "SELECT bytes FROM rollup_1h WHERE series = $1 AND day = $2"
+# Of the records that have gone; what was added to it since is added anew.
+KEEP_BASE = """UPDATE closed SET minutes = coalesce(minutes,
+        (SELECT bytes FROM rollup_1m WHERE rollup_1m.series = closed.series AND rollup_1m.hour = closed.hour))
+    WHERE series = $1 AND hour = $2 RETURNING minutes"""
+PUT_MINUTES = """INSERT INTO rollup_1m (series, hour, at, bytes) VALUES ($1, $2, $3, $4)
+    ON CONFLICT (series, hour) DO UPDATE SET at = excluded.at, bytes = excluded.bytes"""
+PUT_HOURS = """INSERT INTO rollup_1h (series, day, bytes) VALUES ($1, $2, $3)
+    ON CONFLICT (series, day) DO UPDATE SET bytes = excluded.bytes"""
+UNMARK = "DELETE FROM dirty WHERE series = $1 AND hour = $2"
+
+
+class Rolling:
+    """A chore's work. All methods raise StorageError."""
+
+    def __init__(self, sql: Sql, clock: Clock) -> None:
+        self._sql = sql
+        self._clock = clock
+
+    async def turn(self, now: int) -> None:
+        """Roll up what is over, oldest first, for a while."""
+        until = self._clock.monotonic_s() + TURN_S
+        while ready := await self._sql.fetch(READY, now - HOUR_MS - LATE_MS, now - QUIET_MS, AT_ONCE):
+            for node, series, hour, encoded in ready:
+                async with self._sql.transaction() as db:
+                    await roll_up(db, node, series, hour, encoded, now)
+                if self._clock.monotonic_s() >= until:
+                    return
+
+
+async def roll_up(db: Work, node: str, series: int, hour: int, encoded: bytes, now: int) -> None:
+    """Within a transaction of its own: the hour of a series, whose layout is `encoded`."""
+    await db.execute(LOCK, node)
+    rows = [(ts, bytes(row)) for ts, row in await db.fetch(RECORDS, series, hour, hour + HOUR_MS)]
+    if rows:
+        gone = await db.fetch(KEEP_BASE, series, hour)
+        day = hour // DAY_MS * DAY_MS
+        hours = await db.fetch(HOURS, series, day)
+        base, of_day = (found[0][0] if found else None for found in (gone, hours))
+        made = await asyncio.to_thread(chunks, layout_of(encoded), hour, base, rows, day, of_day)
+        await db.execute(PUT_MINUTES, series, hour, now, made[0])
+        await db.execute(PUT_HOURS, series, day, made[1])
+    await db.execute(UNMARK, series, hour)

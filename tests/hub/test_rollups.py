@@ -1,0 +1,141 @@
+"""What the hub rolls up is what the edge rolls up, whatever the order in which records came; on both stores."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gateway.buffer.buffer import Buffer
+from gateway.core.chunk import ChunkFormat
+from gateway.core.clock import SystemClock
+from gateway.core.model import Record
+from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket
+from gateway.core.status import History, Resolution
+from sync.hub.rolling import Rolling
+from sync.hub.rollups import Rollups
+from sync.hub.store import Store
+from tests.buffer.test_rolling import BEGIN, KEYS, LAYOUTS, LAYOUTS_BY_ID, POINTS, records
+from tests.hub.stores import KINDS, audit, opened, place
+
+LATER = BEGIN + 99 * HOUR_MS
+WHOLE = BEGIN - DAY_MS, BEGIN + 2 * DAY_MS
+Stored = list[list[tuple[Any, ...]]]
+RESOLUTIONS: tuple[Resolution, ...] = ("raw", "1m", "1h")
+
+
+@pytest.fixture(params=KINDS)
+async def where(request: pytest.FixtureRequest) -> str:
+    return await place(request.param, request)
+
+
+@pytest.fixture(params=KINDS)
+def somewhere(request: pytest.FixtureRequest) -> str:
+    return asyncio.run(place(request.param, request))
+
+
+@pytest.fixture
+async def store(where: str, tmp_path: Path) -> AsyncIterator[Store]:
+    async with opened(where, tmp_path) as store:
+        yield store
+
+
+async def rolled(store: Store, now: int = LATER) -> None:
+    await Rolling(store.sql, SystemClock()).turn(now)
+
+
+async def charts(store: Store, node: str = "node") -> list[History]:
+    return [
+        await Rollups(store.sql).series(node, name, key, *WHOLE, resolution)
+        for name in LAYOUTS
+        for key in KEYS
+        for resolution in RESOLUTIONS
+    ]
+
+
+async def stored(store: Store, node: str = "node") -> Stored:
+    """Bytes as they stand in the tables."""
+    queries = (
+        "SELECT layout, hour, bytes FROM rollup_1m JOIN series ON id = series WHERE node = $1 ORDER BY 1, 2",
+        "SELECT layout, day, bytes FROM rollup_1h JOIN series ON id = series WHERE node = $1 ORDER BY 1, 2",
+    )
+    return [[tuple(row) for row in await store.sql.fetch(query, node)] for query in queries]
+
+
+async def edge(folder: Path, taken: Sequence[Record]) -> tuple[list[History], list[tuple[bytes, Bucket]]]:
+    """The edge's charts of the same, and the buckets that it stores."""
+    buffer = await Buffer.open(folder / "buffer.db")
+    try:
+        for layout in LAYOUTS.values():
+            buffer.put(layout, [one for one in taken if one.layout_id == layout.id])
+        await buffer.flushed()
+        while await buffer.sealing.seal():
+            pass
+        while await buffer.rolling.step_minutes():
+            pass
+        found = [
+            await buffer.history(name, key, *WHOLE, resolution)
+            for name in LAYOUTS
+            for key in KEYS
+            for resolution in RESOLUTIONS
+        ]
+        rows = await buffer._database.fetch("SELECT layout, ts, bytes FROM rollup_1m ORDER BY 1, 2")
+        return found, buckets_of(rows)
+    finally:
+        await buffer.close()
+
+
+def buckets_of(rows: Iterable[Sequence[Any]]) -> list[tuple[bytes, Bucket]]:
+    """Of rows (layout id, begin, chunk)."""
+    return [
+        (layout_id, bucket)
+        for layout_id, ts, chunk in rows
+        for bucket in ChunkFormat(LAYOUTS_BY_ID[layout_id], MINUTE_MS).decode(ts, chunk, range(len(POINTS)))
+    ]
+
+
+async def hub_of(
+    where: str, folder: Path, node: str, batches: Sequence[Sequence[Record]], turns: Sequence[bool]
+) -> tuple[list[History], list[History], Stored]:
+    """The charts before and after everything was rolled up, and what is stored then."""
+    async with AsyncExitStack() as stack:
+        stores = [await stack.enter_async_context(opened(where, folder))]
+        if where != "hub.db":  # another process
+            stores.append(await stack.enter_async_context(opened(where, folder)))
+        await stores[0].take_layouts(list(LAYOUTS.values()), audit(node))
+        for n, (batch, turn) in enumerate(zip(batches, turns, strict=False)):
+            await stores[n % len(stores)].take_records(batch, audit(node))
+            if turn:
+                await asyncio.gather(*(rolled(store) for store in stores))
+        before = await charts(stores[0], node)
+        await rolled(stores[0])
+        return before, await charts(stores[0], node), await stored(stores[0], node)
+
+
+@pytest.mark.P3
+@settings(deadline=None, max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(records, st.data())
+def test_whatever_the_order_the_batches_and_the_processes_the_roll_ups_are_those_of_the_edge(
+    somewhere: str, in_order: list[Record], data: st.DataObject
+) -> None:
+    again = data.draw(st.lists(st.sampled_from(in_order), max_size=5))  # delivered twice
+    left = data.draw(st.permutations([*in_order, *again]))
+    sizes = data.draw(st.lists(st.integers(1, 20), max_size=6))
+    ends = [0, *accumulate(sizes), len(left)]
+    batches = [left[lo:hi] for lo, hi in pairwise(ends)]
+    turns = data.draw(st.lists(st.booleans(), min_size=len(batches), max_size=len(batches)))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        theirs, minutes = asyncio.run(edge(folder, in_order))
+        before, after, found = asyncio.run(hub_of(somewhere, folder, uuid4().hex, batches, turns))
+        assert before == after == theirs
+        assert buckets_of(found[0]) == minutes
+        at_once = asyncio.run(hub_of(somewhere, folder, uuid4().hex, [in_order], [False]))
+        assert at_once[2] == found
