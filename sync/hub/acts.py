@@ -41,11 +41,10 @@ class Acts:
 
     async def note(self, call: Call[Any, Any], action: str, object: str, detail: str = "") -> None:
         """The caller did `action`, a few words, to `object`, an id or a name, at the call's place."""
-        address = str(call.request.get("address") or call.request.remote or "")
-        place, words = call.place, detail[:DETAIL_MAX]
+        caller, place, words = call.caller, call.place, detail[:DETAIL_MAX]
         async with self._sql.transaction() as db:
             await db.execute(
-                NOTE, call.now, call.caller.name, address, action, object, place.organisation, place.site, words
+                NOTE, call.now, caller.name, caller.address, action, object, place.organisation, place.site, words
             )
 
     async def listed(self, caller: Caller, *, right: Role = Role.ADMIN, after: str = "", limit: int = 100) -> list[Act]:

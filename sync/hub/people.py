@@ -120,21 +120,25 @@ class People:
         """Counts from the next request on; whether there is such a person. Raises LastAdminError."""
         async with self._sql.transaction() as db:
             await db.execute(ONE_AFTER_THE_OTHER, b"")
+            before = await db.fetch(ADMINS)
             if not await db.execute(DISABLE, name, int(disabled)):
                 return False
             await _grant(db, name, grants)
-            await _check_admin(db)
+            if before and not await db.fetch(ADMINS):
+                raise LastAdminError("nobody would be left who may do everything")
             return True
 
     async def delete(self, name: str) -> bool:
         """Whether there was such a person. Raises LastAdminError."""
         async with self._sql.transaction() as db:
             await db.execute(ONE_AFTER_THE_OTHER, b"")
+            before = await db.fetch(ADMINS)
             await db.execute(END_SESSIONS, name, "")
             await db.execute(END_TOKENS, name)
             await db.execute(TAKE_GRANTS, name)
             done = await db.execute(DELETE, name) == 1
-            await _check_admin(db)
+            if before and not await db.fetch(ADMINS):
+                raise LastAdminError("nobody would be left who may do everything")
             return done
 
 
@@ -161,8 +165,3 @@ async def _grant(db: Work, name: str, grants: Sequence[Grant]) -> None:
     await db.execute(TAKE_GRANTS, name)
     for grant in grants:
         await db.execute(GRANT, name, grant.organisation, grant.site, str(grant.role))
-
-
-async def _check_admin(db: Work) -> None:
-    if not await db.fetch(ADMINS):
-        raise LastAdminError("nobody would be left who may do everything")

@@ -50,6 +50,7 @@ class Caller(msgspec.Struct, frozen=True):
     name: str = ""
     grants: tuple[Grant, ...] = ()
     csrf: str = ""  # what its pages send with each act, as X-CSRF-Token; empty where it came with a token of its own
+    address: str = ""  # where it asks from
 
     def may(self, role: Role, place: Place = NOWHERE) -> bool:
         """Whether `role` is granted at `place`; at NOWHERE only by a grant for everywhere."""

@@ -5,6 +5,7 @@ import math
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+import msgspec
 from aiohttp import web
 
 from gateway.core.clock import Clock
@@ -63,11 +64,11 @@ class PeopleSignIn:
 
     async def caller(self, request: web.Request) -> Caller | None:
         """See `SignIn`; raises ApiError, too, for who asks too often."""
-        request["address"] = self.address(request)
         caller = await self._caller(request)
-        if caller is not None:
-            _spare(self._requests, caller.name, "that is too much at once")
-        return caller
+        if caller is None:
+            return None
+        _spare(self._requests, caller.name, "that is too much at once")
+        return msgspec.structs.replace(caller, address=self.address(request))
 
     async def _caller(self, request: web.Request) -> Caller | None:
         if "Authorization" in request.headers:

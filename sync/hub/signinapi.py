@@ -98,8 +98,8 @@ class SignInApi:
         return response
 
     async def _note(self, call: Call[Any, Any], name: str, action: str) -> None:
-        call.request["address"] = self._sign_in.address(call.request)
-        signed = Call(Caller(name), call.path, call.query, call.body, NOWHERE, call.now, call.request)
+        caller = Caller(name, address=self._sign_in.address(call.request))
+        signed = Call(caller, call.path, call.query, call.body, NOWHERE, call.now, call.request)
         await self._acts.note(signed, action, name)
 
     async def _show(self, request: web.Request) -> web.Response:
