@@ -7,26 +7,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.core.clock import SystemClock
+from gateway.core.errors import ConfigError
 from gateway.loadconfig import read_text
 from gateway.running import Stop, allow_connections, run_until, serve
 from local_ui import guard
-from sync.hub.app import CHORES, DOOR, FLEET, OPEN_PATHS, build_hub
+from sync.hub.app import CHORES, DOOR, FLEET, SIGNED, build_hub
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
 from sync.hub.door import Door
+from sync.hub.failures import Failures
 from sync.hub.opening import open_store
+from sync.hub.passwords import Passwords, generated
+from sync.hub.people import FIRST, People
 from sync.hub.tls import server_tls
+from sync.hub.weaksecrets import check_secrets
 
 if TYPE_CHECKING:
     from sync.hub.amqp import Consumer
 
 
 def load_hub_config(path: Path) -> HubConfig:
-    """Raises ConfigError."""
-    return parse_hub_config(read_text(path), path.name)
+    """Raises ConfigError, also for a secret that everybody knows."""
+    text = read_text(path)
+    config = parse_hub_config(text, path.name)
+    check_secrets(config, text, path.name)
+    return config
 
 
 async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None]) -> None:
-    """The hub; paths are relative to `folder`. Run until SIGTERM or SIGINT; `ready` is told the page's address."""
+    """The hub; paths are relative to `folder`. Run until SIGTERM or SIGINT; `ready` is told the page's address, and
+    the first time of all how to sign in."""
     static = resources.files("local_ui").joinpath("static")
     tls = server_tls(folder / config.tls_cert, folder / config.tls_key) if config.tls_cert and config.tls_key else None
     stop = Stop()
@@ -34,14 +43,34 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
-        guards = [guard.headers, guard.sign_in(config.password_sha256, OPEN_PATHS)]
-        app = build_hub(config, store, SystemClock(), Path(str(static)), guards)
+        app = build_hub(config, store, SystemClock(), Path(str(static)), [guard.headers])
         consumer = _consumer(config, config.amqp, folder, app[DOOR]) if config.amqp is not None else None
         app[FLEET].tell = consumer.tell if consumer else None
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
-        ready(await stack.enter_async_context(serving))
+        address = await stack.enter_async_context(serving)
+        ready(address + await _first_person(app[SIGNED].people))
         tasks = {"chores": app[CHORES].run()}
         await run_until(stop, tasks | ({"broker": consumer.run(), "orders": app[FLEET].run()} if consumer else {}))
+
+
+async def _first_person(people: People) -> str:
+    """What to say of the administrator that is made where nobody is known; said once, and kept nowhere."""
+    password = generated()
+    is_first = await people.add_first(password, SystemClock().wall_ms())
+    return f" (sign in as {FIRST} with the password {password}, which is shown only now)" if is_first else ""
+
+
+async def set_password(config: HubConfig, folder: Path, name: str) -> str:
+    """A new password for `name`, who may try to sign in at once. Raises ConfigError where nobody has that name."""
+    store = await open_store(config.store, folder)
+    try:
+        password = generated()
+        if not await People(store.sql, Passwords()).set_password(name, password):
+            raise ConfigError(f"there is no person {name}", hint=f"the first one is {FIRST}")
+        await Failures(store.sql).forget(name)
+        return password
+    finally:
+        await store.close()
 
 
 def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> "Consumer":

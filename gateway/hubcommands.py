@@ -64,4 +64,15 @@ def restore_(file: Path, hub: Path) -> None:
     click.echo("  nodes that were revoked since then are let in again: revoke them once more")
 
 
-VERBS = (import_, amqp_provision, backup_, restore_)
+@click.command("password")
+@click.argument("name")
+@CONFIG
+def password_(name: str, hub: Path) -> None:
+    """Make a new password for NAME, who has lost it or is locked out; where the store is a file, stop the hub first."""
+    from gateway.hubapp import load_hub_config, set_password
+
+    made = asyncio.run(set_password(load_hub_config(hub), hub.parent, name))
+    click.echo(f"the new password of {name}, shown only now: {made}")
+
+
+VERBS = (import_, amqp_provision, backup_, restore_, password_)

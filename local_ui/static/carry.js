@@ -1,5 +1,6 @@
 // The hub's form for a file that somebody brought: says what became of it, and hands out the receipt.
 const form = document.querySelector("[data-carry]");
+const csrf = document.querySelector("meta[name=csrf]")?.content ?? "";
 const told = document.querySelector("[data-told]");
 
 function say(level, text) {
@@ -17,7 +18,7 @@ function download(name, blob) {
 }
 
 async function bring(file) {
-  const answer = await fetch(form.action, { method: "POST", body: file });
+  const answer = await fetch(form.action, { method: "POST", body: file, headers: { "X-CSRF-Token": csrf } });
   if (!answer.ok) {
     const { error } = await answer.json();
     return say("bad", `${file.name}: ${error}`);

@@ -1,7 +1,8 @@
 """The hub's HTTP API as a table of routes: who may, what comes in, what goes out; the OpenAPI document is made of it.
 
-A route whose path names a {node} or a {site} is only for callers whose grants cover it; for all others it is not
-there (404). Other routes are for callers who have the right anywhere, and give them what their grants cover.
+A route whose path names a {node}, a {site} or an {organisation} is only for callers whose grants cover it; for all
+others it is not there (404). Other routes are for callers who have the right anywhere, and give them what their grants
+cover.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -35,7 +36,7 @@ class Call(Generic[Q, B]):
     path: Mapping[str, str]
     query: Q
     body: B
-    place: Place  # of the path's node or site; else NOWHERE
+    place: Place  # of the path's node, site or organisation; else NOWHERE
     now: int  # wall time, milliseconds since 1970 UTC
     request: web.Request
 
@@ -51,7 +52,7 @@ class Route(Generic[Q, B]):
     method: str
     path: str  # as /api/v1/nodes/{node}
     summary: str
-    right: Role
+    right: Role | None  # None: for everybody, also who is not signed in
     handle: Callable[[Call[Q, B]], Awaitable[object]]
     query: type[Q]
     body: type[B]
@@ -63,9 +64,10 @@ class Route(Generic[Q, B]):
 class ApiError(Exception):
     """The answer to a request that is not done: a status, and words that say what and why."""
 
-    def __init__(self, status: int, words: str) -> None:
+    def __init__(self, status: int, words: str, *, retry_after_s: int | None = None) -> None:
         super().__init__(words)
         self.status = status
+        self.headers = {} if retry_after_s is None else {"Retry-After": str(retry_after_s)}
 
 
 NOT_THERE = 404, "not there, or not yours to see"
@@ -104,7 +106,7 @@ class Api:
             try:
                 result = await route.handle(await self.call(request, route))
             except ApiError as error:
-                return json_response(error.status, Refusal(str(error)))
+                return json_response(error.status, Refusal(str(error)), error.headers)
             except StorageError as error:
                 return json_response(503, Refusal(f"the hub's store fails just now: {error}"))
             if isinstance(result, web.StreamResponse):
@@ -115,21 +117,32 @@ class Api:
 
     async def call(self, request: web.Request, route: Route[Q, B]) -> Call[Q, B]:
         """The request, checked in this order: signed in, rights, parameters, body. Raises ApiError, StorageError."""
-        caller = await self._sign_in.caller(request)
-        if caller is None:
-            raise ApiError(401, "sign in first")
-        place = await self._place(request, caller, route.right)
+        caller, place = Caller(), NOWHERE
+        if route.right is not None:
+            caller = await self._known(request)
+            place = await self._place(request, caller, route.right)
         query = _converted(dict(request.query), route.query)
         body = await _body(request, route.body)
         return Call(caller, request.match_info, query, body, place, self._clock.wall_ms(), request)
 
+    async def _known(self, request: web.Request) -> Caller:
+        caller = await self._sign_in.caller(request)
+        if caller is None:
+            raise ApiError(401, "sign in first")
+        return caller
+
     async def _place(self, request: web.Request, caller: Caller, right: Role) -> Place:
-        node, site = request.match_info.get("node"), request.match_info.get("site")
-        if node is None and site is None:
-            if not caller.may_somewhere(right):
-                raise ApiError(403, f"that wants the role {right}")
+        named = request.match_info
+        if "node" in named:
+            place = await self._tenants.place(named["node"])
+        elif "site" in named:
+            place = await self._tenants.place_of_site(named["site"])
+        elif "organisation" in named:
+            place = await self._tenants.place_of_organisation(named["organisation"])
+        elif not caller.may_somewhere(right):
+            raise ApiError(403, f"that wants the role {right}")
+        else:
             return NOWHERE
-        place = await (self._tenants.place(node) if node is not None else self._tenants.place_of_site(site or ""))
         if place is None or not caller.may(Role.VIEWER, place):
             raise ApiError(*NOT_THERE)
         if not caller.may(right, place):
@@ -149,21 +162,26 @@ async def _body(request: web.Request, kind: type[B]) -> B:
         return kind()
     if request.content_type != "application/json":  # a page of another site cannot send that
         raise ApiError(415, "expected Content-Type: application/json")
-    if (request.content_length or 0) > BODY_MAX:
-        raise ApiError(413, f"more than {BODY_MAX} bytes")
-    body = await request.content.read(BODY_MAX + 1)
-    while not request.content.at_eof() and len(body) <= BODY_MAX:
-        body += await request.content.read(BODY_MAX + 1)
-    if len(body) > BODY_MAX:
-        raise ApiError(413, f"more than {BODY_MAX} bytes")
     try:
-        return msgspec.json.decode(body, type=kind)
+        return msgspec.json.decode(await read_body(request, BODY_MAX), type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ApiError(400, f"body: {error}") from error
 
 
-def json_response(status: int, answer: object) -> web.Response:
-    headers = {"Cache-Control": "no-store"}
+async def read_body(request: web.Request, most: int) -> bytes:
+    """Raises ApiError for one of more than `most` bytes."""
+    body = b""
+    if (request.content_length or 0) <= most:
+        body = await request.content.read(most + 1)
+        while not request.content.at_eof() and len(body) <= most:
+            body += await request.content.read(most + 1)
+    if (request.content_length or 0) > most or len(body) > most:
+        raise ApiError(413, f"more than {most} bytes")
+    return body
+
+
+def json_response(status: int, answer: object, more: Mapping[str, str] | None = None) -> web.Response:
+    headers = {"Cache-Control": "no-store", **(more or {})}
     return web.Response(
         status=status, body=msgspec.json.encode(answer), content_type="application/json", headers=headers
     )

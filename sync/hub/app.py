@@ -10,6 +10,7 @@ from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
 from sync import carry, wire
 from sync.hub import retention, rolling
+from sync.hub.acts import Acts
 from sync.hub.api import Api
 from sync.hub.carry import CarryIn
 from sync.hub.chores import Chore, Chores
@@ -21,23 +22,37 @@ from sync.hub.fleet import Fleet, nodes
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
 from sync.hub.pages import FleetPages
+from sync.hub.passwords import Passwords
+from sync.hub.peopleapi import PeopleApi
+from sync.hub.peoplepages import PeoplePages
 from sync.hub.retention import Retention
-from sync.hub.rights import Caller, Grant, Role
 from sync.hub.rolling import Rolling
-from sync.hub.shell import Shell
+from sync.hub.shell import SIGN_IN, Shell
+from sync.hub.signin import PeopleSignIn
+from sync.hub.signinapi import SignInApi
+from sync.hub.siteapi import SiteApi
+from sync.hub.sitepages import SitePages
+from sync.hub.sites import Sites
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
 
-# The doors for nodes have secrets of their own; whether the process lives is no secret.
-OPEN_PATHS = (wire.PATH, wire.COMMANDS_PATH, carry.PATH, "/healthz")
+TIDY_S = 3600.0
+# Who is not signed in gets in here alone. The doors for nodes have secrets of their own; whether the process lives is
+# no secret; nor are styles and scripts.
+OPEN_PATHS = (
+    wire.PATH, wire.COMMANDS_PATH, carry.PATH, "/healthz", SIGN_IN, "/api/v1/sign-in", "/api/v1/refresh",
+    "/static", "/hub",
+)  # fmt: skip
 DOOR = web.AppKey("door", Door)  # for other ways in
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
+SIGNED = web.AppKey("signed", PeopleSignIn)  # for those who make people
 CHORES = web.AppKey("chores", Chores)  # to be run beside the application
 
 
 def build_hub(
-    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware]
-) -> web.Application:
+    config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware],
+    passwords: Passwords | None = None,
+) -> web.Application:  # fmt: skip
     """`static` is the folder of the site's style sheet and scripts; every request passes the `guards`."""
     door, fleet = Door(store, clock), Fleet(store.control, clock)
     door.handlers["heartbeat"] = fleet.heartbeat
@@ -47,33 +62,37 @@ def build_hub(
     ingest = Ingest(door, secrets, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
     app.router.add_post(wire.PATH, ingest.handle)
-    app.router.add_post(carry.PATH, CarryIn(door, secrets, clock).handle)
+    signed = PeopleSignIn(
+        config.people, store.sql, clock, passwords or Passwords(), secure=config.is_reached_by_tls
+    )  # fmt: skip
+    app.router.add_post(carry.PATH, CarryIn(door, secrets, clock, signed).handle)
     app.router.add_get(wire.COMMANDS_PATH, LongPoll(fleet, secrets, clock).handle)
     app.router.add_get("/healthz", _healthz)
     app[DOOR] = door
     app[FLEET] = fleet
-    CommandApi(fleet, store.control, config, clock).add_to(app)
-    api = Api(Everybody(), Tenants(store.sql), clock)
+    app[SIGNED] = signed
+    acts, tenants = Acts(store.sql), Tenants(store.sql, secrets)
+    api = Api(signed, tenants, clock)
     shell = Shell(api)
-    pages = FleetPages(lambda now: nodes(store, now))
+    entrance = SignInApi(signed, acts, shell, clock)
+    entrance.add_page(app)
+    api.add(app, (*entrance.routes(), *CommandApi(fleet, store.control, acts).routes()))
+    pages = FleetPages(lambda now: nodes(store, now), tenants)
     api.add(app, pages.routes())
     shell.add(app, pages.pages())
+    sites = Sites(store.sql)
+    api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes()))
+    shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages()))
     app.router.add_static("/static", static)
     app.router.add_static("/hub", Path(__file__).parent / "static")
     chores = [
         *store.chores(),
         Chore("roll-ups", rolling.EVERY_S, Rolling(store.sql, clock).turn),
         Chore("retention", retention.EVERY_S, Retention(store.sql, clock, config.retention).turn),
+        Chore("sign-ins", TIDY_S, signed.tidy),
     ]
     app[CHORES] = Chores(store.sql, clock, chores)
     return app
-
-
-class Everybody:
-    """Whoever passed the guards may do all."""
-
-    async def caller(self, request: web.Request) -> Caller:
-        return Caller("operator", (Grant(Role.ADMIN),))
 
 
 async def _healthz(request: web.Request) -> web.Response:

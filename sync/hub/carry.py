@@ -1,7 +1,8 @@
 """POST /api/v1/carry: a file of batches that somebody brought, taken through the same door as all batches.
 
 The file is proved whole before anything of it is taken; then what is here already is a duplicate. The answer is the
-receipt, which the node understands. Nobody signs in for it: the node has signed the file.
+receipt, which the node understands. Nobody needs to sign in for it: the node has signed the file. What a browser sends
+that is signed in must come from a page of ours.
 """
 
 import asyncio
@@ -18,6 +19,7 @@ from aiohttp.http import HttpProcessingError
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, StorageError
 from sync import carry
+from sync.hub.api import ApiError, SignIn
 from sync.hub.door import Refused, Takes
 
 FILE_MAX = 4 << 30  # bytes
@@ -28,7 +30,10 @@ PATIENCE_S = 60  # for each chunk
 class CarryIn:
     """`secrets` has the SHA-256 of each node's secret by node id."""
 
-    def __init__(self, door: Takes, secrets: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, door: Takes, secrets: Mapping[str, str], clock: Clock, sign_in: SignIn | None = None
+    ) -> None:  # fmt: skip
+        self._sign_in = sign_in
         self._door = door
         self._secrets = secrets
         self._clock = clock
@@ -60,6 +65,16 @@ class CarryIn:
 
     async def handle(self, request: web.Request) -> web.Response:
         """The file is the body, or the first field of a form. Answers with the receipt, or {"error": words}."""
+        try:
+            if self._sign_in is not None:
+                await self._sign_in.caller(request)
+        except ApiError as error:
+            return _error(error.status, str(error))
+        except StorageError as error:
+            return _error(503, f"the hub cannot store just now: {error}")
+        return await self._received(request)
+
+    async def _received(self, request: web.Request) -> web.Response:
         with tempfile.TemporaryFile() as file:
             async with AsyncExitStack() as stack:
                 try:

@@ -1,5 +1,6 @@
 """The hub's settings: one YAML file."""
 
+from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -9,7 +10,6 @@ from gateway.core import document
 from gateway.core.errors import ConfigError
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of a secret, hexadecimal")]
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,23 +43,45 @@ class RetentionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     audit_days: Days = 90  # of the batches that came
 
 
+class PeopleConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How people sign in."""
+
+    public_url: (
+        Annotated[str, msgspec.Meta(pattern="^https?://[^/@]+/?$", description="http(s)://HOST[:PORT]")] | None
+    ) = None  # how browsers reach the hub, where that is by way of a proxy
+    proxies: tuple[str, ...] = ()  # addresses or networks whose X-Forwarded-For is believed
+    session_h: Annotated[float, msgspec.Meta(gt=0, le=720)] = 12
+    session_slides: bool = True  # each request makes it last so long anew
+    refresh_days: Annotated[float, msgspec.Meta(gt=0, le=365)] = 30
+    requests_per_s: Annotated[float, msgspec.Meta(gt=0, le=1e6)] = 20  # of each person; ten times as many at once
+
+
 class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The whole file."""
 
     store: str  # the SQLite file, relative to the configuration's folder; or postgresql://user:password@host/database
     host: str = "127.0.0.1"
     port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 8090
-    password_sha256: Sha256 | None = None  # of the pages
     tls_cert: str | None = None  # PEM files, relative to the configuration's folder; with them the hub speaks TLS
     tls_key: str | None = None
     nodes: tuple[NodeConfig, ...] = ()
     amqp: AmqpConfig | None = None
     retention: RetentionConfig = RetentionConfig()
+    people: PeopleConfig = PeopleConfig()
+
+    @property
+    def is_reached_by_tls(self) -> bool:
+        return self.tls_cert is not None or (self.people.public_url or "").startswith("https:")
 
 
 def parse_hub_config(text: str, source: str) -> HubConfig:
     """Raises ConfigError with file, line, key and what was expected."""
     parsed = document.parse(text, source)
+    if "password_sha256" in parsed.content:
+        raise parsed.complaint(
+            ("password_sha256",), "the hub has no password of its own any more; people sign in with their names",
+            hint="take the line out; the hub makes the person admin at its start and prints the password",
+        )  # fmt: skip
     config = document.convert(parsed, HubConfig)
     if "://" in config.store and not config.store.startswith(("postgresql://", "postgres://")):
         raise ConfigError(
@@ -82,11 +104,11 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
     if (config.tls_cert is None) != (config.tls_key is None):
         given, other = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
         raise ConfigError(f"{parsed.place_of((given,))}: {given}: of no use without {other}", hint=f"add {other}")
-    if config.host not in LOOPBACK and config.password_sha256 is None:
-        raise ConfigError(
-            f"{parsed.place_of(('host',))}: host: {config.host} can be reached from outside, but no password is set",
-            hint="set password_sha256, or host: 127.0.0.1",
-        )
+    for index, proxy in enumerate(config.people.proxies):
+        try:
+            ip_network(proxy)
+        except ValueError as error:
+            raise parsed.complaint(("people", "proxies", index), f"{proxy} is no address and no network") from error
     return config
 
 

@@ -6,8 +6,9 @@ from typing import Any
 from gateway.core import wording
 from gateway.core.status import DeviceState, NodeState
 from sync.hub.api import Call, Nothing, Route
-from sync.hub.rights import Role
+from sync.hub.rights import NOWHERE, Role
 from sync.hub.shell import NoQuery, Page
+from sync.hub.tenants import Tenants
 
 Nodes = Callable[[int], Awaitable[list[NodeState]]]  # of the wall time
 
@@ -15,8 +16,9 @@ Nodes = Callable[[int], Awaitable[list[NodeState]]]  # of the wall time
 class FleetPages:
     """The page, the part of it that it fetches again, and the JSON beside it."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, tenants: Tenants) -> None:
         self._nodes = nodes
+        self._tenants = tenants
 
     def pages(self) -> Sequence[Page[Any]]:
         return (
@@ -33,10 +35,16 @@ class FleetPages:
         )  # fmt: skip
 
     async def _view(self, call: Call[NoQuery, Nothing]) -> dict[str, Any]:
-        return fleet_view(await self._nodes(call.now), call.now)
+        return fleet_view(await self._of(call), call.now)
 
     async def _list(self, call: Call[Nothing, Nothing]) -> list[NodeState]:
-        return await self._nodes(call.now)
+        return await self._of(call)
+
+    async def _of(self, call: Call[Any, Any]) -> list[NodeState]:
+        """Those that the caller may see."""
+        places = await self._tenants.places()
+        found = await self._nodes(call.now)
+        return [node for node in found if call.caller.may(Role.VIEWER, places.get(node.node, NOWHERE))]
 
 
 def fleet_view(nodes: list[NodeState], now: int) -> dict[str, Any]:

@@ -34,6 +34,10 @@ class Grant(msgspec.Struct, frozen=True):
     organisation: str = ""
     site: str = ""
 
+    @property
+    def scope(self) -> Place:
+        return Place(self.organisation, self.site)
+
     def covers(self, place: Place) -> bool:
         if self.organisation and self.organisation != place.organisation:
             return False
@@ -41,11 +45,12 @@ class Grant(msgspec.Struct, frozen=True):
 
 
 class Caller(msgspec.Struct, frozen=True):
-    """Who asks: a person's name, with what was granted to it."""
+    """Who asks: a person's name, with what was granted to it; no name: nobody is signed in."""
 
-    name: str
-    grants: tuple[Grant, ...]
+    name: str = ""
+    grants: tuple[Grant, ...] = ()
     csrf: str = ""  # what its pages send with each act, as X-CSRF-Token; empty where it came with a token of its own
+    address: str = ""  # where it asks from
 
     def may(self, role: Role, place: Place = NOWHERE) -> bool:
         """Whether `role` is granted at `place`; at NOWHERE only by a grant for everywhere."""

@@ -14,6 +14,7 @@ from sync.hub.api import Api, ApiError, Call, Nothing, Q, Route
 from sync.hub.rights import Caller, Role
 
 SIGN_IN = "/sign-in"
+PARTS = "/part/"  # of pages, which a script fetches
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +56,11 @@ class Shell:
                 call = await self._api.call(request, route)
                 return self.response(page.template, call.caller, page.path, await page.view(call))
             except ApiError as error:
-                if error.status == 401:
+                if error.status == 401 and not request.path.startswith(PARTS):  # a script would take it for its part
                     raise web.HTTPSeeOther(f"{SIGN_IN}?to={quote(request.path_qs)}") from error
-                return self.response("error.html", None, "", {"words": str(error)}, error.status)
+                response = self.response("error.html", None, "", {"words": str(error)}, error.status)
+                response.headers.update(error.headers)
+                return response
             except StorageError as error:
                 words = f"The hub's store fails just now: {error}. The sites keep what they have; try again soon."
                 return self.response("error.html", None, "", {"words": words}, 503)

@@ -1,23 +1,39 @@
 """Where a node stands: its site and its organisation."""
 
+from collections.abc import Collection
+
 from sync.hub.rights import NOWHERE, Place
 from sync.hub.sql import Sql
 
 PLACE = """SELECT coalesce(site.organisation, ''), coalesce(site.id, '') FROM node
     LEFT JOIN site ON site.id = node.site WHERE node.id = $1"""
+PLACES = """SELECT node.id, site.organisation, site.id FROM node JOIN site ON site.id = node.site"""
+ORGANISATION = "SELECT id FROM organisation WHERE id = $1"
 PLACE_OF_SITE = "SELECT organisation FROM site WHERE id = $1"
 
 
 class Tenants:
     """All methods raise StorageError."""
 
-    def __init__(self, sql: Sql) -> None:
+    def __init__(self, sql: Sql, configured: Collection[str] = ()) -> None:
+        """`configured`: nodes that are there before anything came of them."""
         self._sql = sql
+        self._configured = configured
 
     async def place(self, node: str) -> Place | None:
         """None for a node that was never heard of; NOWHERE for one that has no site."""
         rows = await self._sql.fetch(PLACE, node)
-        return (Place(*rows[0]) if rows[0][1] else NOWHERE) if rows else None
+        if not rows:
+            return NOWHERE if node in self._configured else None
+        return Place(*rows[0]) if rows[0][1] else NOWHERE
+
+    async def places(self) -> dict[str, Place]:
+        """Of all nodes that have a site."""
+        return {node: Place(*place) for node, *place in await self._sql.fetch(PLACES)}
+
+    async def place_of_organisation(self, organisation: str) -> Place | None:
+        """None: there is no such organisation."""
+        return Place(organisation) if await self._sql.fetch(ORGANISATION, organisation) else None
 
     async def place_of_site(self, site: str) -> Place | None:
         """None: there is no such site."""

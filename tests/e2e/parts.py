@@ -3,11 +3,14 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import aiohttp
 
 from tests.gateway import ports
 
@@ -34,7 +37,9 @@ async def part(
             stdout=asyncio.subprocess.PIPE, stderr=log,
         )  # fmt: skip
     assert process.stdout is not None
-    assert await process.stdout.readline(), (folder / f"{verb}.log").read_text()
+    said = await process.stdout.readline()
+    assert said, (folder / f"{verb}.log").read_text()
+    (folder / f"{verb}.said").write_bytes(said)
     try:
         yield process
     finally:
@@ -57,3 +62,11 @@ def served(folder: Path, device: str) -> dict[int, int]:
         for line in lines
         if line["device"] == device and line["address"] == 0
     }
+
+
+async def signed_in(http: aiohttp.ClientSession, hub: str, folder: Path) -> None:
+    """Have `http` ask as the administrator whom the hub has made, with the password that it said at its first start."""
+    found = re.search(r"as (\S+) with the password (\S+),", (folder / "hub.said").read_text())
+    assert found, "it was not its first start"
+    async with http.post(f"{hub}/api/v1/sign-in", json={"name": found[1], "password": found[2]}) as answer:
+        http.headers["Authorization"] = f"Bearer {(await answer.json())['access_token']}"

@@ -106,7 +106,7 @@ async def hub(
     """A hub's process, for as long as the block; where it listens. See `part`."""
     port = free_ports("hub")["hub"]
     nodes = [{"id": "node", "secret_sha256": digest(SECRET)}]
-    config = {"host": host, "port": port, "store": "hub.db", "password_sha256": digest(SECRET), "nodes": nodes}
+    config = {"host": host, "port": port, "store": "hub.db", "nodes": nodes}
     (folder / "hub.yaml").write_text(json.dumps(config))
     async with part(folder, "hub", "hub.yaml", *before, **environment) as process:
         yield host, port

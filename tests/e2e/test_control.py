@@ -12,8 +12,7 @@ import aiohttp
 import pytest
 
 from gateway.core.credential import digest
-from tests.e2e.parts import ROOT, free_ports, part, until
-from tests.values import password
+from tests.e2e.parts import ROOT, free_ports, part, signed_in, until
 
 SECRET = "a secret of this test only"
 SITE = """
@@ -24,7 +23,7 @@ buses:
   - {{name: one, tcp: "127.0.0.1:{one}", devices: [{{name: counter, profile: counter, poll_s: 0.2}}]}}
 """
 SIMULATOR = "buses: [{{name: one, port: {one}, devices: [{{name: counter, counter: true}}]}}]\n"
-HUB = "{{port: {hub}, store: hub.db, password_sha256: {password}, nodes: [{{id: node, secret_sha256: {digest}}}]}}\n"
+HUB = "{{port: {hub}, store: hub.db, nodes: [{{id: node, secret_sha256: {digest}}}]}}\n"
 
 
 class Operator:
@@ -41,11 +40,11 @@ class Operator:
 
     async def order(self, command_id: str, kind: str, body: str = "") -> None:
         order = {"id": command_id, "kind": kind, "body": body}
-        async with self._http.post(self._hub, json=order, headers=password("right")) as answer:
+        async with self._http.post(self._hub, json=order) as answer:
             assert answer.status == 201
 
     async def command(self, command_id: str) -> dict[str, Any]:
-        async with self._http.get(self._hub, headers=password("right")) as answer:
+        async with self._http.get(self._hub) as answer:
             return next(one for one in await answer.json() if one["command"]["id"] == command_id)
 
     async def comes_to(self, command_id: str, state: str) -> str:
@@ -73,7 +72,7 @@ class Operator:
 @asynccontextmanager
 async def fleet(folder: Path) -> AsyncIterator[Operator]:
     ports = free_ports("page", "hub", "one")
-    facts = {**ports, "digest": digest(SECRET), "password": digest("right")}
+    facts = {**ports, "digest": digest(SECRET)}
     (folder / "simulator.yaml").write_text(SIMULATOR.format(**facts))
     (folder / "hub.yaml").write_text(HUB.format(**facts))
     (folder / "site_local.yaml").write_text(f"hub: {{secret: {SECRET}}}\n")
@@ -83,6 +82,7 @@ async def fleet(folder: Path) -> AsyncIterator[Operator]:
         operator = Operator(folder, http, ports)
         operator.site.write_text(operator.text())
         async with part(folder, "sim", "simulator.yaml"), part(folder, "hub", "hub.yaml"):
+            await signed_in(http, f"http://127.0.0.1:{ports['hub']}", folder)
             yield operator
 
 

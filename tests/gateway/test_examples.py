@@ -8,7 +8,7 @@ import msgspec
 from gateway.config import AmqpLink, HubLink
 from gateway.core import document
 from gateway.loadconfig import load_config
-from sync.hub.config import AmqpConfig, HubConfig, NodeConfig, parse_hub_config
+from sync.hub.config import AmqpConfig, HubConfig, NodeConfig, PeopleConfig, parse_hub_config
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = (ROOT / "config/hub.example.yaml").read_text()
@@ -25,6 +25,7 @@ def test_the_example_of_a_hub_has_every_setting() -> None:
     assert shown.keys() == keys(HubConfig)
     assert shown["nodes"][0].keys() == keys(NodeConfig)
     assert shown["amqp"].keys() == keys(AmqpConfig)
+    assert shown["people"].keys() == keys(PeopleConfig)
 
 
 def test_the_document_on_sync_shows_every_setting_of_the_way_to_the_hub() -> None:

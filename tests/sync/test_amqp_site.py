@@ -11,9 +11,8 @@ import pytest
 
 from gateway.core.credential import digest
 from sync.hub.provision import Management
-from tests.e2e.parts import ROOT, free_ports, part
+from tests.e2e.parts import ROOT, free_ports, part, signed_in
 from tests.sync.rabbit import ADMIN, Rabbit
-from tests.values import password
 
 SECRET = "the secret of mill-lane-4"
 VHOST = "a%2Fplant"  # a/plant
@@ -36,7 +35,6 @@ def write(folder: Path, rabbit: Rabbit) -> str:
     (folder / "hub.yaml").write_text(f"""
 store: hub.db
 port: {ports["hub"]}
-password_sha256: "{digest("of the pages")}"
 nodes: [{{id: mill-lane-4, secret_sha256: "{digest(SECRET)}"}}]
 amqp:
   url: {amqps}
@@ -93,8 +91,9 @@ async def test_a_site_and_its_hub_reach_each_other_through_a_broker_alone(rabbit
     try:
         async with part(tmp_path, "run", "site.yaml"), part(tmp_path, "hub", "hub.yaml"):
             await found(tmp_path, "SELECT node, kind FROM event", ("mill-lane-4", "gateway_started"))
-            order = {"id": "c-1", "kind": "RESEND", "body": "all", "who": "Ann", "reason": "a test"}
-            async with aiohttp.ClientSession(headers=password("of the pages")) as session:
+            order = {"id": "c-1", "kind": "RESEND", "body": "all", "reason": "a test"}
+            async with aiohttp.ClientSession() as session:
+                await signed_in(session, hub, tmp_path)
                 address = f"{hub}/api/v1/nodes/mill-lane-4/commands"
                 async with session.post(address, json=order) as response:
                     assert response.status == 201, await response.text()

@@ -19,9 +19,8 @@ from gateway.core.credential import digest
 from gateway.core.errors import CodecError
 from gateway.core.model import Event, Record
 from gateway.core.span import Span
-from local_ui import guard
 from sync import carry
-from sync.hub.app import OPEN_PATHS, build_hub
+from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.sqlite import SqliteStore
 from tests.buffer.onfile import holdfast, writer
@@ -38,9 +37,8 @@ SOLAR = meter("solar")
 async def hub_of(store: SqliteStore) -> AsyncIterator[str]:
     """The whole hub with its sign-in; yields the address of the door for files."""
     nodes = (NodeConfig(id="node", secret_sha256=digest(SECRET)),)
-    config = HubConfig(store="", password_sha256=digest("owner"), nodes=nodes)
-    guards = [guard.headers, guard.sign_in(config.password_sha256, OPEN_PATHS)]
-    async with TestServer(build_hub(config, store, SystemClock(), Path(__file__).parent, guards)) as server:
+    config = HubConfig(store="", nodes=nodes)
+    async with TestServer(build_hub(config, store, SystemClock(), Path(__file__).parent, [])) as server:
         yield str(server.make_url(carry.PATH))
 
 

@@ -17,17 +17,19 @@ from gateway.core.status import NodeState
 from local_ui import guard
 from sync import carry, wire
 from sync.hub.api import Api
-from sync.hub.app import OPEN_PATHS, Everybody, build_hub
+from sync.hub.app import build_hub
 from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.pages import FleetPages, fleet_view
+from sync.hub.rights import Caller, Grant, Role
 from sync.hub.shell import Shell
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
 from sync.hub.tenants import Tenants
+from tests.hub.signed import bearer, cookie, sign_in
 from tests.local_ui.test_page_in_browser import FLAGS
 from tests.needs import needs
-from tests.values import METER, password, power
+from tests.values import METER, power
 
 NOW = 1_790_000_000_000
 
@@ -51,6 +53,7 @@ async def page_text(folder: Path, now: int, *, layout: Layout = METER, path: str
     await store.take_records([power(NOW - 4000, 700, layout=layout)], audit)
     app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(now), folder, [])
     async with TestClient(TestServer(app)) as client:
+        await sign_in(client)
         text = await (await client.get(path)).text()
     await store.close()
     return text
@@ -68,6 +71,7 @@ async def test_what_the_last_heartbeat_said_is_shown_and_escaped(tmp_path: Path)
     await store.control.beat(Beat("mill", NOW, msgspec.json.encode(beat)))
     app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
     async with TestClient(TestServer(app)) as client:
+        await sign_in(client)
         text = await (await client.get("/")).text()
     await store.close()
     assert "release 1.2.3 · 70 records not sent" in text
@@ -80,6 +84,7 @@ async def test_a_heartbeat_that_cannot_be_read_hides_no_other_node(tmp_path: Pat
     await store.control.beat(Beat("mill", NOW, msgspec.json.encode(wire.Heartbeat("1.2.3", NOW, 1.0, "kernel"))))
     app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
     async with TestClient(TestServer(app)) as client:
+        await sign_in(client)
         text = await (await client.get("/")).text()
     await store.close()
     assert "2 of 2 nodes online" in text
@@ -112,10 +117,18 @@ async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tm
     store = await SqliteStore.open(tmp_path / "hub.db")
     app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
     async with TestClient(TestServer(app)) as client:
+        await sign_in(client)
         assert "No node has pushed yet" in await (await client.get("/")).text()
         await store.take_layouts([METER], Audit(NOW, "mill", "layouts", "", 0))
         assert "no reading yet" in await (await client.get("/")).text()
     await store.close()
+
+
+class Anybody:
+    """Meets `SignIn`."""
+
+    async def caller(self, request: web.Request) -> Caller:
+        return Caller("ann", (Grant(Role.ADMIN),))
 
 
 async def test_where_the_store_fails_the_pages_say_so(tmp_path: Path) -> None:
@@ -124,7 +137,8 @@ async def test_where_the_store_fails_the_pages_say_so(tmp_path: Path) -> None:
 
     store = await SqliteStore.open(tmp_path / "hub.db")
     app = web.Application()
-    pages, api = FleetPages(nodes), Api(Everybody(), Tenants(store.sql), StoppedClock(NOW))
+    tenants = Tenants(store.sql)
+    pages, api = FleetPages(nodes, tenants), Api(Anybody(), tenants, StoppedClock(NOW))
     api.add(app, pages.routes())
     Shell(api).add(app, pages.pages())
     async with TestClient(TestServer(app)) as client:
@@ -144,7 +158,9 @@ async def test_a_file_that_is_brought_to_the_page_comes_back_as_a_receipt_or_as_
     app = build_hub(config, store, StoppedClock(NOW), Path(local_ui.__file__).parent / "static", [guard.headers])
     async with TestServer(app) as server, async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
-        page = await browser.new_page(viewport={"width": 390, "height": 800})
+        context = await browser.new_context(viewport={"width": 390, "height": 800})
+        await context.add_cookies([await cookie(server)])
+        page = await context.new_page()
         await page.goto(str(server.make_url("/")))
         await page.set_input_files("input[type=file]", tmp_path / "photo")
         await page.click("[data-carry] button")
@@ -164,14 +180,13 @@ async def test_a_file_that_is_brought_to_the_page_comes_back_as_a_receipt_or_as_
 
 
 @pytest.mark.P11
-async def test_the_pages_ask_for_the_password_where_there_is_one(tmp_path: Path) -> None:
+async def test_the_pages_want_somebody_signed_in(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "hub.db")
-    guards = [guard.headers, guard.sign_in(digest("right"), OPEN_PATHS)]
-    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, guards)
+    app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
     async with TestClient(TestServer(app)) as client:
-        for path in ("/", "/part/nodes", "/api/v1/nodes"):
-            assert (await client.get(path)).status == 401
-            assert (await client.get(path, headers=password("right"))).status == 200
+        for path, status in (("/", 303), ("/part/nodes", 401), ("/api/v1/nodes", 401)):
+            assert (await client.get(path, allow_redirects=False)).status == status
+            assert (await client.get(path, headers=await bearer(app))).status == 200
         assert (await client.get("/healthz")).status == 200
         assert (await client.post(wire.PATH)).status == 401, "the door asks for a node's own secret"
     await store.close()

@@ -14,17 +14,17 @@ from aiohttp.test_utils import TestClient, TestServer
 from gateway.core.credential import digest
 from gateway.core.errors import PushError
 from gateway.core.model import CommandResult, Event
-from local_ui import guard
 from sync import wire
 from sync.hub import commandapi
 from sync.hub import fleet as fleet_module
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.fleet import Fleet
+from sync.hub.rights import Grant, Role
 from sync.hub.sqlite import SqliteStore
+from tests.hub.signed import sign_in
 from tests.sync.brokered import running, until
 from tests.sync.controlling import LATER, NOW, Site, command
-from tests.values import password
 
 AT = wire.Cursor("0123456789abcdef", 1, 1)
 
@@ -174,13 +174,12 @@ async def test_results_are_kept_with_their_words(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def operator(folder: Path, *, secret: str | None = "right") -> AsyncIterator[Any]:
+async def operator(folder: Path, role: Role = Role.OPERATOR) -> AsyncIterator[Any]:
     async with hub(folder) as (_, store, clock):
         nodes = (NodeConfig(id="mill", secret_sha256=digest("x")),)
-        sha256 = digest(secret) if secret else None
-        config = HubConfig(store="hub.db", nodes=nodes, password_sha256=sha256)
-        guards = [guard.headers, guard.sign_in(sha256, ())]
-        async with TestClient(TestServer(build_hub(config, store, clock, folder, guards))) as client:
+        config = HubConfig(store="hub.db", nodes=nodes)
+        async with TestClient(TestServer(build_hub(config, store, clock, folder, []))) as client:
+            await sign_in(client, Grant(role), name="Ann")
             yield client
 
 
@@ -189,41 +188,41 @@ MILL = commandapi.PATH.format(node="mill")
 
 async def test_an_operator_orders_and_sees_what_becomes_of_it(tmp_path: Path) -> None:
     async with operator(tmp_path) as client:
-        order = {"kind": "RESTART", "id": "a", "who": "me"}
+        order = {"kind": "RESTART", "id": "a"}
         for status, valid_s in ((201, 60), (200, 90)):
-            answer = await client.post(MILL, json=order | {"valid_s": valid_s}, headers=password("right"))
+            answer = await client.post(MILL, json=order | {"valid_s": valid_s})
             assert answer.status == status
             assert (await answer.json())["state"] == "queued"
-        (seen,) = await (await client.get(MILL, headers=password("right"))).json()
-        assert seen["command"] == {"id": "a", "kind": "RESTART", "not_after": NOW + 60_000, "who": "me"}
+        (seen,) = await (await client.get(MILL)).json()
+        assert seen["command"] == {"id": "a", "kind": "RESTART", "not_after": NOW + 60_000, "who": "Ann"}
 
 
 async def test_the_body_of_an_order_may_be_text_or_an_object(tmp_path: Path) -> None:
     async with operator(tmp_path) as client:
         for body in ({"since": 1, "until": 2}, '{"since":1,"until":2}'):
             order = {"kind": "RESEND", "id": "a", "body": body}
-            answer = await client.post(MILL, json=order, headers=password("right"))
+            answer = await client.post(MILL, json=order)
             assert (await answer.json())["command"]["body"] == '{"since":1,"until":2}'
 
 
 async def test_an_order_without_an_id_gets_one_each_time(tmp_path: Path) -> None:
     async with operator(tmp_path) as client:
         for _ in range(2):
-            assert (await client.post(MILL, json={"kind": "LEDGER"}, headers=password("right"))).status == 201
-        assert len(await (await client.get(MILL, headers=password("right"))).json()) == 2
+            assert (await client.post(MILL, json={"kind": "LEDGER"})).status == 201
+        assert len(await (await client.get(MILL)).json()) == 2
 
 
 @pytest.mark.P11
-async def test_nobody_orders_without_the_password_nor_at_a_hub_that_has_none(tmp_path: Path) -> None:
+async def test_only_who_is_signed_in_looks_and_only_an_operator_orders(tmp_path: Path) -> None:
     async with operator(tmp_path) as client:
+        form = await client.post(MILL, data='{"kind": "RESTART"}')
+        assert form.status == 415, "as a page of another site could send it"
+        del client.session.headers["Authorization"]
         assert (await client.post(MILL, json={"kind": "RESTART"})).status == 401
         assert (await client.get(MILL)).status == 401
-        form = await client.post(MILL, data='{"kind": "RESTART"}', headers=password("right"))
-        assert form.status == 415, "as a page of another site could send it"
-    async with operator(tmp_path, secret=None) as client:
+    async with operator(tmp_path, Role.VIEWER) as client:
         answer = await client.post(MILL, json={"kind": "RESTART"})
-        assert answer.status == 403
-        assert "set password_sha256" in (await answer.json())["error"]
+        assert (answer.status, await answer.json()) == (403, {"error": "that wants the role operator"})
         assert await (await client.get(MILL)).json() == []
 
 
@@ -235,6 +234,7 @@ async def test_nobody_orders_without_the_password_nor_at_a_hub_that_has_none(tmp
         ({"kind": "RESTART", "valid_s": -1}, 400),
         ({"kind": "RESTART", "not_after": 1 << 60}, 400),
         ({"kind": "RESTART", "when": 1}, 400),
+        ({"kind": "RESTART", "who": "somebody else"}, 400),
         ({}, 400),
         ([], 400),
         ({"kind": "LEDGER", "id": "known"}, 409),
@@ -242,9 +242,9 @@ async def test_nobody_orders_without_the_password_nor_at_a_hub_that_has_none(tmp
 )
 async def test_a_bad_order_is_refused_in_words(tmp_path: Path, order: object, status: int) -> None:
     async with operator(tmp_path) as client:
-        await client.post(MILL, json={"kind": "RESTART", "id": "known"}, headers=password("right"))
-        answer = await client.post(MILL, json=order, headers=password("right"))
+        await client.post(MILL, json={"kind": "RESTART", "id": "known"})
+        answer = await client.post(MILL, json=order)
         assert answer.status == status
         assert (await answer.json())["error"]
-        nobody = await client.post(MILL.replace("mill", "nobody"), json=order, headers=password("right"))
+        nobody = await client.post(MILL.replace("mill", "nobody"), json=order)
         assert nobody.status == 404

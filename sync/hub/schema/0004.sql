@@ -31,8 +31,7 @@ CREATE TABLE claim (
 
 -- People who sign in. argon2: the password as argon2id has it.
 CREATE TABLE person (
-    name TEXT PRIMARY KEY, argon2 TEXT NOT NULL, created INTEGER NOT NULL, disabled INTEGER NOT NULL DEFAULT 0,
-    failures INTEGER NOT NULL DEFAULT 0, locked_until INTEGER NOT NULL DEFAULT 0
+    name TEXT PRIMARY KEY, argon2 TEXT NOT NULL, created INTEGER NOT NULL, disabled INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
 -- organisation empty: everywhere; site empty: all of the organisation. role: viewer, operator, admin.
@@ -98,3 +97,11 @@ CREATE TABLE closed (
 CREATE INDEX command_by_change ON command (changed);
 
 INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;
+-- How often a name's sign-in failed in a row, also of names that nobody has; until when it is not tried again.
+CREATE TABLE sign_in_failure (
+    name_sha256 TEXT PRIMARY KEY, failures INTEGER NOT NULL, locked_until INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX grant_by_scope ON person_grant (organisation, site);
+CREATE INDEX session_of_person ON session (person);
+CREATE INDEX refresh_token_of_person ON refresh_token (person);
+CREATE INDEX refresh_token_of_family ON refresh_token (family);

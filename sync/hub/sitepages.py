@@ -1,0 +1,71 @@
+"""The page /sites: organisations, their sites, and how many nodes stand there."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sync.hub.api import Call, Nothing
+from sync.hub.paging import After, listed, marked
+from sync.hub.rights import Place, Role
+from sync.hub.shell import NoQuery, Page
+from sync.hub.sites import Organisation, Site, Sites
+
+SHOWN = 200
+
+
+class SitesShown(NoQuery, frozen=True):
+    after: After = ""
+    organisations_after: After = ""
+
+
+class SitePages:
+    """What it does goes through the API."""
+
+    def __init__(self, sites: Sites) -> None:
+        self._sites = sites
+
+    def pages(self) -> Sequence[Page[Any]]:
+        return (
+            Page(path="/sites", template="sites.html", right=Role.VIEWER, view=self._view, query=SitesShown,
+                 nav="Sites"),
+        )  # fmt: skip
+
+    async def _view(self, call: Call[SitesShown, Nothing]) -> dict[str, object]:
+        name, query = call.caller.name, call.query
+        organisations = await self._sites.organisations(name, _from(query.organisations_after), SHOWN + 1)
+        sites = await self._sites.sites(name, _from(query.after), SHOWN + 1)
+        some = listed(organisations, SHOWN, lambda one: one, lambda one: (one.id,))
+        piece = listed(sites, SHOWN, lambda one: one, lambda one: (one.id,))
+        return {
+            "organisations": [_organisation_view(one, call) for one in some.items],
+            "organisations_next": some.next,
+            "sites": [_site_view(one, call) for one in piece.items],
+            "next": piece.next,
+            "may_make": call.caller.may(Role.ADMIN),
+            "homes": [one.id for one in some.items if call.caller.may(Role.ADMIN, Place(one.id))],
+        }
+
+
+def _from(after: str) -> str:
+    return (marked(after, tuple[str]) or ("",))[0]
+
+
+def _organisation_view(one: Organisation, call: Call[Any, Any]) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "sites": f"{one.sites:,}",
+        "may": call.caller.may(Role.ADMIN, Place(one.id)),
+        "may_delete": call.caller.may(Role.ADMIN) and not one.sites,
+    }
+
+
+def _site_view(one: Site, call: Call[Any, Any]) -> dict[str, object]:
+    return {
+        "id": one.id,
+        "name": one.name,
+        "organisation": one.organisation,
+        "timezone": one.timezone,
+        "nodes": f"{one.nodes:,}",
+        "may": call.caller.may(Role.ADMIN, Place(one.organisation, one.id)),
+        "may_delete": call.caller.may(Role.ADMIN, Place(one.organisation)) and not one.nodes,
+    }

@@ -1,0 +1,51 @@
+"""Signed-in clients of a hub in this process: a person that is made for it, with the rights that a test wants."""
+
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+from argon2 import PasswordHasher
+
+from sync.hub.app import SIGNED
+from sync.hub.passwords import Passwords
+from sync.hub.rights import Grant, Role
+from sync.hub.signin import PeopleSignIn
+
+EVERYTHING = (Grant(Role.ADMIN),)
+NOW = 1_790_000_000_000  # of tests whose clock stands still
+QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))  # for `build_hub`: a test that hashes
+
+
+async def known(app: web.Application, name: str, grants: tuple[Grant, ...]) -> PeopleSignIn:
+    """Have this person known with these grants and no others; nobody knows the password."""
+    signed = app[SIGNED]
+    people = type(signed.people)(signed.sql, QUICK)
+    if not await people.add(name, "nobody knows it", grants, 0):
+        await people.change(name, grants, disabled=False)
+    return signed
+
+
+async def access_token(app: web.Application, *grants: Grant, name: str = "ann") -> str:
+    """Of a person that has `grants`, or all rights if none are given."""
+    signed = await known(app, name, grants or EVERYTHING)
+    given = await signed.sessions.begin(name, signed.now())
+    return (await signed.access(given)).token
+
+
+async def sign_in(client: TestClient[Any, Any], *grants: Grant, name: str = "ann") -> None:
+    """All that `client` asks from now on is asked by that person, with an access token."""
+    assert client.app is not None
+    token = await access_token(client.app, *grants, name=name)
+    client.session.headers["Authorization"] = f"Bearer {token}"
+
+
+async def bearer(app: web.Application, *grants: Grant, name: str = "ann") -> dict[str, str]:
+    """The header of one request."""
+    return {"Authorization": f"Bearer {await access_token(app, *grants, name=name)}"}
+
+
+async def cookie(server: TestServer, *grants: Grant, name: str = "ann") -> dict[str, str]:
+    """The session of a browser, as playwright's `context.add_cookies` takes it."""
+    signed = await known(server.app, name, grants or EVERYTHING)
+    token = await signed.sessions.open(name, signed.now())
+    return {"name": signed.cookie, "value": token, "url": str(server.make_url("/"))}
