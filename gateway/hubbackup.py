@@ -65,7 +65,7 @@ def restore(store: str, folder: Path, file: Path, now: datetime) -> str:
 def _backup_file(path: Path, file: Path, *, force: bool) -> str:
     _refuse_own(path, file)
     with new_file(file, force=force) as part:
-        with _looking_at(path) as source, snapshot(source):
+        with looking_at(path) as source, snapshot(source):
             before = source.execute(HELD).fetchone()
             copy_file(source, path, part)
         part.chmod(0o600)
@@ -78,7 +78,7 @@ def _backup_file(path: Path, file: Path, *, force: bool) -> str:
 def _restore_file(path: Path, file: Path, now: datetime) -> str:
     _refuse_own(path, file)
     with alone(path), new_file(path, force=True) as part:
-        with _looking_at(file) as source, snapshot(source):
+        with looking_at(file) as source, snapshot(source):
             copy_file(source, file, part)
         _verified(part)
         give_to_owner(part, path if path.exists() else path.parent)
@@ -100,7 +100,7 @@ def _refuse_own(path: Path, file: Path) -> None:
 
 
 @contextlib.contextmanager
-def _looking_at(path: Path) -> Iterator[sqlite3.Connection]:
+def looking_at(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads a hub's store. Raises StorageError."""
     if not path.is_file():
         raise StorageError(f"{path}: there is no such file", hint="has this hub run yet?")
@@ -122,7 +122,7 @@ def _looking_at(path: Path) -> Iterator[sqlite3.Connection]:
 
 def _verified(part: Path) -> tuple[int, int]:
     """All of the file is read; nodes and records. Raises StorageError where it is not sound."""
-    with _looking_at(part) as db, bar("verifying the copy") as step:
+    with looking_at(part) as db, bar("verifying the copy") as step:
         step(0, 1)
         for (problem,) in db.execute("PRAGMA integrity_check(1)"):
             if problem != "ok":

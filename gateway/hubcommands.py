@@ -75,4 +75,23 @@ def password_(name: str, hub: Path) -> None:
     click.echo(f"the new password of {name}, shown only now: {made}")
 
 
-VERBS = (import_, amqp_provision, backup_, restore_, password_)
+@click.command("check")
+@CONFIG
+@click.option("--days", type=click.IntRange(0, 36_500), default=2, show_default=True,
+              help="Of so many days make the roll-ups once more, and compare.")  # fmt: skip
+def check_(hub: Path, days: int) -> None:
+    """Say whether all that the hub has can be read and fits together; the hub may run."""
+    from gateway.hubapp import load_hub_config
+    from gateway.hubcheck import check
+
+    found = asyncio.run(check(load_hub_config(hub).store, hub.parent, days))
+    for problem in found:
+        click.echo(problem)
+    if found:
+        click.echo("What is named is wrong, the rest is sound. Put a backup back with `holdfast hub restore`;")
+        click.echo("what the sites still have they send again when they compare.")
+        sys.exit(1)
+    click.echo("all is well")
+
+
+VERBS = (check_, import_, amqp_provision, backup_, restore_, password_)

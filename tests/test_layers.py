@@ -9,8 +9,8 @@ BUILDERS = {
     "gateway/amqpcommands.py", "gateway/app.py", "gateway/buses.py", "gateway/carryin.py", "gateway/carryout.py",
     "gateway/carryreceipt.py", "gateway/catalogue.py", "gateway/checkbus.py", "gateway/cli.py",
     "gateway/commission.py", "gateway/control.py", "gateway/executors.py", "gateway/exploring.py", "gateway/hubapp.py",
-    "gateway/hubbackup.py", "gateway/options.py", "gateway/readonce.py", "gateway/scanning.py", "gateway/simfleet.py",
-    "gateway/uplink.py",
+    "gateway/hubbackup.py", "gateway/hubcheck.py", "gateway/options.py", "gateway/readonce.py", "gateway/scanning.py",
+    "gateway/simfleet.py", "gateway/uplink.py",
 }  # fmt: skip
 
 # What a folder may import of ours, the longest matching prefix counts; each may import itself.

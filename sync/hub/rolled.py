@@ -20,9 +20,13 @@ layout_of = lru_cache(1000)(decode_layout)
 
 
 def columns(layout: Layout, rows: Sequence[tuple[int, bytes]], indexes: Sequence[int]) -> Columns:
-    """Of records (ts, row), which are in order, the points at `indexes`; of a text all is None."""
-    joined = b"".join([row for _, row in rows])
+    """Of records (ts, row), which are in order, the points at `indexes`; of a text all is None.
+
+    A row that a disk has spoilt is left out: it must not stop all others.
+    """
     size, starts = layout.rows.size, list(accumulate(layout.rows.widths, initial=0))
+    rows = [one for one in rows if len(one[1]) == size]
+    joined = b"".join([row for _, row in rows])
 
     def words(column: int) -> bytes:
         width = layout.rows.widths[column]
