@@ -1,16 +1,19 @@
 """The hub's HTTP API as a table of routes: who may, what comes in, what goes out; the OpenAPI document is made of it.
 
-A route whose path names a {node}, a {site} or an {organisation} is only for callers whose grants cover it; for all
+A route whose path or query names a node, a site or an organisation is only for callers whose grants cover it; for all
 others it is not there (404). Other routes are for callers who have the right anywhere, and give them what their grants
 cover.
 """
 
+import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
+from multidict import MultiMapping
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
@@ -18,6 +21,8 @@ from sync.hub.rights import NOWHERE, Caller, Place, Role
 from sync.hub.tenants import Tenants
 
 BODY_MAX = 1 << 20  # bytes
+JSON = "application/json"
+NAMED = ("node", "site", "organisation")
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,7 +63,7 @@ class Route(Generic[Q, B]):
     body: type[B]
     answer: Any = None  # a type
     status: int = 200
-    media: str = "application/json"  # of the answer
+    media: str = JSON  # of the answer
 
 
 class ApiError(Exception):
@@ -100,6 +105,8 @@ class Api:
         for route in routes:
             self.routes.append(route)
             app.router.add_route(route.method, route.path, self._handler(route))
+            if route.method == "GET" and route.media == JSON:
+                app.router.add_route("HEAD", route.path, self._handler(route))
 
     def _handler(self, route: Route[Any, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -120,8 +127,11 @@ class Api:
         caller, place = Caller(), NOWHERE
         if route.right is not None:
             caller = await self._known(request)
-            place = await self._place(request, caller, route.right)
-        query = _converted(dict(request.query), route.query)
+            place = await self._place(caller, route.right, request.match_info)
+        query = _converted(request.query, route.query)
+        named = {name: found for name in NAMED if (found := getattr(query, name, ""))}
+        if named and route.right is not None:
+            place = await self._place(caller, route.right, named)
         body = await _body(request, route.body)
         return Call(caller, request.match_info, query, body, place, self._clock.wall_ms(), request)
 
@@ -131,8 +141,7 @@ class Api:
             raise ApiError(401, "sign in first")
         return caller
 
-    async def _place(self, request: web.Request, caller: Caller, right: Role) -> Place:
-        named = request.match_info
+    async def _place(self, caller: Caller, right: Role, named: Mapping[str, str]) -> Place:
         if "node" in named:
             place = await self._tenants.place(named["node"])
         elif "site" in named:
@@ -150,17 +159,32 @@ class Api:
         return place
 
 
-def _converted(given: dict[str, str], kind: type[Q]) -> Q:
+def _converted(given: MultiMapping[str], kind: type[Q]) -> Q:
+    """Of text that is text, and of one value for each parameter, but where the struct has a tuple."""
+    many = many_valued(kind)
+    names = list(given)
+    if twice := {name for name in names if names.count(name) > 1} - many:
+        raise ApiError(400, f"parameters: {min(twice)} may be there only once")
     try:
-        return msgspec.convert(given, kind, strict=False)
-    except msgspec.ValidationError as error:
+        "".join([*names, *given.values()]).encode()
+        return msgspec.convert(
+            {name: given.getall(name) if name in many else given[name] for name in names}, kind, strict=False
+        )
+    except (UnicodeEncodeError, msgspec.ValidationError) as error:
         raise ApiError(400, f"parameters: {error}") from error
+
+
+@functools.cache
+def many_valued(query: type[msgspec.Struct]) -> set[str]:
+    """The parameters that may be there several times."""
+    kinds = {field.encode_name: field.type for field in msgspec.inspect.type_info(query).fields}  # type: ignore[attr-defined]
+    return {name for name, kind in kinds.items() if isinstance(kind, msgspec.inspect.VarTupleType)}
 
 
 async def _body(request: web.Request, kind: type[B]) -> B:
     if kind is Nothing:
         return kind()
-    if request.content_type != "application/json":  # a page of another site cannot send that
+    if request.content_type != JSON:  # a page of another site cannot send that
         raise ApiError(415, "expected Content-Type: application/json")
     try:
         return msgspec.json.decode(await read_body(request, BODY_MAX), type=kind)
@@ -185,3 +209,23 @@ def json_response(status: int, answer: object, more: Mapping[str, str] | None = 
     return web.Response(
         status=status, body=msgspec.json.encode(answer), content_type="application/json", headers=headers
     )
+
+
+@web.middleware
+async def in_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """What is not there under /api, or not by that method, says so like all the rest."""
+    try:
+        return await handler(request)
+    except web.HTTPMethodNotAllowed as error:
+        if not request.path.startswith("/api/"):
+            raise
+        allow = ", ".join(sorted(error.allowed_methods | {"OPTIONS"}))
+        if request.method == "OPTIONS":
+            return web.Response(status=204, headers={"Allow": allow})
+        response = json_response(405, Refusal(f"{request.method} cannot be done here; {allow} can"))
+        response.headers["Allow"] = allow
+        return response
+    except web.HTTPException as error:
+        if not request.path.startswith("/api/") or error.status < 400:
+            raise
+        return json_response(error.status, Refusal(NOT_THERE[1] if error.status == 404 else error.reason.lower()))

@@ -11,20 +11,23 @@ from gateway.core.rollup import DAY_MS
 from sync import carry, wire
 from sync.hub import retention, rolling
 from sync.hub.acts import Acts
-from sync.hub.api import Api
+from sync.hub.api import Api, in_json
 from sync.hub.carry import CarryIn
 from sync.hub.chores import Chore, Chores
 from sync.hub.commandapi import CommandApi
 from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
+from sync.hub.describing import Describing
 from sync.hub.door import Door
-from sync.hub.fleet import Fleet, nodes
+from sync.hub.fleet import Fleet
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
 from sync.hub.pages import FleetPages
 from sync.hub.passwords import Passwords
 from sync.hub.peopleapi import PeopleApi
 from sync.hub.peoplepages import PeoplePages
+from sync.hub.reading import reading_routes
+from sync.hub.readingnodes import Nodes
 from sync.hub.retention import Retention
 from sync.hub.rolling import Rolling
 from sync.hub.shell import SIGN_IN, Shell
@@ -33,6 +36,7 @@ from sync.hub.signinapi import SignInApi
 from sync.hub.siteapi import SiteApi
 from sync.hub.sitepages import SitePages
 from sync.hub.sites import Sites
+from sync.hub.sse import Streams
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
 
@@ -60,7 +64,7 @@ def build_hub(
     door.handlers["ledger"] = Compare(store, clock, config.retention.events_days * DAY_MS).handle
     secrets = {node.id: node.secret_sha256 for node in config.nodes}
     ingest = Ingest(door, secrets, clock)
-    app = web.Application(client_max_size=wire.BODY_MAX, middlewares=guards)
+    app = web.Application(client_max_size=wire.BODY_MAX, middlewares=[*guards, in_json])
     app.router.add_post(wire.PATH, ingest.handle)
     signed = PeopleSignIn(
         config.people, store.sql, clock, passwords or Passwords(), secure=config.is_reached_by_tls
@@ -77,12 +81,17 @@ def build_hub(
     entrance = SignInApi(signed, acts, shell, clock)
     entrance.add_page(app)
     api.add(app, (*entrance.routes(), *CommandApi(fleet, store.control, acts).routes()))
-    pages = FleetPages(lambda now: nodes(store, now), tenants)
-    api.add(app, pages.routes())
-    shell.add(app, pages.pages())
     sites = Sites(store.sql)
     api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes()))
     shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages()))
+    nodes, streams = Nodes(store.sql), Streams(clock)
+    door.watchers.append(streams.ring)
+    app.on_shutdown.append(streams.end)
+    api.add(app, reading_routes(store.sql, nodes, streams, clock))
+    shell.add(app, FleetPages(nodes).pages())
+    describing = Describing(lambda: api.routes, "1")
+    api.add(app, describing.routes())
+    shell.add(app, describing.pages())
     app.router.add_static("/static", static)
     app.router.add_static("/hub", Path(__file__).parent / "static")
     chores = [

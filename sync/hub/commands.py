@@ -25,8 +25,9 @@ ENDED = """UPDATE command SET state = $1, detail = $2, changed = $3
 SAW_NODE = """INSERT INTO node (id, first_seen, last_seen) VALUES ($1, $2, $2) ON CONFLICT (id) DO UPDATE
     SET first_seen = CASE WHEN node.first_seen = 0 THEN excluded.first_seen ELSE node.first_seen END,
         last_seen = CASE WHEN node.last_seen < excluded.last_seen THEN excluded.last_seen ELSE node.last_seen END"""
-BEAT = """INSERT INTO heartbeat (node, at, body) VALUES ($1, $2, $3)
-    ON CONFLICT (node) DO UPDATE SET at = excluded.at, body = excluded.body"""
+BEAT = """INSERT INTO heartbeat (node, at, body, backlog, problems) VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (node) DO UPDATE SET at = excluded.at, body = excluded.body, backlog = excluded.backlog,
+        problems = excluded.problems"""
 BEATS = "SELECT node, at, body FROM heartbeat"
 
 
@@ -75,7 +76,7 @@ class Commands:
         """See `CommandStore.beat`."""
         async with self._sql.transaction() as db:
             await db.execute(SAW_NODE, beat.node, beat.at)
-            await db.execute(BEAT, beat.node, beat.at, beat.body)
+            await db.execute(BEAT, beat.node, beat.at, beat.body, beat.backlog, beat.problems)
 
     async def beats(self) -> list[Beat]:
         return [Beat(*row) for row in await self._sql.fetch(BEATS)]

@@ -36,6 +36,8 @@ class Beat(msgspec.Struct, frozen=True):
     node: str
     at: int
     body: bytes
+    backlog: int = 0  # that it speaks of
+    problems: int = 0  # so many
 
 
 class CommandStore(Protocol):

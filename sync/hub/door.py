@@ -49,6 +49,7 @@ class Door:
         self._clock = clock
         self.handlers: dict[str, Handler] = {}  # of the batch types that are no readings
         self.listeners: list[Listener] = []
+        self.watchers: list[Callable[[], None]] = []  # are told when records were kept
 
     async def take(self, node: str, batch_type: str, cursor_text: str, body: bytes) -> wire.Answer:
         """One batch; stored when this returns. Raises Refused, StorageError."""
@@ -69,7 +70,10 @@ class Door:
                 batch = msgspec.msgpack.decode(body, type=wire.Records)
                 records, rejected = await self._records(batch, audit.node)
                 audit = msgspec.structs.replace(audit, rejected=len(rejected))
-                return _answer(cursor_text, await self._store.take_records(records, audit), rejected)
+                answer = _answer(cursor_text, await self._store.take_records(records, audit), rejected)
+                for watcher in self.watchers:
+                    watcher()
+                return answer
             if batch_type == "layouts":
                 encoded = msgspec.msgpack.decode(body, type=wire.Layouts).layouts
                 return _answer(cursor_text, await self._store.take_layouts([_layout(one) for one in encoded], audit))

@@ -14,10 +14,8 @@ import msgspec
 from gateway.core.clock import Clock
 from gateway.core.errors import HoldfastError
 from gateway.core.model import Command, CommandResult, Event
-from gateway.core.status import NodeState
 from sync import wire
 from sync.hub.commandstore import Beat, CommandStore
-from sync.hub.store import Store
 
 PASS_ON_MAX = 1000  # orders that wait for the broker; the rest goes with heartbeats
 PASS_ON_S = 30.0  # an order that waited longer has gone with one
@@ -26,6 +24,7 @@ LOOK_S = 5.0  # a long poll looks again so often: another process of the hub may
 AGAIN_S = 30.0  # a long poll repeats what the node was given so long ago and has not acknowledged
 BEAT_MAX = 256 * 1024  # bytes
 RESULT = "command_result"
+SEQ_MAX = 1 << 62  # a backlog beyond it is no number of records
 
 log = logging.getLogger(__name__)
 Tell = Callable[[str, wire.Answer], Awaitable[None]]
@@ -72,7 +71,8 @@ class Fleet:
             raise ValueError(f"a heartbeat of {len(body)} bytes; at most {BEAT_MAX}")
         beat = msgspec.msgpack.decode(body, type=wire.Heartbeat)
         now = self._clock.wall_ms()
-        await self._store.beat(Beat(node, now, msgspec.json.encode(beat)))
+        backlog = max(0, min(beat.backlog, SEQ_MAX))
+        await self._store.beat(Beat(node, now, msgspec.json.encode(beat), backlog, len(beat.problems)))
         if beat.taken:
             await self._store.taken(node, beat.taken, now)
         return wire.Answer(str(cursor), accepted=1, commands=await self._store.queued(node, now, AT_ONCE))
@@ -101,26 +101,6 @@ class Fleet:
         results = [result for event in events if event.kind == RESULT and (result := _result(event.detail))]
         if results:
             await self._store.ended(node, results, self._clock.wall_ms())
-
-
-async def nodes(store: Store, now: int) -> list[NodeState]:
-    """Every node, with what its last heartbeat said. Raises StorageError."""
-    beats = {beat.node: _beat(beat.body) for beat in await store.control.beats()}
-    return [_with(state, beats.get(state.node)) for state in await store.nodes(now)]
-
-
-def _with(state: NodeState, beat: wire.Heartbeat | None) -> NodeState:
-    if beat is None:
-        return state
-    return msgspec.structs.replace(state, version=beat.version, backlog=beat.backlog, problems=beat.problems)
-
-
-def _beat(body: bytes) -> wire.Heartbeat | None:
-    """None for what another release kept, or for a number that is none: one node must not hide the others."""
-    try:
-        return msgspec.json.decode(body, type=wire.Heartbeat)
-    except msgspec.MsgspecError:
-        return None
 
 
 def _result(detail: str) -> CommandResult | None:

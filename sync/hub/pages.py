@@ -1,24 +1,30 @@
 """The operator's page: every node, online or not, how far it lags, its last values."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 from gateway.core import wording
-from gateway.core.status import DeviceState, NodeState
-from sync.hub.api import Call, Nothing, Route
-from sync.hub.rights import NOWHERE, Role
+from gateway.core.status import DeviceState
+from sync.hub.api import Call, Nothing
+from sync.hub.paging import Listed
+from sync.hub.readingnodes import NodeLine, NodesQuery
+from sync.hub.rights import Caller, Role
 from sync.hub.shell import NoQuery, Page
-from sync.hub.tenants import Tenants
 
-Nodes = Callable[[int], Awaitable[list[NodeState]]]  # of the wall time
+
+class Nodes(Protocol):
+    """What the page needs of the nodes. All methods raise StorageError."""
+
+    async def lines(self, caller: Caller, query: NodesQuery, now: int) -> Listed[NodeLine]: ...
+
+    async def devices(self, nodes: list[str]) -> dict[str, tuple[DeviceState, ...]]: ...
 
 
 class FleetPages:
-    """The page, the part of it that it fetches again, and the JSON beside it."""
+    """The page, and the part of it that it fetches again."""
 
-    def __init__(self, nodes: Nodes, tenants: Tenants) -> None:
+    def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
-        self._tenants = tenants
 
     def pages(self) -> Sequence[Page[Any]]:
         return (
@@ -26,47 +32,34 @@ class FleetPages:
             Page(path="/part/nodes", template="_nodes.html", right=Role.VIEWER, view=self._view, query=NoQuery),
         )
 
-    def routes(self) -> Sequence[Route[Any, Any]]:
-        return (
-            Route(
-                method="GET", path="/api/v1/nodes", summary="All nodes, with the newest values of their devices",
-                right=Role.VIEWER, handle=self._list, query=Nothing, body=Nothing, answer=list[NodeState],
-            ),
-        )  # fmt: skip
-
     async def _view(self, call: Call[NoQuery, Nothing]) -> dict[str, Any]:
-        return fleet_view(await self._of(call), call.now)
-
-    async def _list(self, call: Call[Nothing, Nothing]) -> list[NodeState]:
-        return await self._of(call)
-
-    async def _of(self, call: Call[Any, Any]) -> list[NodeState]:
-        """Those that the caller may see."""
-        places = await self._tenants.places()
-        found = await self._nodes(call.now)
-        return [node for node in found if call.caller.may(Role.VIEWER, places.get(node.node, NOWHERE))]
+        lines = (await self._nodes.lines(call.caller, NodesQuery(), call.now)).items
+        return fleet_view(lines, await self._nodes.devices([line.id for line in lines]), call.now)
 
 
-def fleet_view(nodes: list[NodeState], now: int) -> dict[str, Any]:
+def fleet_view(nodes: Sequence[NodeLine], devices: Mapping[str, Sequence[DeviceState]], now: int) -> dict[str, Any]:
     """The fleet as the page shows it; pure."""
     online = sum(node.online for node in nodes)
-    return {"title": f"{online} of {len(nodes)} nodes online", "nodes": [_node_view(node, now) for node in nodes]}
-
-
-def _node_view(node: NodeState, now: int) -> dict[str, Any]:
     return {
-        "node": node.node,
-        "presence": "online" if node.online else "offline",
-        "seen": f"{wording.age_text(now - node.last_seen)} ago",
-        "lag": f"{wording.age_text(node.lag_ms)} behind" if node.newest else "no reading yet",
-        "records": f"{wording.number_text(node.records, '')} records",
-        "beat": _beat_text(node),
-        "problems": node.problems,
-        "devices": [_device_view(device, now) for device in node.devices],
+        "title": f"{online} of {len(nodes)} nodes online",
+        "nodes": [_node_view(node, devices.get(node.id, ()), now) for node in nodes],
     }
 
 
-def _beat_text(node: NodeState) -> str:
+def _node_view(node: NodeLine, devices: Sequence[DeviceState], now: int) -> dict[str, Any]:
+    return {
+        "node": node.id,
+        "presence": "online" if node.online else "offline",
+        "seen": f"{wording.age_text(now - node.last_seen)} ago",
+        "lag": f"{wording.age_text(node.lag_ms)} behind" if node.lag_ms is not None else "no reading yet",
+        "records": f"{wording.number_text(node.records, '')} records",
+        "beat": _beat_text(node),
+        "problems": node.problems,
+        "devices": [_device_view(device, now) for device in devices],
+    }
+
+
+def _beat_text(node: NodeLine) -> str:
     if node.backlog is None:
         return ""
     return f"release {node.version} · {wording.number_text(node.backlog, '')} records not sent"

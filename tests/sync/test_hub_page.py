@@ -1,6 +1,7 @@
 """The hub's page, from a real store."""
 
 import math
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,6 @@ import local_ui
 from gateway.core.credential import digest
 from gateway.core.errors import StorageError
 from gateway.core.model import Layout, Point, Record
-from gateway.core.status import NodeState
 from local_ui import guard
 from sync import carry, wire
 from sync.hub.api import Api
@@ -21,8 +21,10 @@ from sync.hub.app import build_hub
 from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.pages import FleetPages, fleet_view
+from sync.hub.readingnodes import Nodes, NodesQuery
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.shell import Shell
+from sync.hub.sql import Row, Work
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
 from sync.hub.tenants import Tenants
@@ -108,7 +110,9 @@ async def test_a_missing_value_is_a_dash_without_a_unit(tmp_path: Path) -> None:
     audit = Audit(NOW, "mill", "records", "", 0)
     await store.take_layouts([layout], audit)
     await store.take_records([Record(layout.id, NOW, layout.rows.pack([None]))], audit)
-    view = fleet_view(await store.nodes(NOW), NOW)
+    nodes = Nodes(store.sql)
+    lines = await nodes.lines(Caller("operator", (Grant(Role.VIEWER),)), NodesQuery(), NOW)
+    view = fleet_view(lines.items, await nodes.devices(["mill"]), NOW)
     await store.close()
     assert view["nodes"][0]["devices"][0]["points"] == [{"label": "Level", "text": "\N{EN DASH}", "unit": ""}]
 
@@ -132,15 +136,18 @@ class Anybody:
 
 
 async def test_where_the_store_fails_the_pages_say_so(tmp_path: Path) -> None:
-    async def nodes(now: int) -> list[NodeState]:
-        raise StorageError("PostgreSQL db.example/fleet: connection refused")
+    class Gone:
+        async def fetch(self, query: str, *parameters: object) -> list[Row]:
+            raise StorageError("PostgreSQL db.example/fleet: connection refused")
+
+        def transaction(self) -> AbstractAsyncContextManager[Work]:
+            raise StorageError("PostgreSQL db.example/fleet: connection refused")
 
     store = await SqliteStore.open(tmp_path / "hub.db")
-    app = web.Application()
-    tenants = Tenants(store.sql)
-    pages, api = FleetPages(nodes, tenants), Api(Anybody(), tenants, StoppedClock(NOW))
-    api.add(app, pages.routes())
-    Shell(api).add(app, pages.pages())
+    app, nodes = web.Application(), Nodes(Gone())
+    api = Api(Anybody(), Tenants(store.sql), StoppedClock(NOW))
+    api.add(app, nodes.routes())
+    Shell(api).add(app, FleetPages(nodes).pages())
     async with TestClient(TestServer(app)) as client:
         for path in ("/", "/part/nodes", "/api/v1/nodes"):
             answer = await client.get(path)

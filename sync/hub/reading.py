@@ -1,0 +1,24 @@
+"""Reading back from the hub: all of its routes."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.core.clock import Clock
+from sync.hub.api import Route
+from sync.hub.readingaudit import Batches
+from sync.hub.readingdevices import Devices
+from sync.hub.readingevents import Events
+from sync.hub.readingexport import Export
+from sync.hub.readinglive import Live
+from sync.hub.readingnodes import Nodes
+from sync.hub.readingrecords import Records
+from sync.hub.readingseries import Series
+from sync.hub.rollups import Rollups
+from sync.hub.sql import Sql
+from sync.hub.sse import Streams
+
+
+def reading_routes(sql: Sql, nodes: Nodes, streams: Streams, clock: Clock) -> Sequence[Route[Any, Any]]:
+    series, live = Series(sql, Rollups(sql)), Live(sql, nodes, streams, clock)
+    parts = (nodes, Devices(sql), live, series, Records(sql), Export(sql, series), Events(sql), Batches(sql))
+    return [route for part in parts for route in part.routes()]

@@ -1,0 +1,87 @@
+"""The audit read back: each batch that came, and each act of a person."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from sync.hub.api import Call, Nothing, Route
+from sync.hub.paging import After, Limit, Listed, Ms, Name, checked_range, listed, marked
+from sync.hub.rights import Role
+from sync.hub.sql import Sql
+from sync.hub.where import Where
+
+BATCHES = """SELECT audit.id, audit.at, audit.node, coalesce(site.id, ''), audit.type, audit.cursor, audit.bytes,
+        audit.accepted, audit.duplicate, audit.rejected, audit.error
+    FROM audit LEFT JOIN node ON node.id = audit.node LEFT JOIN site ON site.id = node.site
+    WHERE {where} ORDER BY audit.at DESC, audit.id DESC LIMIT {limit}"""
+ACTS = """SELECT site.id, site.at, site.person, site.address, site.action, site.object, site.organisation, site.site,
+        site.detail
+    FROM act AS site WHERE {where} ORDER BY site.at DESC, site.id DESC LIMIT {limit}"""
+Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+
+
+class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    kind: Annotated[Literal["batches"], msgspec.Meta(description="what nodes sent")] = "batches"
+    node: Name = ""
+    site: Name = ""
+    type: Name = ""
+    error: Annotated[bool | None, msgspec.Meta(description="whether it was turned away")] = None
+    duplicates: Annotated[bool | None, msgspec.Meta(description="whether some of it was here already")] = None
+    rejected: Annotated[bool | None, msgspec.Meta(description="whether some of it can never be taken")] = None
+    since: Annotated[Ms | None, msgspec.Meta(description="without: from the first")] = None
+    until: Annotated[Ms | None, msgspec.Meta(description="without: to the last")] = None
+    after: After = ""
+    limit: Limit = 100
+
+
+class BatchLine(msgspec.Struct, frozen=True):
+    """One batch that came with a good secret at `at`, in ms; `error`: why nothing of it was taken."""
+
+    id: int
+    at: int
+    node: str
+    site: str
+    type: str
+    cursor: str
+    bytes: int
+    accepted: int
+    duplicate: int
+    rejected: int
+    error: str
+
+
+class Batches:
+    """The route."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+
+    def routes(self) -> Sequence[Route[Any, Any]]:
+        return (
+            Route(
+                method="GET", path="/api/v1/audit", summary="The batches that nodes sent, newest first",
+                right=Role.VIEWER, handle=self._list, query=AuditQuery, body=Nothing, answer=Listed[BatchLine],
+            ),
+        )  # fmt: skip
+
+    async def _list(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine]:
+        query = call.query
+        where = Where()
+        where.granted(call.caller)
+        if query.since is not None or query.until is not None:
+            since, until = checked_range(query.since or 0, query.until, 1 << 53, 0)
+            where.add("audit.at >= {} AND audit.at < {}", since, until)
+        for column, wanted in (("audit.node", query.node), ("node.site", query.site), ("audit.type", query.type)):
+            if wanted:
+                where.add(column + " = {}", wanted)
+        if query.error is not None:
+            where.add(f"audit.error {'<>' if query.error else '='} ''")
+        for column, some in (("audit.duplicate", query.duplicates), ("audit.rejected", query.rejected)):
+            if some is not None:
+                where.add(f"{column} {'>' if some else '='} 0")
+        if (last := marked(query.after, tuple[Number, Number])) is not None:
+            where.add("(audit.at, audit.id) < ({}, {})", *last)
+        statement = BATCHES.format(where=where, limit=where.bound(query.limit + 1))
+        rows = await self._sql.fetch(statement, *where.parameters)
+        return listed(rows, query.limit, lambda row: BatchLine(*row), lambda row: (row[1], row[0]))

@@ -1,0 +1,80 @@
+"""Events read back: what happened on the sites."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from sync.hub.api import Call, Nothing, Route
+from sync.hub.paging import After, Limit, Listed, Ms, Name, checked_range, listed, marked
+from sync.hub.rights import Role
+from sync.hub.sql import Sql
+from sync.hub.where import Where
+
+EVENTS = """SELECT event.ts, event.node, event.epoch, event.seq, coalesce(site.id, ''), event.kind, event.device,
+        event.detail
+    FROM event JOIN node ON node.id = event.node LEFT JOIN site ON site.id = node.site
+    WHERE {where} ORDER BY event.ts {way}, event.node {way}, event.epoch {way}, event.seq {way} LIMIT {limit}"""
+BEHIND = "(event.ts, event.node, event.epoch, event.seq) {sign} ({{}}, {{}}, {{}}, {{}})"
+Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+Kinds = Annotated[tuple[Name, ...], msgspec.Meta(max_length=50)]
+
+
+class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    node: Name = ""
+    site: Name = ""
+    kind: Kinds = ()
+    device: Name = ""
+    since: Annotated[Ms | None, msgspec.Meta(description="without: from the first")] = None
+    until: Annotated[Ms | None, msgspec.Meta(description="without: to the last")] = None
+    order: Literal["newest", "oldest"] = "newest"
+    after: After = ""
+    limit: Limit = 100
+
+
+class EventLine(msgspec.Struct, frozen=True):
+    """Something that happened at `ts`, in ms; `seq` in the order of one of the node's buffers, its `epoch`."""
+
+    ts: int
+    node: str
+    epoch: str
+    seq: int
+    site: str
+    kind: str
+    device: str
+    detail: str
+
+
+class Events:
+    """The route."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql = sql
+
+    def routes(self) -> Sequence[Route[Any, Any]]:
+        return (
+            Route(
+                method="GET", path="/api/v1/events", summary="What happened on the sites, by time",
+                right=Role.VIEWER, handle=self._list, query=EventsQuery, body=Nothing, answer=Listed[EventLine],
+            ),
+        )  # fmt: skip
+
+    async def _list(self, call: Call[EventsQuery, Nothing]) -> Listed[EventLine]:
+        query, way, sign = call.query, "ASC", ">"
+        if query.order == "newest":
+            way, sign = "DESC", "<"
+        where = Where()
+        where.granted(call.caller)
+        if query.since is not None or query.until is not None:
+            since, until = checked_range(query.since or 0, query.until, 1 << 53, 0)
+            where.add("event.ts >= {} AND event.ts < {}", since, until)
+        for column, wanted in (("event.node", query.node), ("node.site", query.site), ("event.device", query.device)):
+            if wanted:
+                where.add(column + " = {}", wanted)
+        if query.kind:
+            where.among("event.kind", query.kind)
+        if (last := marked(query.after, tuple[Number, str, str, Number])) is not None:
+            where.add(BEHIND.format(sign=sign), *last)
+        statement = EVENTS.format(where=where, way=way, limit=where.bound(query.limit + 1))
+        rows = await self._sql.fetch(statement, *where.parameters)
+        return listed(rows, query.limit, lambda row: EventLine(*row), lambda row: row[:4])

@@ -1,0 +1,75 @@
+"""The OpenAPI document is true: what comes back conforms to it, whatever is asked, and is never a failure of ours."""
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.hub.everything import hub
+
+EXAMPLES = 20  # of each operation
+# Of nodes' doors with their own secrets, MessagePack and files the document says only that they are there.
+NOT_ASKED = ("/live", "/ingest", "/api/v1/commands", "/carry")
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+class Running(NamedTuple):
+    url: str
+    headers: dict[str, str]
+    document: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A hub in a thread of its own: schemathesis asks from this one."""
+    ready: Future[tuple[Running, asyncio.AbstractEventLoop, asyncio.Event]] = Future()
+
+    async def run(folder: Path) -> None:
+        async with hub("hub.db", folder) as client:
+            headers = {"Authorization": client.session.headers["Authorization"]}
+            document = await (await client.get("/api/v1/openapi.json")).json()
+            stop = asyncio.Event()
+            ready.set_result((Running(str(client.make_url("")), headers, document), asyncio.get_running_loop(), stop))
+            await stop.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run(tmp_path_factory.mktemp("hub"))))
+    thread.start()
+    told, loop, stop = ready.result(30)
+    yield told
+    loop.call_soon_threadsafe(stop.set)
+    thread.join()
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_whatever_is_asked_the_answer_is_as_the_document_says(running: Running, mode: GenerationMode) -> None:
+    schema = schemathesis.openapi.from_dict(running.document)
+    asked = 0
+    for found in schema.get_all_operations():
+        operation = found.ok()
+        if operation.path.endswith(NOT_ASKED):
+            continue
+
+        @settings(
+            max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )  # fmt: skip
+        @given(case=operation.as_strategy(generation_mode=mode))
+        def conforms(case: schemathesis.Case) -> None:
+            case.call_and_validate(base_url=running.url, headers=running.headers, checks=CHECKS)
+
+        conforms()
+        asked += 1
+    assert asked > 15
