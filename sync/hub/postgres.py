@@ -85,7 +85,7 @@ class PostgresStore:
         """See `Store.take_records`."""
         series = {layout_id: await self._series(audit.node, layout_id) for layout_id in {r.layout_id for r in records}}
         rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
-        times = {r.ts for r in records}
+        times = {ts for _, ts, _, _ in rows}
         await self.partitions.ensure(times)  # before the transaction, which would keep other hubs from making some
         try:
             return await self._take_records(rows, audit)
