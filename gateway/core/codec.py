@@ -176,7 +176,7 @@ def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int, most: i
         for byte, place in enumerate(places):
             zigzag[at + byte :: size] = planes[place * count : (place + 1) * count]
         at += width
-    return map(Record, layout_ids, times, deltas.summed_rows(zigzag, widths), flags, seqs)
+    return map(Record, layout_ids, times, deltas.summed_rows(bytes(zigzag), widths), flags, seqs)
 
 
 def take_run_head(reader: varint.Reader, ids: Sequence[bytes], most: int | None = None) -> tuple[bytes, list[bytes]]:
