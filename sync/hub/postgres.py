@@ -19,6 +19,7 @@ from gateway.core.model import Event, Layout, Record, decode_layout
 from gateway.core.status import NodeState
 from sync.hub.chores import Chore
 from sync.hub.commands import SAW_NODE, Commands
+from sync.hub.extensions import extend
 from sync.hub.newest import node_state
 from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
@@ -46,7 +47,8 @@ RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
 ACCOUNTS = """SELECT count(ts), coalesce(sum(
         ('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807) % 9223372036854775808, 0)
     FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, hour, place)
-    LEFT JOIN record ON series = of_series AND ts >= hour AND ts < hour + 3600000 GROUP BY place ORDER BY place"""
+    LEFT JOIN record ON series = of_series AND ts >= hour AND ts < hour + 3600000 AND ts >= $3 AND ts < $4
+    GROUP BY place ORDER BY place"""
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = $1 AND epoch = $2 AND ts >= $3 AND ts < $4"""
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER BY ts DESC LIMIT $2"
@@ -65,7 +67,9 @@ class PostgresStore:
     @classmethod
     async def open(cls, address: str) -> "PostgresStore":
         """See `PostgresDatabase.open`."""
-        return cls(await PostgresDatabase.open(address))
+        database = await PostgresDatabase.open(address)
+        await extend(database, address)
+        return cls(database)
 
     async def layout(self, node: str, layout_id: bytes) -> Layout | None:
         """See `Store.layout`; another hub may have taken it."""
@@ -148,7 +152,9 @@ class PostgresStore:
         """See `Store.accounts`; what was never sent has the series 0, which there is none of."""
         ids = {layout_id for layout_id, _ in wanted}
         series = {one: await self._series(node, one) if await self.layout(node, one) else 0 for one in ids}
-        rows = await self._database.fetch(ACCOUNTS, [series[one] for one, _ in wanted], [hour for _, hour in wanted])
+        hours = [hour for _, hour in wanted]
+        bounds = min(hours, default=0), max(hours, default=0) + HOUR_MS  # by them weeks are left out in planning
+        rows = await self._database.fetch(ACCOUNTS, [series[one] for one, _ in wanted], hours, *bounds)
         return [Account(count, int(digest)) for count, digest in rows]
 
     async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
