@@ -11,7 +11,10 @@ from pathlib import Path
 
 import asyncpg
 
+OTHER = os.environ.get("HOLDFAST_POSTGRES_BIN")  # the programs of another build, as one with extensions
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+if OTHER:
+    PROGRAMS = [Path(OTHER)]
 READY_TRIES = 600  # of pg_isready, some 10 ms each
 
 

@@ -170,15 +170,13 @@ def _take_run(reader: varint.Reader, ids: Sequence[bytes], version: int, most: i
     seqs, times = reader.curve(count), reader.curve(count)
     flags = reader.bytes(count)
     size, at = sum(widths), 0
-    rows = bytearray(size * count)
-    planes = [reader.bytes(count) for _ in range(size)]
+    planes = reader.bytes(size * count)
+    zigzag = bytearray(size * count)
     for width, places in zip(widths, plane_places(widths, version), strict=True):
-        column = deltas.sums(deltas.unplaned(b"".join([planes[place] for place in places]), width), width)
-        for byte in range(width):
-            rows[at + byte :: size] = column[byte::width]
+        for byte, place in enumerate(places):
+            zigzag[at + byte :: size] = planes[place * count : (place + 1) * count]
         at += width
-    whole = bytes(rows)
-    return map(Record, layout_ids, times, [whole[i : i + size] for i in range(0, len(whole), size)], flags, seqs)
+    return map(Record, layout_ids, times, deltas.summed_rows(bytes(zigzag), widths), flags, seqs)
 
 
 def take_run_head(reader: varint.Reader, ids: Sequence[bytes], most: int | None = None) -> tuple[bytes, list[bytes]]:

@@ -44,6 +44,46 @@ def sums(zigzag: bytes, width: int) -> bytes:
     return words.to_bytes(len(zigzag))
 
 
+@lru_cache(maxsize=64)
+def _row_marks(widths: bytes) -> tuple[int, int]:
+    """Of fields of these widths side by side: the highest bit of each, and all but the highest."""
+    tops = int.from_bytes(b"".join(b"\x80" + bytes(width - 1) for width in widths))
+    return tops, (1 << 8 * sum(widths)) - 1 ^ tops
+
+
+def summed_rows(zigzag: bytes, widths: bytes) -> list[bytes]:
+    """The inverse of `deltas` for all columns at once, row by row: `zigzag` has the columns of a row side by side."""
+    tops, rest = _row_marks(widths)
+    size, row, rows = sum(widths), 0, []
+    changes = _unzigzag(zigzag, widths)
+    for at in range(0, len(changes), size):
+        change = int.from_bytes(changes[at : at + size])
+        row = ((row & rest) + (change & rest)) ^ ((row ^ change) & tops)
+        rows.append(row.to_bytes(size))
+    return rows
+
+
+@lru_cache(maxsize=16)
+def _lowest(widths: bytes, count: int) -> tuple[int, list[tuple[int, int]]]:
+    """Of `count` rows: all but the highest bit of each field; of each width its bits, and the lowest bit of each."""
+    _, rest = _row_marks(widths)
+    lowest = [
+        (8 * each, int.from_bytes(b"".join(bytes(width - 1) + bytes([width == each]) for width in widths) * count))
+        for each in sorted(set(widths))
+    ]
+    return int.from_bytes(rest.to_bytes(sum(widths)) * count), lowest
+
+
+def _unzigzag(zigzag: bytes, widths: bytes) -> bytes:
+    rest, lowest = _lowest(widths, len(zigzag) // sum(widths))
+    packed = int.from_bytes(zigzag)
+    words = (packed >> 1) & rest
+    for bits, ones in lowest:
+        negative = packed & ones
+        words ^= (negative << bits) - negative
+    return words.to_bytes(len(zigzag))
+
+
 def planes(column: bytes, width: int) -> bytes:
     """The bytes of equal weight side by side."""
     return b"".join([column[weight::width] for weight in range(width)]) if width > 1 else column

@@ -20,6 +20,7 @@ from gateway.core.status import NodeState
 from sync.hub.chores import Chore
 from sync.hub.closed import not_gone, touched
 from sync.hub.commands import SAW_NODE, Commands
+from sync.hub.extensions import extend
 from sync.hub.newest import node_state
 from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
@@ -49,6 +50,7 @@ ACCOUNTS = """SELECT count(ts) + coalesce(min(count), 0), (coalesce(min(digest),
     FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, of_hour, place)
     LEFT JOIN closed ON closed.series = of_series AND hour = of_hour
     LEFT JOIN record ON record.series = of_series AND ts >= of_hour AND ts < of_hour + 3600000
+        AND ts >= $3 AND ts < $4
     GROUP BY place ORDER BY place"""
 CLOSED_OF = """SELECT series, hour, count, times FROM closed
     JOIN unnest($1::integer[], $2::bigint[]) AS touched (of_series, of_hour) ON series = of_series AND hour = of_hour"""
@@ -72,7 +74,9 @@ class PostgresStore:
     @classmethod
     async def open(cls, address: str) -> "PostgresStore":
         """See `PostgresDatabase.open`."""
-        return cls(await PostgresDatabase.open(address))
+        database = await PostgresDatabase.open(address)
+        await extend(database, address)
+        return cls(database)
 
     async def layout(self, node: str, layout_id: bytes) -> Layout | None:
         """See `Store.layout`; another hub may have taken it."""
@@ -92,7 +96,7 @@ class PostgresStore:
         """See `Store.take_records`."""
         series = {layout_id: await self._series(audit.node, layout_id) for layout_id in {r.layout_id for r in records}}
         rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
-        times = {r.ts for r in records}
+        times = {ts for _, ts, _, _ in rows}
         await self.partitions.ensure(times)  # before the transaction, which would keep other hubs from making some
         try:
             return await self._take_records(rows, audit)
@@ -159,7 +163,9 @@ class PostgresStore:
         """See `Store.accounts`; what was never sent has the series 0, which there is none of."""
         ids = {layout_id for layout_id, _ in wanted}
         series = {one: await self._series(node, one) if await self.layout(node, one) else 0 for one in ids}
-        rows = await self._database.fetch(ACCOUNTS, [series[one] for one, _ in wanted], [hour for _, hour in wanted])
+        hours = [hour for _, hour in wanted]
+        bounds = min(hours, default=0), max(hours, default=0) + HOUR_MS  # by them weeks are left out in planning
+        rows = await self._database.fetch(ACCOUNTS, [series[one] for one, _ in wanted], hours, *bounds)
         return [Account(count, int(digest)) for count, digest in rows]
 
     async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:

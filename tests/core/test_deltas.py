@@ -32,3 +32,25 @@ def test_deltas_are_the_zigzag_of_the_differences_and_sums_undo_them(column: tup
 
 def test_the_bytes_of_equal_weight_stand_side_by_side() -> None:
     assert deltas.planes(bytes([1, 2, 3, 4, 5, 6]), 2) == bytes([1, 3, 5, 2, 4, 6])
+
+
+@given(
+    st.lists(st.sampled_from([1, 2, 4, 8]), min_size=1, max_size=6).flatmap(
+        lambda widths: st.tuples(
+            st.just(widths), st.lists(st.binary(min_size=sum(widths), max_size=sum(widths)), min_size=1, max_size=20)
+        )
+    )
+)
+def test_all_columns_are_summed_at_once_into_the_rows_that_they_were(given_: tuple[list[int], list[bytes]]) -> None:
+    widths, rows = given_
+    starts = [sum(widths[:index]) for index in range(len(widths))]
+    columns = [
+        deltas.deltas(b"".join(row[at : at + width] for row in rows), width)
+        for at, width in zip(starts, widths, strict=True)
+    ]
+    zigzag = b"".join(
+        column[index * width : (index + 1) * width]
+        for index in range(len(rows))
+        for column, width in zip(columns, widths, strict=True)
+    )
+    assert deltas.summed_rows(zigzag, bytes(widths)) == rows

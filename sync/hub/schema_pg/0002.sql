@@ -112,23 +112,28 @@ $$;
 SELECT holdfast_make_week(week) FROM (SELECT DISTINCT ts / 604800000 AS week FROM record_0001) AS held;
 INSERT INTO record (ts, series, flags, row) SELECT ts, series, flags, row FROM record_0001 ORDER BY series, ts;
 
--- As it was, with the site, and a line for what is missing.
-CREATE OR REPLACE VIEW reading AS
-SELECT series.node, point.device, point.poll_group, point.key, record.ts,
-    to_timestamp(record.ts / 1000.0) AS time,
-    CASE WHEN missing = 0 AND point.type NOT LIKE 'text%' THEN
-        (holdfast_number(record.row, point.type, point.starts, point.bytes) * point.times + point.plus) / point.over
-    END AS value,
-    CASE WHEN missing = 0 AND point.type LIKE 'text%' THEN
-        holdfast_text(rtrim(substring(record.row FROM point.starts + 1 FOR point.bytes), '\x00'::bytea))
-    END AS words,
-    point.unit, record.flags,
-    node.site, point.key AS point, CASE WHEN missing = 0 THEN 'good' ELSE 'missing' END AS quality
-FROM point
-JOIN series ON series.id = point.series
-JOIN node ON node.id = series.node
-JOIN record ON record.series = point.series
-CROSS JOIN LATERAL (SELECT get_byte(record.row, point.bitmap_byte) & point.bitmap_bit AS missing) AS bitmap;
+-- The view as it was, with the site, and a line for what is missing. Again where another table takes record's place.
+CREATE FUNCTION holdfast_make_view() RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    CREATE OR REPLACE VIEW reading AS
+    SELECT series.node, point.device, point.poll_group, point.key, record.ts,
+        to_timestamp(record.ts / 1000.0) AS time,
+        CASE WHEN missing = 0 AND point.type NOT LIKE 'text%' THEN
+            (holdfast_number(record.row, point.type, point.starts, point.bytes) * point.times + point.plus) / point.over
+        END AS value,
+        CASE WHEN missing = 0 AND point.type LIKE 'text%' THEN
+            holdfast_text(rtrim(substring(record.row FROM point.starts + 1 FOR point.bytes), '\x00'::bytea))
+        END AS words,
+        point.unit, record.flags,
+        node.site, point.key AS point, CASE WHEN missing = 0 THEN 'good' ELSE 'missing' END AS quality
+    FROM point
+    JOIN series ON series.id = point.series
+    JOIN node ON node.id = series.node
+    JOIN record ON record.series = point.series
+    CROSS JOIN LATERAL (SELECT get_byte(record.row, point.bitmap_byte) & point.bitmap_bit AS missing) AS bitmap;
+END
+$$;
+SELECT holdfast_make_view();
 DROP TABLE record_0001;
 
 -- What there is of each hour of a series; with TimescaleDB it is kept up to date, else it is counted when asked.
