@@ -1,8 +1,8 @@
 """The hub's HTTP API as a table of routes: who may, what comes in, what goes out; the OpenAPI document is made of it.
 
-A route whose path or query names a node, a site or an organisation is only for callers whose grants cover it; for all
-others it is not there (404). Other routes are for callers who have the right anywhere, and give them what their grants
-cover.
+A route whose path names a {node}, a {site} or an {organisation}, or its query a node or a site, is only for callers
+whose grants cover it; for all others it is not there (404). Other routes are for callers who have the right anywhere,
+and give them what their grants cover.
 """
 
 import functools
@@ -22,7 +22,7 @@ from sync.hub.tenants import Tenants
 
 BODY_MAX = 1 << 20  # bytes
 JSON = "application/json"
-NAMED = ("node", "site", "organisation")
+NAMED = ("node", "site")
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -60,7 +60,7 @@ def _operation_view(operation: Json) -> Json:
 
 def _words(parameter: Json) -> str:
     schema: Json = parameter["schema"]
-    kinds = [schema] if "anyOf" not in schema else schema["anyOf"]
+    kinds = schema.get("anyOf", [schema])
     parts = ["needed"] if parameter.get("required") else []
     parts += [" | ".join(str(kind.get("type", "")) for kind in kinds if kind.get("type"))]
     if "enum" in schema:

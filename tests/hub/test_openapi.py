@@ -1,6 +1,7 @@
 """The OpenAPI document is true: what comes back conforms to it, whatever is asked, and is never a failure of ours."""
 
 import asyncio
+import contextlib
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -20,10 +23,17 @@ from schemathesis.specs.openapi.checks import (
 
 from tests.hub.everything import hub
 
-EXAMPLES = 20  # of each operation
+LINE_MAX = 8000  # of the request's first line aiohttp takes no more, before it is anything of ours
+EXAMPLES = 12  # of each operation
 # Of nodes' doors with their own secrets, MessagePack and files the document says only that they are there.
 NOT_ASKED = ("/live", "/ingest", "/api/v1/commands", "/carry")
+KNOWN = {"node": "mill-1", "site": "mill", "organisation": "north", "device": "meter", "key": ["power", "voltage"]}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+ONCE = settings(
+    max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
 
 
 class Running(NamedTuple):
@@ -62,14 +72,17 @@ def test_whatever_is_asked_the_answer_is_as_the_document_says(running: Running, 
         if operation.path.endswith(NOT_ASKED):
             continue
 
-        @settings(
-            max_examples=EXAMPLES, derandomize=True, database=None, deadline=None, phases=[Phase.explicit, Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )  # fmt: skip
+        @ONCE
         @given(case=operation.as_strategy(generation_mode=mode))
         def conforms(case: schemathesis.Case) -> None:
+            if mode is GenerationMode.POSITIVE:  # what is there: else nearly all answers are 404
+                case.path_parameters.update({name: KNOWN[name] for name in KNOWN if name in case.path_parameters})
+                case.query.update({name: KNOWN[name] for name in KNOWN if name in case.query})
+            asked = requests.Request(**case.as_transport_kwargs(base_url=running.url)).prepare()
+            assume(len(asked.path_url) < LINE_MAX)
             case.call_and_validate(base_url=running.url, headers=running.headers, checks=CHECKS)
 
-        conforms()
-        asked += 1
+        with contextlib.suppress(Unsatisfiable):  # there is nothing that could be wrong with it
+            conforms()
+            asked += 1
     assert asked > 15
