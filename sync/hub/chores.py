@@ -55,10 +55,12 @@ class Chores:
         while True:
             try:
                 await self.turn(chore)
-                self.failed.pop(chore.name, None)
+                if self.failed.pop(chore.name, None):
+                    log.info("a chore works again", extra={"chore": chore.name})
             except HoldfastError as error:
+                if chore.name not in self.failed:
+                    log.warning("a chore fails", extra={"chore": chore.name, "why": error.in_full})
                 self.failed[chore.name] = error.in_full
-                log.warning("a chore failed", extra={"chore": chore.name, "why": error.in_full})
             await asyncio.sleep(chore.every_s)
 
     async def turn(self, chore: Chore) -> bool:
