@@ -215,6 +215,7 @@ async def test_lists_come_in_pieces(kind: str, request: pytest.FixtureRequest, t
                 after = piece["next"]
             assert (found, after) == (sorted(found), "")
             assert len(set(found)) == every
+        assert (await at.root("POST", "/api/v1/organisations", {"name": "Everywhere"}))[0] == 400
         for wrong in ("after=x", "limit=0", "limit=1001", "limit=x", "since=1"):
             assert (await at.root("GET", f"/api/v1/sites?{wrong}"))[0] == 400, wrong
 
