@@ -50,6 +50,7 @@ OPEN_PATHS = (
 DOOR = web.AppKey("door", Door)  # for other ways in
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
 SIGNED = web.AppKey("signed", PeopleSignIn)  # for those who make people
+API = web.AppKey("api", Api)  # its routes
 CHORES = web.AppKey("chores", Chores)  # to be run beside the application
 
 
@@ -94,6 +95,7 @@ def build_hub(
     shell.add(app, describing.pages())
     app.router.add_static("/static", static)
     app.router.add_static("/hub", Path(__file__).parent / "static")
+    app[API] = api
     chores = [
         *store.chores(),
         Chore("roll-ups", rolling.EVERY_S, Rolling(store.sql, clock).turn),

@@ -10,7 +10,7 @@ from sync.hub.people import People, Person
 from sync.hub.peopleapi import scope_text
 from sync.hub.rights import Grant, Role
 from sync.hub.shell import NoQuery, Page
-from sync.hub.sites import Sites
+from sync.hub.sites import EVERYWHERE, Sites
 
 SHOWN = 100
 SCOPES = 1000  # that are offered; others can be typed
@@ -48,7 +48,7 @@ class PeoplePages:
         """What the caller may grant something in, as it is typed."""
         organisations = await self._sites.organisations(call.caller.name, "", SCOPES)
         sites = await self._sites.sites(call.caller.name, "", SCOPES)
-        scopes = [Grant(Role.ADMIN, one.id) for one in organisations]
+        scopes = [Grant(Role.ADMIN), *(Grant(Role.ADMIN, one.id) for one in organisations)]
         scopes += [Grant(Role.ADMIN, one.organisation, one.id) for one in sites]
         return [typed(grant) for grant in scopes if call.caller.may(Role.ADMIN, grant.scope)]
 
@@ -68,8 +68,8 @@ def _person_view(person: Person, call: Call[Any, Any]) -> dict[str, object]:
 
 
 def typed(grant: Grant) -> str:
-    """A scope as people type it: nothing for everywhere, ORGANISATION, or ORGANISATION/SITE."""
-    return f"{grant.organisation}/{grant.site}" if grant.site else grant.organisation
+    """A scope as people type it: everywhere, ORGANISATION, or ORGANISATION/SITE; never nothing, which is typed soon."""
+    return f"{grant.organisation}/{grant.site}" if grant.site else grant.organisation or EVERYWHERE
 
 
 def _in_words(grant: Grant) -> str:

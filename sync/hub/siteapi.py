@@ -12,7 +12,7 @@ from sync.hub.acts import Acts
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
 from sync.hub.paging import After, Limit, Listed, listed, marked
 from sync.hub.rights import NOWHERE, Place, Role
-from sync.hub.sites import Organisation, Site, Sites, Slug, slug_of
+from sync.hub.sites import EVERYWHERE, Organisation, Site, Sites, Slug, slug_of
 from sync.hub.tenants import Tenants
 
 ORGANISATIONS, ORGANISATION = "/api/v1/organisations", "/api/v1/organisations/{organisation}"
@@ -196,7 +196,7 @@ def _check_admin(call: Call[Any, Any], place: Place | None) -> None:
 
 def _id(given: str | None, name: str) -> str:
     made = given or slug_of(name)
-    if not made:
+    if not made or made == EVERYWHERE:
         raise ApiError(400, "id: no id can be made of this name: give one of small letters, digits and hyphens")
     return made
 

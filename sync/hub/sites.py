@@ -8,6 +8,7 @@ import msgspec
 
 from sync.hub.sql import Sql
 
+EVERYWHERE = "everywhere"  # what people type as a scope; no organisation's id
 SLUG = r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?\Z"
 
 ADD_ORGANISATION = "INSERT INTO organisation (id, name, created) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"

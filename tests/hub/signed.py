@@ -1,19 +1,57 @@
 """Signed-in clients of a hub in this process: a person that is made for it, with the rights that a test wants."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from argon2 import PasswordHasher
 
-from sync.hub.app import SIGNED
+import local_ui
+from gateway.core.clock import Clock
+from local_ui import guard
+from sync.hub.app import SIGNED, build_hub
+from sync.hub.config import HubConfig
 from sync.hub.passwords import Passwords
 from sync.hub.rights import Grant, Role
 from sync.hub.signin import PeopleSignIn
+from tests.hub.stores import opened, place
 
 EVERYTHING = (Grant(Role.ADMIN),)
+CONFIG = HubConfig(store="hub.db")
+STATIC = Path(local_ui.__file__).parent / "static"
 NOW = 1_790_000_000_000  # of tests whose clock stands still
 QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))  # for `build_hub`: a test that hashes
+
+
+class Hands:
+    """A clock that a test sets."""
+
+    def __init__(self, wall: int = NOW) -> None:
+        self.wall = wall
+
+    def wall_ms(self) -> int:
+        return self.wall
+
+    def monotonic_s(self) -> float:
+        return self.wall / 1000
+
+    def pass_s(self, seconds: float) -> None:
+        self.wall += round(seconds * 1000)
+
+
+@asynccontextmanager
+async def hub(
+    kind: str, request: pytest.FixtureRequest, folder: Path, clock: Clock, config: HubConfig = CONFIG
+) -> AsyncIterator[TestClient[Any, Any]]:  # fmt: skip
+    """A client of a new hub on a store of this kind (tests/hub/stores.py); nobody is signed in."""
+    async with opened(await place(kind, request), folder) as store:
+        app = build_hub(config, store, clock, STATIC, [guard.headers], QUICK)
+        async with TestClient(TestServer(app, auto_decompress=False)) as client:
+            yield client
 
 
 async def known(app: web.Application, name: str, grants: tuple[Grant, ...]) -> PeopleSignIn:

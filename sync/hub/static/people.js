@@ -5,7 +5,8 @@ const row = document.getElementById("grant");
 
 function grants(form) {
   return [...form.querySelectorAll("[data-grant]")].map((one) => {
-    const [organisation = "", site = ""] = one.querySelector("[data-scope]").value.trim().split("/");
+    const scope = one.querySelector("[data-scope]").value.trim();
+    const [organisation, site = ""] = scope === "everywhere" ? [""] : scope.split("/");
     return { role: one.querySelector("[data-role]").value, organisation, site };
   });
 }
