@@ -10,8 +10,7 @@ import pytest
 
 from gateway.core.credential import digest
 from gateway.core.redacting import KEPT
-from tests.e2e.parts import free_ports, part, until
-from tests.values import password
+from tests.e2e.parts import free_ports, part, signed_in, until
 
 SECRET = "a secret of this test only"
 OTHER = "an earlier secret of this test"
@@ -21,7 +20,7 @@ site: {{name: {name}}}
 mqtt: {{host: 127.0.0.1, port: {mqtt}, password: {other}, topics: [{{topic: a, device: b}}]}}
 hub: {{url: "http://127.0.0.1:{hub}", node_id: {name}, push_interval_s: 0.5, heartbeat_s: 30, long_poll: true}}
 """
-HUB = "{{port: {hub}, store: hub.db, password_sha256: {password}, nodes: [{nodes}]}}\n"
+HUB = "{{port: {hub}, store: hub.db, nodes: [{nodes}]}}\n"
 OPEN_TO_ALL = "page: {host: 0.0.0.0}\n"  # wants a password, or that the installer says `open`
 
 
@@ -34,12 +33,12 @@ class Operator:
         self._url = f"http://127.0.0.1:{ports['hub']}/api/v1"
 
     async def get(self, path: str) -> dict[str, Any]:
-        async with self._http.get(f"{self._url}/{path}", headers=password("right")) as answer:
+        async with self._http.get(f"{self._url}/{path}") as answer:
             found: dict[str, Any] = await answer.json()
             return found
 
     async def send(self, method: str, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        async with self._http.request(method, f"{self._url}/{path}", json=body, headers=password("right")) as answer:
+        async with self._http.request(method, f"{self._url}/{path}", json=body) as answer:
             found: dict[str, Any] = await answer.json()
             assert answer.status < 300, found
             return found
@@ -71,10 +70,11 @@ async def fleet(folder: Path, **local: str) -> AsyncIterator[Operator]:
     """A gateway by each name, with what its installer wrote."""
     ports = free_ports("hub", "mqtt", *local)
     nodes = ", ".join(f"{{id: {name}, secret_sha256: {digest(SECRET)}}}" for name in local)
-    (folder / "hub.yaml").write_text(HUB.format(hub=ports["hub"], password=digest("right"), nodes=nodes))
+    (folder / "hub.yaml").write_text(HUB.format(hub=ports["hub"], nodes=nodes))
     async with AsyncExitStack() as stack:
         http = await stack.enter_async_context(aiohttp.ClientSession())
         await stack.enter_async_context(part(folder, "hub", "hub.yaml"))
+        await signed_in(http, f"http://127.0.0.1:{ports['hub']}", folder)
         for name, text in local.items():
             (folder / name).mkdir()
             facts = {"hub": ports["hub"], "mqtt": ports["mqtt"], "page": ports[name], "other": OTHER, "name": name}
