@@ -4,21 +4,25 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine, Mapping
 
-from gateway import __version__, trial
+from gateway import __version__, configreport, trial
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.reserve import free_bytes
 from gateway.config import Config
+from gateway.core import document
 from gateway.core.errors import ConfigError, StorageError
 from gateway.core.model import CommandEnd, Event
+from gateway.core.redacting import KEPT, filled, text_of
 from gateway.core.status import DeviceState, SiteState
 from gateway.executors import Configurer, comparer, resender, restarter
 from gateway.health import problems
+from gateway.loadconfig import read_text
 from gateway.timekeeping import Timekeeper
 from gateway.trial import Trial, Trials
 from gateway.uplink import Uplink
 from sync.edge.commands import Commands
 from sync.edge.heartbeat import Heartbeats
-from sync.wire import Heartbeat
+from sync.edge.reporting import Reporting
+from sync.wire import Configuration, Heartbeat
 
 WORDS_MAX = 500  # characters of one problem
 
@@ -41,6 +45,7 @@ class Control:
         self._restart = restart
         self._started_s = clock.monotonic_s()
         self._digest = trial.digest(trials.path.read_bytes())
+        self._effective = ""  # digest of what is reported
         self._commands: Commands | None = None
         self._uplink = uplink
         self._jobs = {"trial": trial.watch(trials, self._lacks, self._judged, restart)}
@@ -53,7 +58,7 @@ class Control:
 
     def _connect(self, uplink: Uplink, every_s: float) -> None:
         heartbeats = Heartbeats(uplink.link, self.heartbeat, every_s=every_s)
-        configurer = Configurer(self._trials, self._checked, self._trial, self._restart)
+        configurer = Configurer(self._trials, self._checked, self._trial, self._restart, fill=self._filled)
         executors = {
             "RESEND": resender(self._buffer, uplink.resend),
             "LEDGER": comparer(uplink.compare),
@@ -67,6 +72,12 @@ class Control:
         )  # fmt: skip
         uplink.link.hear(self._commands.heard)
         self._jobs |= {"heartbeats": heartbeats.run(), "commands": self._commands.run()}
+        with contextlib.suppress(ConfigError):  # somebody changed the files meanwhile: the next start tells it
+            report = configreport.describe(self._trials.path)
+            self._effective = configreport.digest(report)
+            reporting = Reporting(uplink.link, Configuration(self._effective, report))
+            uplink.link.hear(reporting.heard)
+            self._jobs["configuration's report"] = reporting.run()
 
     async def heartbeat(self) -> Heartbeat:
         """How the gateway is; never fails, whatever its disk does."""
@@ -78,7 +89,8 @@ class Control:
         return Heartbeat(
             version=__version__, now=self._clock.wall_ms(),
             uptime_s=round(self._clock.monotonic_s() - self._started_s, 1), clock=state.clock.source,
-            config=self._digest, backlog=state.sync.backlog, oldest=records.oldest if records else 0,
+            config=self._digest, effective=self._effective, backlog=state.sync.backlog,
+            oldest=records.oldest if records else 0,
             quarantined=state.sync.quarantined, disk_free=await asyncio.to_thread(free_bytes, self._buffer.path.parent),
             buffer_bytes=state.buffer.bytes, problems=tuple(words[:WORDS_MAX] for words in problems(state)),
         )  # fmt: skip
@@ -90,6 +102,14 @@ class Control:
                 "buffer.path: it cannot be changed from afar, for what is not sent yet would stay behind",
                 hint=f"leave it at {self._config.buffer.path}",
             )
+
+    def _filled(self, text: str) -> str:
+        """The text with the site's own secrets where it says so. Raises ConfigError."""
+        if KEPT not in text:
+            return text
+        name = self._trials.path.name
+        present = document.parse(read_text(self._trials.path), name)
+        return text_of(filled(document.parse(text, name), present))
 
     def _trial(self, command_id: str, digest: str) -> Trial:
         """What works now, to be reached again."""

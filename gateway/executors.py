@@ -75,19 +75,21 @@ class Configurer:
 
     def __init__(
         self, trials: Trials, check: Callable[[str], None], now: Callable[[str, str], Trial],
-        restart: Callable[[], None],
+        restart: Callable[[], None], *, fill: Callable[[str], str] = str,
     ) -> None:  # fmt: skip
-        """`check` raises ConfigError; `now` makes of id and digest a trial that has to reach what works now."""
+        """`check` raises ConfigError; `now` makes of id and digest a trial that has to reach what works now; `fill`
+        puts the site's secrets where the text leaves them to it, and raises ConfigError."""
         self._trials = trials
         self._check = check
         self._now = now
         self._restart = restart
+        self._fill = fill
 
     async def execute(self, command: Command) -> Outcome:
         """See `sync.edge.commands.Executor`."""
-        text = command.body
         if self._trials.current() is not None:
             raise ConfigError("another configuration is on trial", hint="send it again in some minutes")
+        text = await asyncio.to_thread(self._fill, command.body)
         await asyncio.to_thread(self._check, text)
         try:
             same = text.encode() == await asyncio.to_thread(self._trials.path.read_bytes)

@@ -7,6 +7,7 @@ POST /api/v1/ingest with the headers below; the body is MessagePack, its shape b
     events     Events     events by seq
     ledger     Ledger     what the gateway holds of some hours, for comparison
     heartbeat  Heartbeat  how the gateway is
+    config     Configuration  what is in effect on the gateway, where an Answer asked for it
 
 The answer to all is an Answer as JSON, status 200; or 409 with `wanted` filled: send these layouts
 first, then the same batch again. Everything else is an Answer with `error`, and nothing was stored:
@@ -18,6 +19,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from gateway.core.configreport import ConfigReport
 from gateway.core.model import Command, Event
 
 PATH = "/api/v1/ingest"
@@ -27,7 +29,7 @@ NODE_ID, NODE_SECRET, BATCH_TYPE, CURSOR = "X-Node-ID", "X-Node-Secret", "X-Batc
 HUB_TIME = "X-Hub-Time"  # of every answer: milliseconds since 1970 UTC, when the hub gave it
 BODY_MAX = 16 * 1024 * 1024
 
-BatchType = Literal["records", "layouts", "events", "ledger", "heartbeat"]
+BatchType = Literal["records", "layouts", "events", "ledger", "heartbeat", "config"]
 Seq = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 HOURS_BELOW = 1 << 53  # milliseconds, either way; every store can look for them
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]
@@ -93,7 +95,13 @@ class Heartbeat(msgspec.Struct, frozen=True):
     disk_free: int = 0  # bytes, where the buffer is
     buffer_bytes: int = 0
     problems: tuple[str, ...] = ()  # in words; empty: all is well
+    effective: str = ""  # digest of its Configuration; empty: it tells none
     taken: tuple[str, ...] = ()  # ids of commands that came and are kept: the hub need not send them again
+
+
+class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    digest: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]  # of the report, as its gateway makes it
+    report: ConfigReport
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True):
@@ -113,5 +121,6 @@ class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     wanted: list[Id] = []  # layout ids, hexadecimal
     differing: list[Hour] = []  # of a ledger: the hub's own account, where it is another
     commands: list[Command] = []
+    configuration_wanted: bool = False  # the hub does not have the one that the heartbeat named
     error: str = ""
     type: str = ""  # of the batch, where an answer comes later than its batch was delivered; empty: records

@@ -20,6 +20,7 @@ from sync.hub.config import HubConfig
 from sync.hub.describing import Describing
 from sync.hub.door import Door
 from sync.hub.fleet import Fleet
+from sync.hub.fleetwork import FleetWork
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
 from sync.hub.pages import FleetPages
@@ -90,6 +91,10 @@ def build_hub(
     app.on_shutdown.append(streams.end)
     api.add(app, reading_routes(store.sql, nodes, streams, clock))
     shell.add(app, FleetPages(nodes).pages())
+    work = FleetWork(store, door, fleet, acts, clock)
+    api.add(app, work.routes())
+    shell.add(app, work.pages())
+    app.on_shutdown.append(work.streams.end)
     describing = Describing(lambda: api.routes, "1")
     api.add(app, describing.routes())
     shell.add(app, describing.pages())
@@ -100,6 +105,7 @@ def build_hub(
         *store.chores(),
         Chore("roll-ups", rolling.EVERY_S, Rolling(store.sql, clock).turn),
         Chore("retention", retention.EVERY_S, Retention(store.sql, clock, config.retention).turn),
+        *work.chores(),
         Chore("sign-ins", TIDY_S, signed.tidy),
     ]
     app[CHORES] = Chores(store.sql, clock, chores)

@@ -10,15 +10,17 @@ from sync.hub.sql import Sql
 
 ORDER = """INSERT INTO command (id, node, created, changed, not_after, state, body)
     VALUES ($1, $2, $3, $3, $4, 'queued', $5) ON CONFLICT DO NOTHING"""
-ORDERED = "SELECT node, body, state, created, changed, detail FROM command WHERE id = $1"
-COMMANDS = """SELECT node, body, state, created, changed, detail FROM command WHERE node = $1
+ORDERED = "SELECT node, body, state, created, changed, detail, taken FROM command WHERE id = $1"
+COMMANDS = """SELECT node, body, state, created, changed, detail, taken FROM command WHERE node = $1
     ORDER BY created DESC, id LIMIT $2"""
 LATE = "SELECT 1 FROM command WHERE node = $1 AND state = 'queued' AND not_after < $2 LIMIT 1"
 EXPIRE = """UPDATE command SET state = 'expired', changed = $2, detail = 'the node did not fetch it in time'
     WHERE node = $1 AND state = 'queued' AND not_after < $2"""
 QUEUED = """SELECT body FROM command WHERE node = $1 AND state = 'queued' AND not_after >= $2
     ORDER BY created, id LIMIT $3"""
-TAKEN = "UPDATE command SET state = 'taken', changed = $1 WHERE id = $2 AND node = $3 AND state = 'queued'"
+TAKEN = """UPDATE command SET state = 'taken', changed = $1, taken = $1
+    WHERE id = $2 AND node = $3 AND state = 'queued'"""
+WITHDRAW = "UPDATE command SET state = 'expired', changed = $1, detail = $2 WHERE id = $3 AND state = 'queued'"
 # A command that expired here may have been fetched in time, with the word of it under way.
 ENDED = """UPDATE command SET state = $1, detail = $2, changed = $3
     WHERE id = $4 AND node = $5 AND state IN ('queued', 'taken', 'expired')"""
@@ -71,6 +73,11 @@ class Commands:
         async with self._sql.transaction() as db:
             for result in results:  # one after the other: of two words the first counts
                 await db.execute(ENDED, result.state, result.words, now, result.id, node)
+
+    async def withdraw(self, command_id: str, words: str, now: int) -> bool:
+        """See `CommandStore.withdraw`."""
+        async with self._sql.transaction() as db:
+            return await db.execute(WITHDRAW, now, words, command_id) == 1
 
     async def beat(self, beat: Beat) -> None:
         """See `CommandStore.beat`."""

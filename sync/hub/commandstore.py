@@ -22,12 +22,13 @@ class Ordered(msgspec.Struct, frozen=True):
     created: int
     changed: int
     words: str = ""
+    taken: int | None = None  # when the node said that it has it
 
 
 def ordered_of(row: Sequence[Any]) -> Ordered:
-    """Of what the stores' statements ask for: node, command as JSON, state, created, changed, words."""
-    _, body, state, created, changed, words = row
-    return Ordered(msgspec.json.decode(body, type=Command), state, created, changed, words)
+    """Of what the stores' statements ask for: node, command as JSON, state, created, changed, words, taken."""
+    _, body, state, created, changed, words, taken = row
+    return Ordered(msgspec.json.decode(body, type=Command), state, created, changed, words, taken)
 
 
 class Beat(msgspec.Struct, frozen=True):
@@ -65,6 +66,10 @@ class CommandStore(Protocol):
 
     async def ended(self, node: str, results: Sequence[CommandResult], now: int) -> None:
         """What the node says of commands of its own; of each the first word counts."""
+        ...
+
+    async def withdraw(self, command_id: str, words: str, now: int) -> bool:
+        """Have a command that its node does not have yet expire; whether there was one."""
         ...
 
     async def beat(self, beat: Beat) -> None:

@@ -35,6 +35,7 @@ class Fleet:
 
     def __init__(self, store: CommandStore, clock: Clock, *, look_s: float = LOOK_S) -> None:
         self.tell: Tell | None = None  # brings an answer to a node at once; raises HoldfastError where it cannot
+        self.lacks: Callable[[str, str], Awaitable[bool]] | None = None  # of node and digest: its configuration
         self._store = store
         self._clock = clock
         self._look_s = look_s
@@ -46,13 +47,17 @@ class Fleet:
         """Have `node` carry out `command`; whether its id is new. Raises StorageError."""
         if not await self._store.order(node, command, self._clock.wall_ms()):
             return False
+        self.announce(node, command)
+        return True
+
+    def announce(self, node: str, command: Command) -> None:
+        """Tell whoever waits for it that `command` was queued."""
         log.info("command ordered", extra={"node": node, "id": command.id, "kind": command.kind, "who": command.who})
         if node in self._ordered:
             self._ordered[node].set()
         with contextlib.suppress(asyncio.QueueFull):
             if self.tell is not None:
                 self._to_pass_on.put_nowait((node, command, self._clock.monotonic_s()))
-        return True
 
     async def run(self) -> None:
         """Tell nodes at once what was ordered: a broker that is away holds up no order. Run until cancelled."""
@@ -75,7 +80,9 @@ class Fleet:
         await self._store.beat(Beat(node, now, msgspec.json.encode(beat), backlog, len(beat.problems)))
         if beat.taken:
             await self._store.taken(node, beat.taken, now)
-        return wire.Answer(str(cursor), accepted=1, commands=await self._store.queued(node, now, AT_ONCE))
+        wanted = bool(beat.effective and self.lacks is not None and await self.lacks(node, beat.effective))
+        commands = await self._store.queued(node, now, AT_ONCE)
+        return wire.Answer(str(cursor), accepted=1, commands=commands, configuration_wanted=wanted)
 
     async def waiting(self, node: str, wait_s: float) -> list[Command]:
         """What the node is to do, as soon as there is something; nothing after `wait_s`. Raises StorageError."""

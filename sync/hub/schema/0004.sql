@@ -113,3 +113,33 @@ ALTER TABLE heartbeat ADD COLUMN problems INTEGER;
 CREATE INDEX heartbeat_by_backlog ON heartbeat (backlog, node);
 CREATE INDEX node_by_newest ON node (newest, id);
 CREATE INDEX event_by_ts ON event (ts, node);
+
+-- Configurations and roll-outs. digest: of the report, a ConfigReport as JSON.
+CREATE TABLE node_config (
+    node TEXT PRIMARY KEY, digest TEXT NOT NULL, at INTEGER NOT NULL, report BLOB NOT NULL
+) WITHOUT ROWID;
+
+-- id: of the command that brings it. text: of site.yaml, as UTF-8.
+CREATE TABLE desired_config (
+    id TEXT PRIMARY KEY, node TEXT NOT NULL, at INTEGER NOT NULL, made_by TEXT NOT NULL, reason TEXT NOT NULL,
+    sha256 TEXT NOT NULL, text BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX desired_config_of_node ON desired_config (node, at);
+
+ALTER TABLE command ADD COLUMN taken INTEGER;
+
+-- organisation, site: where all its nodes stand. spec: a Spec as JSON. state: running, paused, stopped, done, with why.
+CREATE TABLE rollout (
+    id TEXT PRIMARY KEY, organisation TEXT NOT NULL, site TEXT NOT NULL, made_by TEXT NOT NULL,
+    created INTEGER NOT NULL, changed INTEGER NOT NULL, state TEXT NOT NULL, why TEXT NOT NULL DEFAULT '',
+    undoes TEXT NOT NULL DEFAULT '', spec BLOB NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX rollout_by_state ON rollout (state, created);
+
+-- ordered: when. before: how the node was then, as JSON. text: the configuration that it gets, former: the one that
+-- it had, as UTF-8. ill: why it counts as ill.
+CREATE TABLE rollout_node (
+    rollout TEXT NOT NULL REFERENCES rollout (id), node TEXT NOT NULL, wave INTEGER NOT NULL, command TEXT NOT NULL,
+    ordered INTEGER, ill TEXT NOT NULL DEFAULT '', before BLOB, text BLOB, former BLOB,
+    PRIMARY KEY (rollout, node)
+) WITHOUT ROWID;

@@ -183,3 +183,33 @@ ALTER TABLE heartbeat ADD COLUMN problems bigint;
 CREATE INDEX heartbeat_by_backlog ON heartbeat (backlog, node);
 CREATE INDEX node_by_newest ON node (newest, id);
 CREATE INDEX event_by_ts ON event (ts, node);
+
+-- Configurations and roll-outs. digest: of the report, a ConfigReport as JSON.
+CREATE TABLE node_config (
+    node text PRIMARY KEY, digest text NOT NULL, at bigint NOT NULL, report bytea NOT NULL
+);
+
+-- id: of the command that brings it. text: of site.yaml, as UTF-8.
+CREATE TABLE desired_config (
+    id text PRIMARY KEY, node text NOT NULL, at bigint NOT NULL, made_by text NOT NULL, reason text NOT NULL,
+    sha256 text NOT NULL, text bytea NOT NULL
+);
+CREATE INDEX desired_config_of_node ON desired_config (node, at);
+
+ALTER TABLE command ADD COLUMN taken bigint;
+
+-- organisation, site: where all its nodes stand. spec: a Spec as JSON. state: running, paused, stopped, done, with why.
+CREATE TABLE rollout (
+    id text PRIMARY KEY, organisation text NOT NULL, site text NOT NULL, made_by text NOT NULL,
+    created bigint NOT NULL, changed bigint NOT NULL, state text NOT NULL, why text NOT NULL DEFAULT '',
+    undoes text NOT NULL DEFAULT '', spec bytea NOT NULL
+);
+CREATE INDEX rollout_by_state ON rollout (state, created);
+
+-- ordered: when. before: how the node was then, as JSON. text: the configuration that it gets, former: the one that
+-- it had, as UTF-8. ill: why it counts as ill.
+CREATE TABLE rollout_node (
+    rollout text NOT NULL REFERENCES rollout (id), node text NOT NULL, wave bigint NOT NULL, command text NOT NULL,
+    ordered bigint, ill text NOT NULL DEFAULT '', before bytea, text bytea, former bytea,
+    PRIMARY KEY (rollout, node)
+);

@@ -1,0 +1,46 @@
+"""Work on the fleet, put together: configurations, roll-outs, and the course of commands."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.core.clock import Clock
+from sync.hub.acts import Acts
+from sync.hub.api import Route
+from sync.hub.chores import Chore
+from sync.hub.commandcourse import Course
+from sync.hub.configapi import ConfigPages
+from sync.hub.configstore import ConfigStore
+from sync.hub.configurations import Configurations
+from sync.hub.door import Door
+from sync.hub.fleet import Fleet
+from sync.hub.rolloutapi import RolloutApi
+from sync.hub.rolloutpages import RolloutPages
+from sync.hub.rollouts import EVERY_S, Rollouts
+from sync.hub.rolloutstore import RolloutStore
+from sync.hub.shell import Page
+from sync.hub.sse import Pace, Streams
+from sync.hub.store import Store
+
+
+class FleetWork:
+    def __init__(
+        self, store: Store, door: Door, fleet: Fleet, acts: Acts, clock: Clock, pace: Pace | None = None
+    ) -> None:
+        """Has the door take reports, and the fleet ask for them."""
+        self.streams = Streams(clock, pace)  # to be ended with the process
+        self.configurations = Configurations(ConfigStore(store.sql), store.control, fleet, clock)
+        fleet.lacks, door.handlers["config"] = self.configurations.lacks, self.configurations.take
+        kept = RolloutStore(store.sql)
+        self.rollouts = Rollouts(kept, self.configurations, store.control, fleet, clock)
+        self._config = ConfigPages(self.configurations, acts)
+        self._api = RolloutApi(self.rollouts, kept, acts)
+        self._course = Course(store.control, self.streams, clock)
+
+    def routes(self) -> Sequence[Route[Any, Any]]:
+        return (*self._config.routes(), *self._api.routes(), *self._course.routes())
+
+    def pages(self) -> Sequence[Page[Any]]:
+        return (*self._config.pages(), *RolloutPages(self._api).pages(), *self._course.pages())
+
+    def chores(self) -> Sequence[Chore]:
+        return (Chore("roll-outs", EVERY_S, self.rollouts.turn),)

@@ -1,0 +1,50 @@
+"""The hub's fleet work over real HTTP, as one caller sees it: configurations, roll-outs, commands' course."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+import local_ui
+import sync.hub
+from local_ui import guard
+from sync.hub.acts import Acts
+from sync.hub.api import Api
+from sync.hub.door import Door
+from sync.hub.fleetwork import FleetWork
+from sync.hub.rights import Caller, Grant, Role
+from sync.hub.shell import Shell
+from sync.hub.sse import Pace
+from sync.hub.tenants import Tenants
+from tests.hub.test_rollouts import Hub
+
+EVERYWHERE = Grant(Role.ADMIN)
+
+
+class SignedIn:
+    """Whoever asks is `caller`."""
+
+    def __init__(self, caller: Caller) -> None:
+        self._caller = caller
+
+    async def caller(self, request: web.Request) -> Caller:
+        return self._caller
+
+
+@asynccontextmanager
+async def signed_in(
+    hub: Hub, *grants: Grant, pace: Pace | None = None
+) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    """A browser of somebody with these grants."""
+    app = web.Application(middlewares=[guard.headers])
+    api = Api(SignedIn(Caller("Ann", grants or (EVERYWHERE,))), Tenants(hub.store.sql, {}), hub.clock)
+    work = FleetWork(hub.store, Door(hub.store, hub.clock), hub.fleet, Acts(hub.store.sql), hub.clock, pace)
+    api.add(app, work.routes())
+    Shell(api).add(app, work.pages())
+    app.on_shutdown.append(work.streams.end)
+    app.router.add_static("/static", Path(local_ui.__file__).parent / "static")
+    app.router.add_static("/hub", Path(sync.hub.__file__).parent / "static")
+    async with TestClient(TestServer(app)) as client:
+        yield client
