@@ -22,7 +22,7 @@ from sync.hub.tenants import Tenants
 
 BODY_MAX = 1 << 20  # bytes
 JSON = "application/json"
-NAMED = ("node", "site")
+NAMED = ("site", "node")
 
 
 class Nothing(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -129,9 +129,9 @@ class Api:
             caller = await self._known(request)
             place = await self._place(caller, route.right, request.match_info)
         query = _converted(request.query, route.query)
-        named = {name: found for name in NAMED if (found := getattr(query, name, ""))}
-        if named and route.right is not None:
-            place = await self._place(caller, route.right, named)
+        for name in NAMED:
+            if route.right is not None and (named := getattr(query, name, "")):
+                place = await self._place(caller, route.right, {name: named})
         body = await _body(request, route.body)
         return Call(caller, request.match_info, query, body, place, self._clock.wall_ms(), request)
 
@@ -162,8 +162,8 @@ class Api:
 def _converted(given: MultiMapping[str], kind: type[Q]) -> Q:
     """Of text that is text, and of one value for each parameter, but where the struct has a tuple."""
     many = many_valued(kind)
-    names = list(given)
-    if twice := {name for name in names if names.count(name) > 1} - many:
+    names = set(given)
+    if twice := {name for name in names if len(given.getall(name)) > 1} - many:
         raise ApiError(400, f"parameters: {min(twice)} may be there only once")
     try:
         "".join([*names, *given.values()]).encode()
@@ -177,8 +177,11 @@ def _converted(given: MultiMapping[str], kind: type[Q]) -> Q:
 @functools.cache
 def many_valued(query: type[msgspec.Struct]) -> set[str]:
     """The parameters that may be there several times."""
-    kinds = {field.encode_name: field.type for field in msgspec.inspect.type_info(query).fields}  # type: ignore[attr-defined]
-    return {name for name, kind in kinds.items() if isinstance(kind, msgspec.inspect.VarTupleType)}
+    info = msgspec.inspect.type_info(query)
+    assert isinstance(info, msgspec.inspect.StructType)
+    kinds = {field.encode_name: field.type for field in info.fields}
+    plain = {name: kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind for name, kind in kinds.items()}
+    return {name for name, kind in plain.items() if isinstance(kind, msgspec.inspect.VarTupleType)}
 
 
 async def _body(request: web.Request, kind: type[B]) -> B:

@@ -5,6 +5,7 @@ import msgspec
 from gateway.core.accounts import EVENTS, HOUR_MS, Account
 from gateway.core.clock import Clock
 from sync import wire
+from sync.hub.ledgers import Ledgers
 from sync.hub.store import Audit, Store
 
 
@@ -16,6 +17,7 @@ class Compare:
         self._store = store
         self._clock = clock
         self._events_ms = events_ms
+        self._ledgers = Ledgers(store.sql)
 
     async def handle(self, node: str, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `door.Handler`."""
@@ -32,6 +34,9 @@ class Compare:
             for one, key in zip(hours, keys, strict=True)
             if key in ours and ours[key] != Account(one.count, one.digest)
         ]
+        told = {key: one.count for one, key in zip(hours, keys, strict=True)}
+        theirs = [(key, told[key]) for key in layouts if ours[key].count != told[key]]
+        await self._ledgers.note(node, layouts, theirs, self._clock.wall_ms())
         audit = Audit(self._clock.wall_ms(), node, "ledger", str(cursor), len(body), accepted=len(hours))
         await self._store.note(audit)
         return wire.Answer(str(cursor), accepted=len(hours), differing=differing)

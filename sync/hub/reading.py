@@ -6,6 +6,7 @@ from typing import Any
 from gateway.core.clock import Clock
 from sync.hub.api import Route
 from sync.hub.readingaudit import Batches
+from sync.hub.readingcompleteness import CompletenessApi
 from sync.hub.readingdevices import Devices
 from sync.hub.readingevents import Events
 from sync.hub.readingexport import Export
@@ -19,6 +20,8 @@ from sync.hub.sse import Streams
 
 
 def reading_routes(sql: Sql, nodes: Nodes, streams: Streams, clock: Clock) -> Sequence[Route[Any, Any]]:
-    series, live = Series(sql, Rollups(sql)), Live(sql, nodes, streams, clock)
-    parts = (nodes, Devices(sql), live, series, Records(sql), Export(sql, series), Events(sql), Batches(sql))
+    rollups = Rollups(sql)
+    series, live = Series(sql, rollups), Live(sql, nodes, streams, clock)
+    export, completeness = Export(sql, series), CompletenessApi(sql, rollups)
+    parts = (nodes, Devices(sql), live, series, Records(sql), export, Events(sql), Batches(sql), completeness)
     return [route for part in parts for route in part.routes()]

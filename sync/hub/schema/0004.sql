@@ -143,3 +143,10 @@ CREATE TABLE rollout_node (
     ordered INTEGER, ill TEXT NOT NULL DEFAULT '', before BLOB, text BLOB, former BLOB,
     PRIMARY KEY (rollout, node)
 ) WITHOUT ROWID;
+
+-- Hours of a layout of which the node, by its last account of them, holds other records than the hub: so many.
+CREATE TABLE differing_hour (
+    node TEXT NOT NULL, layout BLOB NOT NULL, hour INTEGER NOT NULL, count INTEGER NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (node, layout, hour)
+) WITHOUT ROWID;
+CREATE INDEX differing_by_hour ON differing_hour (node, hour);

@@ -213,3 +213,10 @@ CREATE TABLE rollout_node (
     ordered bigint, ill text NOT NULL DEFAULT '', before bytea, text bytea, former bytea,
     PRIMARY KEY (rollout, node)
 );
+
+-- Hours of a layout of which the node, by its last account of them, holds other records than the hub: so many.
+CREATE TABLE differing_hour (
+    node text NOT NULL, layout bytea NOT NULL, hour bigint NOT NULL, count bigint NOT NULL, at bigint NOT NULL,
+    PRIMARY KEY (node, layout, hour)
+);
+CREATE INDEX differing_by_hour ON differing_hour (node, hour);
