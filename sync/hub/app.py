@@ -20,10 +20,11 @@ from sync.hub.config import HubConfig
 from sync.hub.describing import Describing
 from sync.hub.door import Door
 from sync.hub.fleet import Fleet
+from sync.hub.fleetpage import FleetPages
 from sync.hub.fleetwork import FleetWork
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
-from sync.hub.pages import FleetPages
+from sync.hub.nodepage import NodePages
 from sync.hub.passwords import Passwords
 from sync.hub.peopleapi import PeopleApi
 from sync.hub.peoplepages import PeoplePages
@@ -31,6 +32,7 @@ from sync.hub.reading import reading_routes
 from sync.hub.readingnodes import Nodes
 from sync.hub.retention import Retention
 from sync.hub.rolling import Rolling
+from sync.hub.rollups import Rollups
 from sync.hub.shell import SIGN_IN, Shell
 from sync.hub.signin import PeopleSignIn
 from sync.hub.signinapi import SignInApi
@@ -80,17 +82,17 @@ def build_hub(
     acts, tenants = Acts(store.sql), Tenants(store.sql, secrets)
     api = Api(signed, tenants, clock)
     shell = Shell(api)
+    nodes, streams = Nodes(store.sql), Streams(clock)
+    shell.add(app, (*FleetPages(nodes, Rollups(store.sql)).pages(), *NodePages(nodes, store).pages()))
     entrance = SignInApi(signed, acts, shell, clock)
     entrance.add_page(app)
     api.add(app, (*entrance.routes(), *CommandApi(fleet, store.control, acts).routes()))
     sites = Sites(store.sql)
     api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes()))
     shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages()))
-    nodes, streams = Nodes(store.sql), Streams(clock)
     door.watchers.append(streams.ring)
     app.on_shutdown.append(streams.end)
     api.add(app, reading_routes(store.sql, nodes, streams, clock))
-    shell.add(app, FleetPages(nodes).pages())
     work = FleetWork(store, door, fleet, acts, clock)
     api.add(app, work.routes())
     shell.add(app, work.pages())

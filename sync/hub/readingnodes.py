@@ -22,6 +22,9 @@ LINES = """SELECT {key}, node.id, coalesce(site.organisation, ''), coalesce(site
         node.first_seen, node.last_seen, node.newest, node.records, heartbeat.body
     FROM node LEFT JOIN site ON site.id = node.site LEFT JOIN heartbeat ON heartbeat.node = node.id
     WHERE {where} ORDER BY {key} {way}, node.id {way} LIMIT {limit}"""
+TOTALS = """SELECT count(*), coalesce(sum(CASE WHEN node.last_seen > {online} THEN 1 ELSE 0 END), 0),
+        coalesce(sum(CASE WHEN heartbeat.problems > 0 THEN 1 ELSE 0 END), 0)
+    FROM node LEFT JOIN site ON site.id = node.site LEFT JOIN heartbeat ON heartbeat.node = node.id WHERE {where}"""
 NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row
     FROM series JOIN record AS last ON last.series = series.id
         AND last.ts = (SELECT max(ts) FROM record AS other WHERE other.series = series.id) WHERE {where}"""
@@ -63,6 +66,14 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     version: str = ""  # by its last heartbeat, as what follows; empty: there was none
     backlog: int | None = None  # records that the hub does not have
     problems: tuple[str, ...] = ()
+
+
+class Totals(msgspec.Struct, frozen=True):
+    """How many nodes there are, and how they are."""
+
+    nodes: int
+    online: int
+    problems: int  # whose last heartbeat told of any
 
 
 class NodeDetail(NodeLine, frozen=True, kw_only=True):
@@ -107,6 +118,14 @@ class Nodes:
         limit = where.bound(query.limit + 1)
         rows = await self._sql.fetch(LINES.format(key=key, way=way, where=where, limit=limit), *where.parameters)
         return listed(rows, query.limit, lambda row: NodeLine(**_line(row, now)), lambda row: row[:2])
+
+    async def totals(self, caller: Caller, now: int) -> Totals:
+        """Of those that `caller` may see."""
+        where = Where()
+        where.granted(caller)
+        query = TOTALS.format(online=where.bound(now - ONLINE_MS), where=where)
+        ((nodes, online, problems),) = await self._sql.fetch(query, *where.parameters)
+        return Totals(int(nodes), int(online), int(problems))
 
     async def detail(self, node: str, now: int) -> NodeDetail:
         """Raises ApiError where there is none."""

@@ -96,7 +96,10 @@ class PeopleSignIn:
         if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
             raise ApiError(403, "another site's page asked for this")
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != (self._own or request.headers.get("Host", "")).lower():
+        if (
+            origin is not None
+            and urlsplit(origin).netloc.lower() != (self._own or request.headers.get("Host", "")).lower()
+        ):
             raise ApiError(403, "another site's page asked for this")
 
     async def check_password(self, request: web.Request, name: str, password: str) -> str:

@@ -20,9 +20,11 @@ from sync.hub.api import Api
 from sync.hub.app import build_hub
 from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.pages import FleetPages, fleet_view
+from sync.hub.devicecards import device_card
+from sync.hub.fleetpage import FleetPages
 from sync.hub.readingnodes import Nodes, NodesQuery
 from sync.hub.rights import Caller, Grant, Role
+from sync.hub.rollups import Rollups
 from sync.hub.shell import Shell
 from sync.hub.sql import Row, Work
 from sync.hub.sqlite import SqliteStore
@@ -99,7 +101,7 @@ async def test_a_node_that_was_silent_for_five_minutes_is_offline(tmp_path: Path
 
 
 async def test_what_a_node_calls_its_devices_is_escaped(tmp_path: Path) -> None:
-    text = await page_text(tmp_path, NOW, layout=Layout("<b>bold", "live", METER.points), path="/part/nodes")
+    text = await page_text(tmp_path, NOW, layout=Layout("<b>bold", "live", METER.points), path="/part/fleet")
     assert "<b>bold" not in text
     assert "&lt;b&gt;bold" in text
 
@@ -112,9 +114,10 @@ async def test_a_missing_value_is_a_dash_without_a_unit(tmp_path: Path) -> None:
     await store.take_records([Record(layout.id, NOW, layout.rows.pack([None]))], audit)
     nodes = Nodes(store.sql)
     lines = await nodes.lines(Caller("operator", (Grant(Role.VIEWER),)), NodesQuery(), NOW)
-    view = fleet_view(lines.items, await nodes.devices(["mill"]), NOW)
+    (device,) = (await nodes.devices([line.id for line in lines.items]))["mill"]
     await store.close()
-    assert view["nodes"][0]["devices"][0]["points"] == [{"label": "Level", "text": "\N{EN DASH}", "unit": ""}]
+    level = {"key": "level", "label": "Level", "text": "\N{EN DASH}", "unit": ""}
+    assert device_card(device, NOW)["points"] == [level]
 
 
 async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tmp_path: Path) -> None:
@@ -122,7 +125,7 @@ async def test_a_node_that_gave_no_reading_yet_and_a_hub_without_nodes_say_so(tm
     app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
     async with TestClient(TestServer(app)) as client:
         await sign_in(client)
-        assert "No node has pushed yet" in await (await client.get("/")).text()
+        assert "No node has come in yet" in await (await client.get("/")).text()
         await store.take_layouts([METER], Audit(NOW, "mill", "layouts", "", 0))
         assert "no reading yet" in await (await client.get("/")).text()
     await store.close()
@@ -147,9 +150,9 @@ async def test_where_the_store_fails_the_pages_say_so(tmp_path: Path) -> None:
     app, nodes = web.Application(), Nodes(Gone())
     api = Api(Anybody(), Tenants(store.sql), StoppedClock(NOW))
     api.add(app, nodes.routes())
-    Shell(api).add(app, FleetPages(nodes).pages())
+    Shell(api).add(app, FleetPages(nodes, Rollups(store.sql)).pages())
     async with TestClient(TestServer(app)) as client:
-        for path in ("/", "/part/nodes", "/api/v1/nodes"):
+        for path in ("/", "/part/fleet", "/api/v1/nodes"):
             answer = await client.get(path)
             assert (answer.status, "db.example/fleet: connection refused" in await answer.text()) == (503, True)
     await store.close()
@@ -169,6 +172,7 @@ async def test_a_file_that_is_brought_to_the_page_comes_back_as_a_receipt_or_as_
         await context.add_cookies([await cookie(server)])
         page = await context.new_page()
         await page.goto(str(server.make_url("/")))
+        await page.click("details.card > summary")
         await page.set_input_files("input[type=file]", tmp_path / "photo")
         await page.click("[data-carry] button")
         told = page.locator("[data-told]")
@@ -191,7 +195,7 @@ async def test_the_pages_want_somebody_signed_in(tmp_path: Path) -> None:
     store = await SqliteStore.open(tmp_path / "hub.db")
     app = build_hub(HubConfig(store="hub.db"), store, StoppedClock(NOW), tmp_path, [])
     async with TestClient(TestServer(app)) as client:
-        for path, status in (("/", 303), ("/part/nodes", 401), ("/api/v1/nodes", 401)):
+        for path, status in (("/", 303), ("/part/fleet", 401), ("/api/v1/nodes", 401)):
             assert (await client.get(path, allow_redirects=False)).status == status
             assert (await client.get(path, headers=await bearer(app))).status == 200
         assert (await client.get("/healthz")).status == 200
