@@ -166,6 +166,26 @@ CREATE TABLE closed (
 
 CREATE INDEX command_by_change ON command (changed);
 
+-- The week goes where all its records have gone and the space is given back; whether it went. The lock keeps batches
+-- out: none is amid the week.
+CREATE FUNCTION holdfast_drop_empty_week(week bigint) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '3s' AS $$
+DECLARE
+    part text := 'record_' || week;
+    is_empty boolean;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7236014);
+    IF coalesce(pg_relation_size(to_regclass(part)), 1) > 0 THEN
+        RETURN false;
+    END IF;
+    LOCK TABLE ONLY record IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', part) INTO is_empty;
+    IF is_empty THEN
+        PERFORM holdfast_drop_week(week);
+    END IF;
+    RETURN is_empty;
+END
+$$;
+
 INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;
 -- How often a name's sign-in failed in a row, also of names that nobody has; until when it is not tried again.
 CREATE TABLE sign_in_failure (
