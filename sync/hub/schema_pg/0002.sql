@@ -144,15 +144,15 @@ FROM record GROUP BY 1, 2;
 
 -- Hours that records have come for since they were rolled up. since: when the first of these came.
 CREATE TABLE dirty (series integer NOT NULL, hour bigint NOT NULL, since bigint NOT NULL, PRIMARY KEY (series, hour));
-CREATE INDEX dirty_by_hour ON dirty (hour);
+CREATE INDEX dirty_by_hour ON dirty (hour, series);
 
 -- The minutes of an hour, and the hours of a day, as gateway.core.chunk packs them.
 -- at: when it was rolled up last; NULL where its records have gone.
 CREATE TABLE rollup_1m (
     hour bigint NOT NULL, at bigint, series integer NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (series, hour)
 );
-CREATE INDEX rollup_1m_open ON rollup_1m (hour) WHERE at IS NOT NULL;
-CREATE INDEX rollup_1m_closed ON rollup_1m (hour) WHERE at IS NULL;
+CREATE INDEX rollup_1m_open ON rollup_1m (hour, series) WHERE at IS NOT NULL;
+CREATE INDEX rollup_1m_closed ON rollup_1m (hour, series) WHERE at IS NULL;
 ALTER TABLE rollup_1m ALTER bytes SET STORAGE EXTERNAL; -- it is packed already
 CREATE TABLE rollup_1h (day bigint NOT NULL, series integer NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (series, day));
 ALTER TABLE rollup_1h ALTER bytes SET STORAGE EXTERNAL;
