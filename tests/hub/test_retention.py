@@ -15,12 +15,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.postgres import Server
-from gateway.core.accounts import HOUR_MS, Account, of_records
+from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_records
 from gateway.core.clock import SystemClock
 from gateway.core.model import Command, CommandResult, Event, Layout, Point, Record
 from gateway.core.rollup import DAY_MS, MINUTE_MS
 from gateway.core.status import HistoryRow, Resolution
+from sync import wire
 from sync.hub.closed import packed_times, times_of
+from sync.hub.compare import Compare
 from sync.hub.config import RetentionConfig
 from sync.hub.partitions import WEEK_MS
 from sync.hub.postgres import PostgresStore
@@ -29,6 +31,7 @@ from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Store
+from tests.buffer.stocked import StandingClock
 from tests.hub.stores import KINDS, audit, opened, place
 from tests.hub.test_postgres import ask
 from tests.hub.test_timescale import need_timescale, timescale_server
@@ -408,6 +411,20 @@ async def test_what_timescaledb_has_compressed_goes_like_anything_else(
         assert await take(store, [*records, watts(9999)]) == (1, 7200)
         assert await held(store) == account_of(records[:3600])
         assert len(await chart(store, "1m")) == 121
+
+
+@pytest.mark.P10
+async def test_a_gateway_is_not_asked_for_events_that_went_because_they_were_old(store: Store) -> None:
+    clock, cursor = StandingClock(), wire.Cursor("e" * 16, 0, 1)
+    clock.now_ms = BEGIN
+    cut = BEGIN - 400 * DAY_MS
+
+    def hour(ts: int) -> wire.Hour:
+        return wire.Hour(EVENTS.hex(), ts, 1, 1)
+
+    body = msgspec.msgpack.encode(wire.Ledger([hour(cut - HOUR_MS), hour(cut), hour(cut + HOUR_MS)]))
+    answer = await Compare(store, clock, 400 * DAY_MS).handle("node", cursor, body)
+    assert [one.hour for one in answer.differing] == [cut + HOUR_MS]
 
 
 @given(st.sets(st.integers(0, HOUR_MS - 1), max_size=200))
