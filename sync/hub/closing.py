@@ -1,13 +1,13 @@
 """Closing an hour: its records go, and what is to be known of them stays; later its minutes go, too.
 
-Both happen under the lock of the node's row, which its batches and rolling up take as well: none sees half of it.
+The node is locked (hourwork.py).
 """
 
 import asyncio
 
 from gateway.core.rollup import HOUR_MS
 from sync.hub.closed import joined
-from sync.hub.rolling import LOCK, RECORDS
+from sync.hub.rolling import RECORDS
 from sync.hub.sql import Work
 
 IS_DIRTY = "SELECT 1 FROM dirty WHERE series = $1 AND hour = $2"
@@ -21,9 +21,8 @@ DELETE_MINUTES = "DELETE FROM rollup_1m WHERE series = $1 AND hour = $2 AND at I
 FORGET_TIMES = "UPDATE closed SET times = NULL, minutes = NULL WHERE series = $1 AND hour = $2"
 
 
-async def close(db: Work, node: str, series: int, hour: int) -> None:
-    """Within a transaction of its own: let the records of an hour go, unless some are not rolled up."""
-    await db.execute(LOCK, node)
+async def close(db: Work, series: int, hour: int) -> None:
+    """Let the records of an hour go, unless some are not rolled up."""
     if await db.fetch(IS_DIRTY, series, hour):
         return
     rows = [(ts, bytes(row)) for ts, row in await db.fetch(RECORDS, series, hour, hour + HOUR_MS)]
@@ -35,8 +34,7 @@ async def close(db: Work, node: str, series: int, hour: int) -> None:
     await db.execute(HAVE_GONE, series, hour)
 
 
-async def forget(db: Work, node: str, series: int, hour: int) -> None:
-    """Within a transaction of its own: let the minutes of a closed hour go, and the times of its records."""
-    await db.execute(LOCK, node)
+async def forget(db: Work, series: int, hour: int) -> None:
+    """Let the minutes of a closed hour go, and the times of its records."""
     if not await db.fetch(IS_DIRTY, series, hour) and await db.execute(DELETE_MINUTES, series, hour):
         await db.execute(FORGET_TIMES, series, hour)

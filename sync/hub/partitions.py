@@ -12,6 +12,8 @@ CHORE_S = 6 * 3600.0
 WEEKS = "SELECT holdfast_weeks()"
 MAKE = "SELECT holdfast_make_week($1)"
 DROP = "SELECT holdfast_drop_week($1)"
+DROP_EMPTY = "SELECT holdfast_drop_empty_week($1)"
+EMPTY_AFTER = 4  # weeks: what is younger may yet be filled
 
 
 class Partitions:
@@ -46,10 +48,17 @@ class Partitions:
             await db.execute(DROP, week)
         self._there.discard(week)
 
-    def chore(self) -> Chore:
-        """Makes this week and the next ones, so that no batch waits for it."""
-        return Chore("weeks ahead", CHORE_S, self._ahead)
+    def chores(self) -> list[Chore]:
+        """Make this week and the next ones, so that no batch waits for it; drop those that retention has emptied."""
+        return [Chore("weeks ahead", CHORE_S, self._ahead), Chore("empty weeks", CHORE_S, self._drop_empty)]
 
     async def _ahead(self, now: int) -> None:
         self.forget()
         await self.ensure(now + ahead * WEEK_MS for ahead in range(AHEAD + 1))
+
+    async def _drop_empty(self, now: int) -> None:
+        for week in await self.weeks():
+            if week < now // WEEK_MS - EMPTY_AFTER:
+                async with self._sql.transaction() as db:
+                    await db.fetch(DROP_EMPTY, week)
+        self.forget()

@@ -190,7 +190,7 @@ class PostgresStore:
 
     def chores(self) -> list[Chore]:
         """See `Store.chores`."""
-        return [self.partitions.chore()]
+        return self.partitions.chores()
 
     async def close(self) -> None:
         await self._database.close()

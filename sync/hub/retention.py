@@ -1,12 +1,11 @@
 """What the hub keeps, and for how long: records, then minutes; hours and accounts for ever. Always in small steps."""
 
-from collections.abc import Awaitable, Callable
-
 from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
 from sync.hub.closing import close, forget
 from sync.hub.config import RetentionConfig
-from sync.hub.sql import Sql, Work
+from sync.hub.hourwork import Step, each
+from sync.hub.sql import Sql
 
 EVERY_S = 60.0
 TURN_S = 30.0  # one turn works no longer than this, so that the lease is never lost amid it
@@ -18,11 +17,11 @@ QUIET_MS = 7 * DAY_MS  # records of an hour stay for as long after the last of t
 RIPE = """SELECT series.node, rollup_1m.series, hour FROM rollup_1m JOIN series ON series.id = rollup_1m.series
     WHERE at IS NOT NULL AND hour <= $1 AND at <= $2 AND NOT EXISTS
         (SELECT 1 FROM dirty WHERE dirty.series = rollup_1m.series AND dirty.hour = rollup_1m.hour)
-    ORDER BY hour LIMIT $3"""
+    ORDER BY hour, rollup_1m.series LIMIT $3"""
 OVERRIPE = """SELECT series.node, rollup_1m.series, hour FROM rollup_1m JOIN series ON series.id = rollup_1m.series
     WHERE at IS NULL AND hour <= $1 AND NOT EXISTS
         (SELECT 1 FROM dirty WHERE dirty.series = rollup_1m.series AND dirty.hour = rollup_1m.hour)
-    ORDER BY hour LIMIT $2"""
+    ORDER BY hour, rollup_1m.series LIMIT $2"""
 OLD_AUDIT = "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)"
 OLD_ACTS = "DELETE FROM act WHERE id IN (SELECT id FROM act WHERE at < $1 ORDER BY at LIMIT $2)"
 OLD_COMMANDS = """DELETE FROM command WHERE id IN
@@ -30,8 +29,6 @@ OLD_COMMANDS = """DELETE FROM command WHERE id IN
 WITH_OLD_EVENTS = "SELECT id FROM node WHERE EXISTS (SELECT 1 FROM event WHERE node = node.id AND ts < $1)"
 OLD_EVENTS = """DELETE FROM event WHERE node = $3 AND (epoch, seq, ts) IN
     (SELECT epoch, seq, ts FROM event WHERE node = $3 AND ts < $1 ORDER BY ts LIMIT $2)"""
-
-Step = Callable[[Work, str, int, int], Awaitable[None]]
 
 
 class Retention:
@@ -61,8 +58,5 @@ class Retention:
 
     async def _hours(self, until: float, step: Step, query: str, *limits: int) -> None:
         while found := await self._sql.fetch(query, *limits, HOURS_AT_ONCE):
-            for node, series, hour in found:
-                if self._clock.monotonic_s() >= until:
-                    return
-                async with self._sql.transaction() as db:
-                    await step(db, node, series, hour)
+            if not await each(self._sql, self._clock, found, step, until):
+                return

@@ -1,14 +1,14 @@
 """Rolling up: hours that records have come for are made anew of all their records.
 
-Every batch marks the hours it touches in the same transaction, and a node's batches lock its row before anything
-else. So does rolling up: under that lock nothing of the node is half done, and a mark that is taken away was for
-records that are all in view.
+Every batch marks the hours it touches, in the same transaction.
 """
 
 import asyncio
+from functools import partial
 
 from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS, HOUR_MS
+from sync.hub.hourwork import each
 from sync.hub.rolled import chunks, layout_of
 from sync.hub.sql import Sql, Work
 
@@ -18,9 +18,9 @@ AT_ONCE = 200  # hours that are looked up together
 LATE_MS = 60_000  # for so long after an hour is over its last records may be on their way
 QUIET_MS = 60_000  # after the first of the records: what is sent again comes in many batches
 
-LOCK = "UPDATE node SET last_seen = last_seen WHERE id = $1"
 READY = """SELECT series.node, dirty.series, dirty.hour, series.encoded FROM dirty
-    JOIN series ON series.id = dirty.series WHERE dirty.hour <= $1 AND dirty.since <= $2 ORDER BY dirty.hour LIMIT $3"""
+    JOIN series ON series.id = dirty.series WHERE dirty.hour <= $1 AND dirty.since <= $2
+    ORDER BY dirty.hour, dirty.series LIMIT $3"""
 RECORDS = "SELECT ts, row FROM record WHERE series = $1 AND ts >= $2 AND ts < $3 ORDER BY ts"
 HOURS = "SELECT bytes FROM rollup_1h WHERE series = $1 AND day = $2"
 # Of the records that have gone; what was added to it since is added anew.
@@ -45,16 +45,12 @@ class Rolling:
         """Roll up what is over, oldest first, for a while."""
         until = self._clock.monotonic_s() + TURN_S
         while ready := await self._sql.fetch(READY, now - HOUR_MS - LATE_MS, now - QUIET_MS, AT_ONCE):
-            for node, series, hour, encoded in ready:
-                async with self._sql.transaction() as db:
-                    await roll_up(db, node, series, hour, encoded, now)
-                if self._clock.monotonic_s() >= until:
-                    return
+            if not await each(self._sql, self._clock, ready, partial(_roll_up, now), until):
+                return
 
 
-async def roll_up(db: Work, node: str, series: int, hour: int, encoded: bytes, now: int) -> None:
-    """Within a transaction of its own: the hour of a series, whose layout is `encoded`."""
-    await db.execute(LOCK, node)
+async def _roll_up(now: int, db: Work, series: int, hour: int, encoded: bytes) -> None:
+    """An hour of a series, whose layout is `encoded`; its node is locked."""
     rows = [(ts, bytes(row)) for ts, row in await db.fetch(RECORDS, series, hour, hour + HOUR_MS)]
     if rows:
         gone = await db.fetch(KEEP_BASE, series, hour)

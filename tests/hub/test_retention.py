@@ -14,21 +14,31 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.core.accounts import HOUR_MS, Account, of_records
+from bench.postgres import Server
+from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_records
 from gateway.core.clock import SystemClock
 from gateway.core.model import Command, CommandResult, Event, Layout, Point, Record
 from gateway.core.rollup import DAY_MS, MINUTE_MS
 from gateway.core.status import HistoryRow, Resolution
+from sync import wire
 from sync.hub.closed import packed_times, times_of
+from sync.hub.compare import Compare
 from sync.hub.config import RetentionConfig
+from sync.hub.partitions import WEEK_MS
+from sync.hub.postgres import PostgresStore
 from sync.hub.retention import QUIET_MS, ROWS_AT_ONCE, Retention
 from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Store
+from tests.buffer.stocked import StandingClock
 from tests.hub.stores import KINDS, audit, opened, place
+from tests.hub.test_postgres import ask
+from tests.hub.test_timescale import need_timescale, timescale_server
 from tests.sync.parts import site, synced
 from tests.sync.test_ledger import LONG_AGO, NOW, TODAY, compared, comparing, fill
+
+__all__ = ["timescale_server"]
 
 BEGIN = 20_000 * DAY_MS
 LIMITS = RetentionConfig(raw_days=30, minute_days=60)
@@ -308,6 +318,30 @@ async def test_no_record_that_is_not_committed_yet_is_missed_by_who_takes_its_ma
         assert (row.low, row.high) == (0, 1)
 
 
+@pytest.mark.P2
+async def test_a_week_that_is_emptied_is_dropped_and_made_again_for_what_comes_late(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    where = await place("postgresql", request)
+    first, next_week = BEGIN // WEEK_MS, BEGIN // WEEK_MS + 1
+    async with opened(where, tmp_path) as store:
+        assert isinstance(store, PostgresStore)
+        await store.take_layouts([WATTS], audit())
+        records = [watts(0), watts(7 * 86_400)]
+        await take(store, records)
+        await roll(store, BEGIN + 8 * DAY_MS)
+        await thin_out(store, OLD - DAY_MS)
+        await ask(where, "VACUUM record")  # as the server does by itself in time
+        _, empty_weeks = store.chores()
+        await empty_weeks.work(OLD)
+        assert await store.partitions.weeks() == [next_week]
+        assert await take(store, [watts(0), watts(1)]) == (1, 1)
+        assert await store.partitions.weeks() == [first, next_week]
+        await empty_weeks.work(OLD)
+        assert await store.partitions.weeks() == [first, next_week]
+        assert await held(store) == account_of([watts(0), watts(1)])
+
+
 @pytest.mark.P10
 async def test_a_gateway_that_still_has_what_went_at_the_hub_finds_that_both_hold_the_same(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
@@ -356,6 +390,41 @@ async def test_audit_rows_events_and_commands_go_when_they_are_old_and_only_then
     assert {one.command.id for one in await store.control.commands("node", 99)} == {"waiting", "young"}
     for table in ("audit", "act"):
         assert [tuple(row) for row in await store.sql.fetch(f"SELECT at FROM {table}")] == [(cut,)]
+
+
+@pytest.mark.P2
+@pytest.mark.P10
+async def test_what_timescaledb_has_compressed_goes_like_anything_else(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    need_timescale()
+    server: Server = request.getfixturevalue("timescale_server")
+    where = await server.database(uuid4().hex)
+    async with opened(where, tmp_path) as store:
+        await store.take_layouts([WATTS], audit())
+        records = [watts(n) for n in range(7200)]
+        await take(store, records)
+        await roll(store)
+        await ask(where, "SELECT compress_chunk(chunk) FROM show_chunks('record') AS chunk")
+        await thin_out(store)
+        assert await store.records("node", WATTS.id) == []
+        assert await take(store, [*records, watts(9999)]) == (1, 7200)
+        assert await held(store) == account_of(records[:3600])
+        assert len(await chart(store, "1m")) == 121
+
+
+@pytest.mark.P10
+async def test_a_gateway_is_not_asked_for_events_that_went_because_they_were_old(store: Store) -> None:
+    clock, cursor = StandingClock(), wire.Cursor("e" * 16, 0, 1)
+    clock.now_ms = BEGIN
+    cut = BEGIN - 400 * DAY_MS
+
+    def hour(ts: int) -> wire.Hour:
+        return wire.Hour(EVENTS.hex(), ts, 1, 1)
+
+    body = msgspec.msgpack.encode(wire.Ledger([hour(cut - HOUR_MS), hour(cut), hour(cut + HOUR_MS)]))
+    answer = await Compare(store, clock, 400 * DAY_MS).handle("node", cursor, body)
+    assert [one.hour for one in answer.differing] == [cut + HOUR_MS]
 
 
 @given(st.sets(st.integers(0, HOUR_MS - 1), max_size=200))

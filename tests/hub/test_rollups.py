@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from gateway.buffer.buffer import Buffer
 from gateway.core.chunk import ChunkFormat
 from gateway.core.clock import SystemClock
-from gateway.core.model import Record
+from gateway.core.model import Layout, Point, Record
 from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket
-from gateway.core.status import History, Resolution
+from gateway.core.status import History, HistoryRow, Resolution
 from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
 from sync.hub.store import Store
@@ -139,3 +139,81 @@ def test_whatever_the_order_the_batches_and_the_processes_the_roll_ups_are_those
         assert buckets_of(found[0]) == minutes
         at_once = asyncio.run(hub_of(somewhere, folder, uuid4().hex, [in_order], [False]))
         assert at_once[2] == found
+
+
+ONCE = Layout("meter", "live", (Point("power", "i32", unit="W"),))
+GROWN = Layout("meter", "live", (Point("power", "i32", unit="W"), Point("mode", "u8", kind="enum")))
+ODD = Layout("meter", "live", (Point("power", "i32", unit="kW"), Point("mode", "u8", kind="enum")))
+HOUR = BEGIN // HOUR_MS * HOUR_MS
+
+
+def at(layout: Layout, second: int, power: int) -> Record:
+    return Record(layout.id, HOUR + 1000 * second, layout.rows.pack([power, 1][: len(layout.points)]))
+
+
+@pytest.mark.parametrize("is_rolled", [False, True])
+async def test_layouts_that_follow_each_other_are_one_history_where_they_have_the_unit_of_the_newest(
+    store: Store, is_rolled: bool
+) -> None:
+    await store.take_layouts([ODD, ONCE, GROWN], audit())
+    await store.take_records(
+        [at(ODD, 0, 9), at(ONCE, 10, 1), at(ONCE, 20, 3), at(GROWN, 30, 8), at(GROWN, 70, 6)], audit()
+    )
+    if is_rolled:
+        await rolled(store)
+    found = {
+        resolution: list((await Rollups(store.sql).series("node", "meter", "power", *WHOLE, resolution)).rows)
+        for resolution in RESOLUTIONS
+    }
+    assert [row.value for row in found["raw"]] == [1, 3, 8, 6]
+    assert found["1m"] == [HistoryRow(HOUR, 4, 1, 8), HistoryRow(HOUR + MINUTE_MS, 6, 6, 6)]
+    assert found["1h"] == [HistoryRow(HOUR, 4.5, 1, 8)]
+    with pytest.raises(KeyError):
+        await Rollups(store.sql).series("node", "meter", "no such point", *WHOLE, "1h")
+    with pytest.raises(KeyError):
+        await Rollups(store.sql).series("another node", "meter", "power", *WHOLE, "1h")
+
+
+@pytest.mark.P10
+async def test_what_is_held_of_each_hour_is_told_before_and_after_it_is_rolled_up(store: Store) -> None:
+    await store.take_layouts([ONCE, GROWN], audit())
+    await store.take_records([at(ONCE, second, 1) for second in (0, 3599, 3600, 9000)], audit())
+    expected = {HOUR: 2, HOUR + HOUR_MS: 1}
+    for late in (0, 1):
+        for _ in range(2):
+            one, none = await Rollups(store.sql).completeness("node", HOUR, HOUR + 2 * HOUR_MS)
+            assert (one.layout, one.records) == (ONCE, expected | {HOUR: 2 + late})
+            assert none.records == {}
+            await rolled(store)
+        await store.take_records([at(ONCE, 7, 1)], audit())
+
+
+async def test_the_present_hour_and_what_came_just_now_are_left_until_later(store: Store) -> None:
+    await store.take_layouts([ONCE], audit())
+    await store.take_records([at(ONCE, 0, 1)], audit(at=HOUR))
+    for now in (HOUR + HOUR_MS, HOUR + HOUR_MS + 59_999):
+        await rolled(store, now)
+        assert await stored(store) == [[], []]
+    await rolled(store, HOUR + HOUR_MS + 60_000)
+    assert [len(rows) for rows in await stored(store)] == [1, 1]
+    await store.take_records([at(ONCE, 1, 1)], audit(at=LATER))
+    before = await stored(store)
+    await rolled(store, LATER + 59_999)
+    assert await stored(store) == before
+    await rolled(store, LATER + 60_000)
+    assert await stored(store) != before
+
+
+async def test_a_roll_up_that_is_spoilt_is_missing_and_stops_nobody(store: Store) -> None:
+    await store.take_layouts([ONCE], audit())
+    await store.take_records([at(ONCE, 0, 1), at(ONCE, 3600, 2)], audit())
+    await rolled(store)
+    async with store.sql.transaction() as db:
+        await db.execute("UPDATE rollup_1m SET bytes = $1 WHERE hour = $2", b"spoilt", HOUR)
+        await db.execute("UPDATE rollup_1h SET bytes = $1", b"spoilt")
+    found = await Rollups(store.sql).series("node", "meter", "power", *WHOLE, "1m")
+    assert [row.value for row in found.rows] == [2]
+    await store.take_records([at(ONCE, 1, 3)], audit())
+    await rolled(store)
+    found = await Rollups(store.sql).series("node", "meter", "power", *WHOLE, "1m")
+    assert [row.value for row in found.rows] == [2, 2]

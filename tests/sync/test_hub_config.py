@@ -28,3 +28,8 @@ def test_an_address_of_the_broker_that_is_none_is_told_with_its_place(name: str,
 def test_an_address_of_another_database_is_not_taken_for_a_file() -> None:
     with pytest.raises(ConfigError, match=r"^hub.yaml:1: store: mysql is no store of the hub"):
         parse_hub_config("store: mysql://hub@db.example/fleet\n", "hub.yaml")
+
+
+def test_minutes_are_not_kept_for_less_than_what_they_are_made_of() -> None:
+    with pytest.raises(ConfigError, match=r"^hub.yaml:2: retention.minute_days: fewer than raw_days"):
+        parse_hub_config("store: hub.db\nretention: {raw_days: 400}\n", "hub.yaml")

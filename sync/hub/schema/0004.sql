@@ -74,15 +74,15 @@ CREATE INDEX audit_by_time ON audit (at);
 CREATE TABLE dirty (
     series INTEGER NOT NULL, hour INTEGER NOT NULL, since INTEGER NOT NULL, PRIMARY KEY (series, hour)
 ) WITHOUT ROWID;
-CREATE INDEX dirty_by_hour ON dirty (hour);
+CREATE INDEX dirty_by_hour ON dirty (hour, series);
 
 -- The minutes of an hour, and the hours of a day, as gateway.core.chunk packs them.
 -- at: when it was rolled up last. NULL where its records have gone.
 CREATE TABLE rollup_1m (
     series INTEGER NOT NULL, hour INTEGER NOT NULL, at INTEGER, bytes BLOB NOT NULL, PRIMARY KEY (series, hour)
 );
-CREATE INDEX rollup_1m_open ON rollup_1m (hour) WHERE at IS NOT NULL;
-CREATE INDEX rollup_1m_closed ON rollup_1m (hour) WHERE at IS NULL;
+CREATE INDEX rollup_1m_open ON rollup_1m (hour, series) WHERE at IS NOT NULL;
+CREATE INDEX rollup_1m_closed ON rollup_1m (hour, series) WHERE at IS NULL;
 CREATE TABLE rollup_1h (
     series INTEGER NOT NULL, day INTEGER NOT NULL, bytes BLOB NOT NULL, PRIMARY KEY (series, day)
 );

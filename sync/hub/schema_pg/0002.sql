@@ -144,15 +144,15 @@ FROM record GROUP BY 1, 2;
 
 -- Hours that records have come for since they were rolled up. since: when the first of these came.
 CREATE TABLE dirty (series integer NOT NULL, hour bigint NOT NULL, since bigint NOT NULL, PRIMARY KEY (series, hour));
-CREATE INDEX dirty_by_hour ON dirty (hour);
+CREATE INDEX dirty_by_hour ON dirty (hour, series);
 
 -- The minutes of an hour, and the hours of a day, as gateway.core.chunk packs them.
 -- at: when it was rolled up last; NULL where its records have gone.
 CREATE TABLE rollup_1m (
     hour bigint NOT NULL, at bigint, series integer NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (series, hour)
 );
-CREATE INDEX rollup_1m_open ON rollup_1m (hour) WHERE at IS NOT NULL;
-CREATE INDEX rollup_1m_closed ON rollup_1m (hour) WHERE at IS NULL;
+CREATE INDEX rollup_1m_open ON rollup_1m (hour, series) WHERE at IS NOT NULL;
+CREATE INDEX rollup_1m_closed ON rollup_1m (hour, series) WHERE at IS NULL;
 ALTER TABLE rollup_1m ALTER bytes SET STORAGE EXTERNAL; -- it is packed already
 CREATE TABLE rollup_1h (day bigint NOT NULL, series integer NOT NULL, bytes bytea NOT NULL, PRIMARY KEY (series, day));
 ALTER TABLE rollup_1h ALTER bytes SET STORAGE EXTERNAL;
@@ -165,6 +165,26 @@ CREATE TABLE closed (
 );
 
 CREATE INDEX command_by_change ON command (changed);
+
+-- The week goes where all its records have gone and the space is given back; whether it went. The lock keeps batches
+-- out: none is amid the week.
+CREATE FUNCTION holdfast_drop_empty_week(week bigint) RETURNS boolean LANGUAGE plpgsql SET lock_timeout = '3s' AS $$
+DECLARE
+    part text := 'record_' || week;
+    is_empty boolean;
+BEGIN
+    PERFORM pg_advisory_xact_lock(7236014);
+    IF coalesce(pg_relation_size(to_regclass(part)), 1) > 0 THEN
+        RETURN false;
+    END IF;
+    LOCK TABLE ONLY record IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', part) INTO is_empty;
+    IF is_empty THEN
+        PERFORM holdfast_drop_week(week);
+    END IF;
+    RETURN is_empty;
+END
+$$;
 
 INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;
 -- How often a name's sign-in failed in a row, also of names that nobody has; until when it is not tried again.
