@@ -283,13 +283,13 @@ async def test_who_has_rights_elsewhere_finds_nothing_here_and_a_viewer_does_not
         paths = [("POST", f"/api/v1/nodes/mill-1/{verb}") for verb in ("revoke", "restore", "secret")]
         paths += [("GET", "/api/v1/sites/mill/claims"), ("POST", "/api/v1/sites/mill/claims")]
         for grant, status in ((Grant(Role.ADMIN, "south"), 404), (Grant(Role.VIEWER, "north"), 403)):
-            await sign_in(hub, grant)
+            await sign_in(hub, grant, name="ben")
             assert {(await asked(hub, method, path, {}))[0] for method, path in paths} == {status}
-        await sign_in(hub, Grant(Role.OPERATOR, "south", "farm"))
+        await sign_in(hub, Grant(Role.OPERATOR, "south", "farm"), name="ben")
         assert (await asked(hub, "GET", "/api/v1/enrolled"))[1] == {"items": [], "next": ""}
         async with hub.get("/enrol") as page:
             assert "mill" not in await page.text()
-        await sign_in(hub, Grant(Role.OPERATOR, "north", "mill"))
+        await sign_in(hub, Grant(Role.OPERATOR, "north", "mill"), name="ben")
         assert [one["node"] for one in (await asked(hub, "GET", "/api/v1/enrolled"))[1]["items"]] == ["mill-1"]
         async with hub.get("/enrol") as page:
             assert "mill-2" in await page.text()
