@@ -19,6 +19,7 @@ from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
 from gateway.core.clock import SystemClock
 from gateway.core.model import Record
+from gateway.hubfile import HubFile
 from gateway.timekeeping import Timekeeper
 from gateway.uplink import Uplink
 
@@ -42,7 +43,7 @@ async def drain(file: Path, url: str, *, rounds: int, live: bool) -> None:
             buffer.keep_spans("records", [(0, None)])
             await buffer.flushed()
             async with AsyncExitStack() as stack:
-                uplink = Uplink(link, Path(), buffer, clock, ZoneInfo("UTC"), stack)
+                uplink = Uplink(link, Path(), buffer, clock, ZoneInfo("UTC"), stack, HubFile(Path("site.yaml")))
                 begun = time.perf_counter()
                 tasks = [asyncio.ensure_future(job) for job in uplink.jobs().values()]
                 if live:

@@ -10,7 +10,7 @@ from drivers.intake import guard as stamp_guard
 from drivers.intake import shapes
 from drivers.modbus.load import parse_profile
 from drivers.modbus.profile import Profile
-from gateway import linkwatch
+from gateway import hubwatch, linkwatch
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.retention import Limits
 from gateway.buses import NOT_MODBUS, Bus, Surroundings, build_bus
@@ -22,6 +22,7 @@ from gateway.core.clock import Clock, SystemClock
 from gateway.core.document import Document
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.core.status import SyncState
+from gateway.hubfile import HubFile
 from gateway.identity import Identities
 from gateway.intake import Intake
 from gateway.live import Live
@@ -106,7 +107,8 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, 
         clock = Timekeeper(machine, await buffer.begin_boot(machine))
         buffer.use(clock)
         zone = ZoneInfo(config.site.timezone)
-        uplink = Uplink(config.hub, plan.folder, buffer, clock, zone, stack) if config.hub else None
+        hub_file = HubFile(plan.path)
+        uplink = Uplink(config.hub, plan.folder, buffer, clock, zone, stack, hub_file) if config.hub else None
         live = Live(clock)
         sync_state = uplink.state if uplink else lambda: SyncState(hub="")
         wear = Wear(path, config.buffer.card_tbw, clock)
@@ -141,6 +143,7 @@ async def run_gateway(plan: Plan, ready: Callable[[str], None], trials: Trials, 
             return Plan(plan.path, text).config
 
         jobs |= Control(config, trials, check, uplink, buffer, site.state, clock, stop.restart).jobs()
+        jobs["hub file"] = hubwatch.watch(hub_file, lambda: check(None), stop.restart)
         jobs["intake"] = intake.run()
         if config.mqtt is not None:
             jobs["mqtt"] = _mqtt(config.mqtt, plan.folder, intake, clock)

@@ -20,6 +20,7 @@ from sync.hub.carry import CarryIn
 from sync.hub.config import HubConfig
 from sync.hub.door import Door
 from sync.hub.opening import open_store
+from sync.hub.registry import Registry
 from sync.wire import Answer
 
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where the hub listens that listens everywhere
@@ -44,7 +45,7 @@ async def take(hub: Path, file: Path, receipt: Path, *, force: bool) -> Imported
         except CodecError as error:
             raise CodecError(f"{file}: {error}", hint=error.hint) from error
         part.write_bytes(found[0])
-        return _told(config, found[0], part, found[1])
+        return _told(part, found[1])
 
 
 async def _over_http(config: HubConfig, folder: Path, file: Path) -> tuple[bytes, int] | None:
@@ -81,18 +82,19 @@ async def _into_the_store(config: HubConfig, folder: Path, file: Path) -> tuple[
         store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
         clock = SystemClock()
-        carry_in = CarryIn(Door(store, clock), {node.id: node.secret_sha256 for node in config.nodes}, clock)
+        registry = Registry(store.sql, clock)
+        await registry.take_file(config.nodes)
+        carry_in = CarryIn(Door(store, clock), registry, clock)
         receipt, refused = await carry_in.take(stack.enter_context(file.open("rb")))
         for why in refused:
             print(f"not taken: {why}", file=sys.stderr)  # noqa: T201 - a command's own words
         return receipt, len(refused)
 
 
-def _told(config: HubConfig, receipt: bytes, part: Path, refused: int) -> Imported:
-    secrets = {node.id: node.secret_sha256 for node in config.nodes}
+def _told(part: Path, refused: int) -> Imported:
     with part.open("rb") as file:
         node = carry.opening(file).node
-        batches = list(carry.read(file, carry.key_of(secrets[node]), "receipt"))
+        batches = list(carry.read(file, None, "receipt"))
     answers = [msgspec.json.decode(one.body, type=Answer) for one in batches if one.type == "records"]
     return Imported(
         node,

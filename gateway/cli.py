@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gateway import __version__, buffercommands, carrycommands, commission, hubcommands, logs, synccommands
+from gateway import (
+    __version__,
+    buffercommands,
+    carrycommands,
+    commission,
+    enrolcommands,
+    hubcommands,
+    logs,
+    synccommands,
+)
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.options import where
 
@@ -185,7 +194,7 @@ def profile_schema() -> None:
     click.echo(schema(), nl=False)
 
 
-for verb in (*commission.VERBS, *buffercommands.VERBS, synccommands.sync):
+for verb in (*commission.VERBS, *buffercommands.VERBS, synccommands.sync, enrolcommands.enrol):
     main.add_command(verb)
 for verb in hubcommands.VERBS:
     hub.add_command(verb)

@@ -1,7 +1,8 @@
-"""The gateway's configuration: built-in defaults < FILE < FILE's `_local` neighbour.
+"""The gateway's configuration: built-in defaults < FILE < FILE's `_local` neighbour < its `_hub` neighbour.
 
 `site.yaml` may be managed by the hub; `site_local.yaml` beside it is the installer's, and only a
-person on site changes it. Lists whose entries have a name merge by name.
+person on site changes it; `site_hub.yaml` is written when the gateway is enrolled. Lists
+whose entries have a name merge by name.
 """
 
 from typing import Annotated, Literal

@@ -13,7 +13,7 @@ from gateway.core.errors import ConfigError, StorageError
 from gateway.core.model import CommandEnd, Event
 from gateway.core.redacting import KEPT, filled, text_of
 from gateway.core.status import DeviceState, SiteState
-from gateway.executors import Configurer, comparer, resender, restarter
+from gateway.executors import Configurer, changer, comparer, resender, restarter
 from gateway.health import problems
 from gateway.loadconfig import read_text
 from gateway.timekeeping import Timekeeper
@@ -64,6 +64,7 @@ class Control:
             "LEDGER": comparer(uplink.compare),
             "RESTART": restarter(lambda: self._checked(None), self._restart),
             "CONFIGURE": configurer.execute,
+            "SECRET": changer(uplink.rotation.rotate),
         }
         on_trial = self._trials.current()
         self._commands = Commands(

@@ -1,7 +1,7 @@
 """What the hub's commands do on this gateway, by kind."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Protocol
 
 import msgspec
@@ -66,6 +66,15 @@ def restarter(check: Callable[[], None], restart: Callable[[], None]) -> Executo
     async def execute(command: Command) -> Outcome:
         await asyncio.to_thread(check)
         return Outcome("the gateway starts again", then=restart)
+
+    return execute
+
+
+def changer(rotate: Callable[[], Awaitable[str]]) -> Executor:
+    """SECRET: the gateway goes over to another secret."""
+
+    async def execute(command: Command) -> Outcome:
+        return Outcome(await rotate())
 
     return execute
 

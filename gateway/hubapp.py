@@ -11,13 +11,15 @@ from gateway.core.errors import ConfigError
 from gateway.loadconfig import read_text
 from gateway.running import Stop, allow_connections, run_until, serve
 from local_ui import guard
-from sync.hub.app import CHORES, DOOR, FLEET, SIGNED, build_hub
+from sync.hub.app import CHORES, DOOR, FLEET, REGISTRY, SIGNED, build_hub
+from sync.hub.brokerdesk import BrokerDesk
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
 from sync.hub.door import Door
 from sync.hub.failures import Failures
 from sync.hub.opening import open_store
 from sync.hub.passwords import Passwords, generated
 from sync.hub.people import FIRST, People
+from sync.hub.registry import Registry
 from sync.hub.tls import server_tls
 from sync.hub.weaksecrets import check_secrets
 
@@ -43,8 +45,9 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
-        app = build_hub(config, store, SystemClock(), Path(str(static)), [guard.headers])
-        consumer = _consumer(config, config.amqp, folder, app[DOOR]) if config.amqp is not None else None
+        broker = _broker(config.amqp, folder)
+        app = build_hub(config, store, SystemClock(), Path(str(static)), [guard.headers], broker=broker)
+        consumer = _consumer(config.amqp, folder, app[DOOR], app[REGISTRY]) if config.amqp is not None else None
         app[FLEET].tell = consumer.tell if consumer else None
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         address = await stack.enter_async_context(serving)
@@ -73,10 +76,19 @@ async def set_password(config: HubConfig, folder: Path, name: str) -> str:
         await store.close()
 
 
-def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> "Consumer":
+def _broker(amqp: AmqpConfig | None, folder: Path) -> BrokerDesk | None:
+    """Raises ConfigError."""
+    if amqp is None or amqp.management_url is None or amqp.management_password is None:
+        return None
+    from sync.broker.connection import Broker
+
+    return BrokerDesk(amqp, Broker(amqp.url, amqp.username, "").vhost, folder)
+
+
+def _consumer(amqp: AmqpConfig, folder: Path, door: Door, registry: Registry) -> "Consumer":
     """Raises ConfigError where the broker's certificates cannot be used."""
     from sync.broker.connection import Broker
     from sync.hub.amqp import Consumer  # brings aio-pika, which few hubs need
 
     way = Broker(amqp.url, amqp.username, amqp.password, folder / amqp.tls_ca if amqp.tls_ca else None)
-    return Consumer(way, door, {node.id for node in config.nodes}, SystemClock())
+    return Consumer(way, door, registry, SystemClock())

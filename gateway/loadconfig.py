@@ -1,5 +1,6 @@
 """From a site's files to its checked configuration."""
 
+import functools
 import re
 import zoneinfo
 from pathlib import Path
@@ -8,21 +9,21 @@ from gateway.checkplaces import check_places
 from gateway.config import BusConfig, Config, TopicConfig
 from gateway.core import document
 from gateway.core.errors import ConfigError
+from gateway.hubfile import hub_path
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SELECT_LIVE = "selectronic-sp-pro"
 
 
 def load_config(path: Path, text: str | None = None) -> tuple[Config, document.Document]:
-    """The configuration of `path` and its local neighbour, and the document that says where each key stands.
+    """The configuration of `path` and of what lies over it, and the document that says where each key stands.
 
     `text`: as if that stood in `path`. Raises ConfigError with file, line, key and what was expected.
     """
     layers = [document.parse(read_text(path) if text is None else text, path.name)]
-    local = path.with_name(f"{path.stem}_local{path.suffix}")
-    if local.exists():
-        layers.append(document.parse(read_text(local), local.name))
-    merged = layers[0] if len(layers) == 1 else document.overlay(*layers)
+    over = [path.with_name(f"{path.stem}_local{path.suffix}"), hub_path(path)]
+    layers += [document.parse(read_text(one), one.name) for one in over if one.exists()]
+    merged = functools.reduce(document.overlay, layers)
     config = document.convert(merged, Config)
     _check_names(config, merged)
     _check_page(config, merged)

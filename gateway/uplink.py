@@ -1,11 +1,12 @@
 """The way to the hub, put together: transport, link, and what goes over it."""
 
 import asyncio
-from collections.abc import Coroutine, Generator, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import AsyncExitStack
 from datetime import datetime
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -22,20 +23,28 @@ from sync.edge.https import HttpsTransport
 from sync.edge.ledger import Comparison
 from sync.edge.link import Link
 from sync.edge.metering import Meter
+from sync.edge.rotation import Keys, Rotation
 from sync.edge.switching import SwitchingTransport
 from sync.edge.tls import trust
 from sync.edge.transport import Transport
+
+if TYPE_CHECKING:
+    from sync.edge.amqp import AmqpTransport
+
+Use = Callable[[str], None]
 
 
 class Uplink:
     """All that one gateway needs to sync with its hub. Made inside a running loop."""
 
     def __init__(
-        self, config: HubLink, folder: Path, buffer: Buffer, clock: Timekeeper, zone: ZoneInfo, stack: AsyncExitStack
-    ) -> None:
-        """Files in `config` are relative to `folder`; `stack` closes what is opened; `zone`: when a day ends."""
+        self, config: HubLink, folder: Path, buffer: Buffer, clock: Timekeeper, zone: ZoneInfo, stack: AsyncExitStack,
+        keys: Keys,
+    ) -> None:  # fmt: skip
+        """Files in `config` are relative to `folder`; `stack` closes what is opened; `zone`: when a day ends; `keys`:
+        where the next secret is kept."""
         self._config, self._buffer, self._clock = config, buffer, clock
-        transport = _transport(config, folder, clock)
+        transport, self._signers = _transport(config, folder, clock)
         stack.push_async_callback(transport.close)
         random = Random()
         meter = Meter(lambda: _day(clock, zone), round((config.daily_mb or 0) * 1e6), buffer.spent)
@@ -44,6 +53,7 @@ class Uplink:
         self._engine = Engine(
             buffer, self.link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
         )
+        self.rotation = Rotation(config.secret, keys, transport, self._use_secret, random)
         self.comparison = Comparison(buffer.accounts, buffer, self._engine, self.link, clock, every_s=config.compare_s)
 
     def state(self) -> SyncState:
@@ -78,9 +88,17 @@ class Uplink:
         """See `Engine.resend`."""
         self._engine.resend(spans)
 
+    def _use_secret(self, secret: str) -> None:
+        self._config = msgspec.structs.replace(self._config, secret=secret)
+        for use in self._signers:
+            use(secret)
+
     def jobs(self) -> Mapping[str, Coroutine[None, None, None]]:
         """By name; each runs until cancelled."""
-        return {"sync": self._engine.run(), "hub's word": self.link.run(), "ledger": self.comparison.run()}
+        return {
+            "sync": self._engine.run(), "hub's word": self.link.run(), "ledger": self.comparison.run(),
+            "secret": self.rotation.run(),
+        }  # fmt: skip
 
 
 def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
@@ -90,16 +108,19 @@ def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
     return datetime.fromtimestamp(wall_ms / 1000, zone).toordinal() if known else None
 
 
-def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> Transport:
-    """Raises ConfigError where certificates cannot be used."""
+def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> tuple[Transport, list[Use]]:
+    """With what has it sign in with another secret. Raises ConfigError where certificates cannot be used."""
+    if config.transport == "amqp" and config.amqp is not None:
+        broker = _amqp(config, config.amqp, folder, clock)
+        return broker, [broker.use_secret]
+    https = _https(config, folder, clock)
     if config.transport == "https" or config.amqp is None:
-        return _https(config, folder, clock)
-    if config.transport == "amqp":
-        return _amqp(config, config.amqp, folder, clock)
-    return SwitchingTransport(_amqp(config, config.amqp, folder, clock), _https(config, folder, clock), Random())
+        return https, [https.use_secret]
+    broker = _amqp(config, config.amqp, folder, clock)
+    return SwitchingTransport(broker, https, Random()), [broker.use_secret, https.use_secret]
 
 
-def _amqp(config: HubLink, amqp: AmqpLink, folder: Path, clock: Timekeeper) -> Transport:
+def _amqp(config: HubLink, amqp: AmqpLink, folder: Path, clock: Timekeeper) -> "AmqpTransport":
     from sync.broker.connection import Broker  # brings aio-pika, which few gateways need
     from sync.edge.amqp import AmqpTransport
 

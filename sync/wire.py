@@ -8,6 +8,7 @@ POST /api/v1/ingest with the headers below; the body is MessagePack, its shape b
     ledger     Ledger     what the gateway holds of some hours, for comparison
     heartbeat  Heartbeat  how the gateway is
     config     Configuration  what is in effect on the gateway, where an Answer asked for it
+    secret     NewSecret  what is told of the gateway's next secret, see sync/enrol.py
 
 The answer to all is an Answer as JSON, status 200; or 409 with `wanted` filled: send these layouts
 first, then the same batch again. Everything else is an Answer with `error`, and nothing was stored:
@@ -29,7 +30,7 @@ NODE_ID, NODE_SECRET, BATCH_TYPE, CURSOR = "X-Node-ID", "X-Node-Secret", "X-Batc
 HUB_TIME = "X-Hub-Time"  # of every answer: milliseconds since 1970 UTC, when the hub gave it
 BODY_MAX = 16 * 1024 * 1024
 
-BatchType = Literal["records", "layouts", "events", "ledger", "heartbeat", "config"]
+BatchType = Literal["records", "layouts", "events", "ledger", "heartbeat", "config", "secret"]
 Seq = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 HOURS_BELOW = 1 << 53  # milliseconds, either way; every store can look for them
 Id = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}$")]

@@ -8,7 +8,8 @@ OURS = ("gateway", "drivers", "sync", "local_ui", "config", "bench", "tests")
 BUILDERS = {
     "gateway/amqpcommands.py", "gateway/app.py", "gateway/buses.py", "gateway/carryin.py", "gateway/carryout.py",
     "gateway/carryreceipt.py", "gateway/catalogue.py", "gateway/checkbus.py", "gateway/cli.py",
-    "gateway/commission.py", "gateway/control.py", "gateway/executors.py", "gateway/exploring.py", "gateway/hubapp.py",
+    "gateway/commission.py", "gateway/control.py", "gateway/enrolling.py", "gateway/executors.py",
+    "gateway/exploring.py", "gateway/hubapp.py",
     "gateway/hubbackup.py", "gateway/hubcheck.py", "gateway/options.py", "gateway/readonce.py", "gateway/scanning.py",
     "gateway/simfleet.py", "gateway/uplink.py",
 }  # fmt: skip
@@ -19,8 +20,8 @@ TABLE = {
     "gateway": ("gateway.core",),
     "drivers": ("gateway.core",),
     "sync": ("gateway.core",),
-    "sync/edge": ("sync.wire", "sync.broker", "gateway.core"),
-    "sync/hub": ("sync.wire", "sync.broker", "sync.carry", "gateway.core"),
+    "sync/edge": ("sync.wire", "sync.enrol", "sync.broker", "gateway.core"),
+    "sync/hub": ("sync.wire", "sync.enrol", "sync.broker", "sync.carry", "gateway.core"),
     "local_ui": ("gateway.core",),
     "config": (),
 }

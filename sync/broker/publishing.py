@@ -20,7 +20,7 @@ class Publisher:
     """Publishes to the exchange on a connection of its own: an alarm at the broker holds up what is published only."""
 
     def __init__(self, broker: Broker) -> None:
-        self._broker = broker
+        self.broker = broker
         self._opening = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._connection: AbstractConnection | None = None
@@ -37,13 +37,13 @@ class Publisher:
                 async with asyncio.timeout(CONFIRM_S + message.body_size / SLOWEST):
                     await self._confirmed(exchange, message, routing_key)
         except DeliveryError as error:  # the connection is good
-            raise problem(error, self._broker.url, self._broker.username) from error
+            raise problem(error, self.broker.url, self.broker.username) from error
         except ERRORS as error:
             await self._unblocked()
             async with self._opening:
                 if self._exchange is exchange:  # not yet another one
                     await self._shut()
-            raise problem(error, self._broker.url, self._broker.username) from error
+            raise problem(error, self.broker.url, self.broker.username) from error
 
     async def _confirmed(self, exchange: AbstractExchange, message: aio_pika.Message, routing_key: str) -> None:
         """Raises NotConfirmed as soon as an alarm is told, and what the library raises."""
@@ -70,7 +70,7 @@ class Publisher:
         async with self._opening:
             if self._exchange is None or self._channel is None or self._channel.is_closed:
                 await self._shut()
-                self._connection = await self._stack.enter_async_context(connected(self._broker))
+                self._connection = await self._stack.enter_async_context(connected(self.broker))
                 self._channel = await self._connection.channel(publisher_confirms=True, on_return_raises=True)
                 self._exchange = await self._channel.get_exchange(EXCHANGE, ensure=False)
             return self._exchange
@@ -85,5 +85,5 @@ class Publisher:
             async with asyncio.timeout(BLOCKED_S):
                 await self._connection.transport.connection.ready()
         except TimeoutError:
-            words = f"{self._broker.url}: the broker is short of memory or disk and takes nothing"
+            words = f"{self.broker.url}: the broker is short of memory or disk and takes nothing"
             raise NotConfirmed("blocked", words, "look at the broker; it is tried again by itself") from None

@@ -1,6 +1,7 @@
 """Batches over AMQP: a batch is delivered once the broker has confirmed it; what the hub says comes by our queue."""
 
 import asyncio
+import dataclasses
 import logging
 from collections import OrderedDict
 from random import Random
@@ -31,8 +32,8 @@ class AmqpTransport:
     """Publishes as the node that `way.username` names. Made inside a running loop; `close` ends it.
 
     To a ledger, a heartbeat and a batch of no span (a sign of life, or what was in quarantine) the hub answers always,
-    and its answer says what time it is. A ledger's push returns that answer, which `run` has to hear; the others' come
-    as news.
+    and its answer says what time it is. The push of a ledger or a secret returns that answer, which
+    `run` has to hear; the others' come as news.
     """
 
     def __init__(self, way: Broker, time_sink: TimeSink | None = None) -> None:
@@ -55,7 +56,9 @@ class AmqpTransport:
             raise BatchTooLarge(f"{len(body)} bytes; at most {wire.BODY_MAX} in one batch")
         message = self._message(batch_type, cursor, body)
         if batch_type == "ledger":  # waits its turn behind the records that it speaks of
-            return await self._ask(message, cursor)
+            return await self._ask(message, cursor, names.TELEMETRY_KEY)
+        if batch_type == "secret":
+            return await self._ask(message, cursor, names.STATUS_KEY)
         if batch_type == "heartbeat" or cursor.lo == cursor.hi:
             self._expect(message)
             await self._publish(message, names.STATUS_KEY)
@@ -65,12 +68,12 @@ class AmqpTransport:
             await self._publish(message, names.TELEMETRY_KEY)
         return wire.Answer(str(cursor))
 
-    async def _ask(self, message: aio_pika.Message, cursor: wire.Cursor) -> wire.Answer:
+    async def _ask(self, message: aio_pika.Message, cursor: wire.Cursor, what: str) -> wire.Answer:
         """The hub's own answer. Raises PushError where it does not come, or is a refusal."""
         asked = self._expect(message)
         answered = self._awaited[asked] = asyncio.get_running_loop().create_future()
         try:
-            await self._publish(message, names.TELEMETRY_KEY)
+            await self._publish(message, what)
             async with asyncio.timeout(ANSWER_S):
                 answer = _answer(await answered)
         except TimeoutError:
@@ -124,6 +127,10 @@ class AmqpTransport:
             await self._publisher.publish(message, names.key(self._broker.username, what))
         except NotConfirmed as error:
             raise _as_push_error(error) from error
+
+    def use_secret(self, secret: str) -> None:
+        """Sign in with another one from the next connection on."""
+        self._broker = self._publisher.broker = dataclasses.replace(self._broker, password=secret)
 
     async def run(self, hear: Hear) -> None:
         """See `Transport.run`."""

@@ -51,6 +51,7 @@ class HttpsTransport:
         self._headers = {wire.NODE_ID: node_id, wire.NODE_SECRET: secret}
         self._proxy = proxy or _of_environment(url)
         self._long_poll = long_poll
+        self._waiting: asyncio.Timeout | None = None
         self._random = random or Random()
         self._machine = SystemClock()
         self._turn = asyncio.Lock()  # one batch at a time; its time begins with its turn
@@ -88,13 +89,19 @@ class HttpsTransport:
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:  # the last of addresses
             raise troubles.explained(error, self.name, self._proxy, self._machine.wall_ms()) from error
 
+    def use_secret(self, secret: str) -> None:
+        """Sign in with another one from the next request on; what waits at the hub with the old one does so anew."""
+        self._headers = {**self._headers, wire.NODE_SECRET: secret}
+        if self._waiting is not None:
+            self._waiting.reschedule(0)
+
     async def run(self, hear: Hear) -> None:
         """See `Transport.run`. What stops it is said by the batches, which meet the same."""
         backoff = Backoff(self._random)
         while self._long_poll:
             asked_s = self._machine.monotonic_s()
             try:
-                await hear(await self._poll())
+                await hear(await self._polled())
             except (PushError, StorageError) as error:  # what could not be kept is given again
                 at_least_s = error.retry_after_s if isinstance(error, HubBusy) else 0
                 await asyncio.sleep(backoff.failed(refused=isinstance(error, HubRefused), at_least_s=at_least_s))
@@ -102,6 +109,16 @@ class HttpsTransport:
                 backoff.succeeded()
                 await asyncio.sleep(asked_s + POLL_EVERY_S - self._machine.monotonic_s())
         await asyncio.Event().wait()
+
+    async def _polled(self) -> wire.Answer:
+        """As `_poll`; empty where there is another secret meanwhile."""
+        try:
+            async with asyncio.timeout(None) as self._waiting:
+                return await self._poll()
+        except TimeoutError:
+            return wire.Answer(cursor="")
+        finally:
+            self._waiting = None
 
     async def _poll(self) -> wire.Answer:
         """The cursor is another each time: an answer out of a proxy's memory is none."""

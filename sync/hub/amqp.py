@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Collection
 
 import aio_pika
 import msgspec
@@ -18,6 +17,7 @@ from sync.broker.connection import Broker, connected, deliveries
 from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, ending, problem
 from sync.broker.publishing import Publisher
 from sync.hub.door import Refused, Takes
+from sync.hub.secrets import Secrets
 
 log = logging.getLogger(__name__)
 PREFETCH = 8  # batches in hand, of each queue; one may have wire.BODY_MAX bytes
@@ -29,14 +29,14 @@ LASTING_S = 60.0  # so long an answer waits for its node; the next one says the 
 
 
 class Consumer:
-    """Takes the batches of `nodes`. Several hubs may take from one broker."""
+    """Takes the batches of the nodes that `secrets` knows. Several hubs may take from one broker."""
 
-    def __init__(self, way: Broker, door: Takes, nodes: Collection[str], clock: Clock) -> None:
+    def __init__(self, way: Broker, door: Takes, secrets: Secrets, clock: Clock) -> None:
         """Raises ConfigError where the certificates cannot be used."""
         way.context()
         self._broker = way
         self._door = door
-        self._nodes = nodes
+        self._secrets = secrets
         self._clock = clock
         self._publisher = Publisher(way)  # a connection of its own: an alarm at the broker must not stop the taking
         self._reached = True  # until it is found otherwise
@@ -98,12 +98,12 @@ class Consumer:
         """Take what was put aside, where its node is listed by now. Run until cancelled."""
         while True:
             waits = False
-            with contextlib.suppress(*ERRORS), ending():
+            with contextlib.suppress(*ERRORS, StorageError), ending():
                 channel = await connection.channel(publisher_confirms=False)
                 queue = await channel.get_queue(names.STRANGERS, ensure=False)
                 while (message := await queue.get(fail=False)) is not None:
                     node = names.node_of(message.routing_key or "") or ""
-                    if node not in self._nodes or message.user_id != self._broker.username:
+                    if message.user_id != self._broker.username or not await self._secrets.of(node):
                         continue
                     if await self._store(node, message):
                         await message.ack()
@@ -125,9 +125,13 @@ class Consumer:
     async def _take(self, message: AbstractIncomingMessage) -> bool:
         """Whether the hub is done with it."""
         node = names.node_of(message.routing_key or "") or ""
-        if node in self._nodes and message.user_id == node:
-            return await self._store(node, message)
         is_nodes = message.user_id == node
+        try:
+            if is_nodes and await self._secrets.of(node):
+                return await self._store(node, message)
+        except StorageError:
+            await asyncio.sleep(PAUSE_S)
+            return False
         if (suppressed := self._strangers.spend()) is not None:
             facts = {"key": message.routing_key, "user": message.user_id, "suppressed": suppressed}
             what = "a batch of no node of this hub waits at the broker" if is_nodes else "dropped what no gateway sent"

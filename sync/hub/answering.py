@@ -1,18 +1,18 @@
 """What all doors for nodes have in common over HTTP: who is there, and the form of the answer."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from random import Random
 
 import msgspec
 from aiohttp import web
 
-from gateway.core import credential
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
 from gateway.core.ration import Ration
 from sync import wire
 from sync.hub.door import Refused
+from sync.hub.secrets import Secrets, admits
 
 log = logging.getLogger(__name__)
 RETRY_S = (5, 60)  # who is turned away comes again after so long, each at another time
@@ -23,9 +23,9 @@ Take = Callable[[web.Request, str, str], Awaitable[wire.Answer]]
 
 
 class Answering:
-    """`secrets` has the SHA-256 of each node's secret by node id."""
+    """Lets in the nodes that `secrets` knows."""
 
-    def __init__(self, secrets: Mapping[str, str], clock: Clock, random: Random | None = None) -> None:
+    def __init__(self, secrets: Secrets, clock: Clock, random: Random | None = None) -> None:
         self._secrets = secrets
         self._clock = clock
         self._random = random or Random()
@@ -35,7 +35,7 @@ class Answering:
         """What `take` answers to a node that has a secret of ours, or why it does not."""
         cursor = ""
         try:
-            node = self._node(request)
+            node = await self.admitted(request)
             cursor = plain_header(request, wire.CURSOR)[:80]
             return self._response(200, await take(request, node, cursor))
         except Refused as refused:
@@ -43,10 +43,11 @@ class Answering:
         except StorageError as error:
             return self._response(503, wire.Answer(cursor, error=f"the hub cannot store just now: {error}"))
 
-    def _node(self, request: web.Request) -> str:
-        """The id of the node that asks. Raises Refused, for a node that is not there in the same time and words."""
+    async def admitted(self, request: web.Request) -> str:
+        """The id of the node that asks. Raises StorageError, and Refused: for a node that is not there in the same
+        time and words."""
         node = request.headers.get(wire.NODE_ID, "")
-        if not credential.matches(request.headers.get(wire.NODE_SECRET, ""), self._secrets.get(node)):
+        if not await admits(self._secrets, node, request.headers.get(wire.NODE_SECRET, "")):
             raise Refused(401, "unknown node or wrong secret")
         return node
 

@@ -8,17 +8,19 @@ from aiohttp.typedefs import Middleware
 
 from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
-from sync import carry, wire
+from sync import carry, enrol, wire
 from sync.hub import retention, rolling
 from sync.hub.acts import Acts
 from sync.hub.api import Api, in_json
 from sync.hub.carry import CarryIn
 from sync.hub.chores import Chore, Chores
+from sync.hub.coming import Coming
 from sync.hub.commandapi import CommandApi
 from sync.hub.compare import Compare
 from sync.hub.config import HubConfig
 from sync.hub.describing import Describing
 from sync.hub.door import Door
+from sync.hub.enrolment import NodesAtBroker
 from sync.hub.fleet import Fleet
 from sync.hub.fleetpage import FleetPages
 from sync.hub.fleetwork import FleetWork
@@ -30,6 +32,7 @@ from sync.hub.peopleapi import PeopleApi
 from sync.hub.peoplepages import PeoplePages
 from sync.hub.reading import reading_routes
 from sync.hub.readingnodes import Nodes
+from sync.hub.registry import Registry
 from sync.hub.retention import Retention
 from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
@@ -47,11 +50,12 @@ TIDY_S = 3600.0
 # Who is not signed in gets in here alone. The doors for nodes have secrets of their own; whether the process lives is
 # no secret; nor are styles and scripts.
 OPEN_PATHS = (
-    wire.PATH, wire.COMMANDS_PATH, carry.PATH, "/healthz", SIGN_IN, "/api/v1/sign-in", "/api/v1/refresh",
+    wire.PATH, wire.COMMANDS_PATH, carry.PATH, enrol.PATH, "/healthz", SIGN_IN, "/api/v1/sign-in", "/api/v1/refresh",
     "/static", "/hub",
 )  # fmt: skip
 DOOR = web.AppKey("door", Door)  # for other ways in
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
+REGISTRY = web.AppKey("registry", Registry)  # for a broker: which nodes may come in
 SIGNED = web.AppKey("signed", PeopleSignIn)  # for those who make people
 API = web.AppKey("api", Api)  # its routes
 CHORES = web.AppKey("chores", Chores)  # to be run beside the application
@@ -59,27 +63,30 @@ CHORES = web.AppKey("chores", Chores)  # to be run beside the application
 
 def build_hub(
     config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware],
-    passwords: Passwords | None = None,
+    passwords: Passwords | None = None, broker: NodesAtBroker | None = None,
 ) -> web.Application:  # fmt: skip
-    """`static` is the folder of the site's style sheet and scripts; every request passes the `guards`."""
+    """`static` is the folder of the site's style sheet and scripts; every request passes the `guards`; `broker`: where
+    the hub may make its nodes users."""
     door, fleet = Door(store, clock), Fleet(store.control, clock)
     door.handlers["heartbeat"] = fleet.heartbeat
     door.listeners.append(fleet.happened)
     door.handlers["ledger"] = Compare(store, clock, config.retention.events_days * DAY_MS).handle
-    secrets = {node.id: node.secret_sha256 for node in config.nodes}
-    ingest = Ingest(door, secrets, clock)
+    registry = Registry(store.sql, clock)
+    ingest = Ingest(door, registry, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=[*guards, in_json])
     app.router.add_post(wire.PATH, ingest.handle)
     signed = PeopleSignIn(
         config.people, store.sql, clock, passwords or Passwords(), secure=config.is_reached_by_tls
     )  # fmt: skip
-    app.router.add_post(carry.PATH, CarryIn(door, secrets, clock, signed).handle)
-    app.router.add_get(wire.COMMANDS_PATH, LongPoll(fleet, secrets, clock).handle)
+    app.router.add_post(carry.PATH, CarryIn(door, registry, clock, signed).handle)
+    poll = LongPoll(fleet, registry, clock)
+    app.router.add_get(wire.COMMANDS_PATH, poll.handle)
     app.router.add_get("/healthz", _healthz)
     app[DOOR] = door
     app[FLEET] = fleet
     app[SIGNED] = signed
-    acts, tenants = Acts(store.sql), Tenants(store.sql, secrets)
+    app[REGISTRY] = registry
+    acts, tenants = Acts(store.sql), Tenants(store.sql)
     api = Api(signed, tenants, clock)
     shell = Shell(api)
     nodes, streams = Nodes(store.sql), Streams(clock)
@@ -90,6 +97,10 @@ def build_hub(
     sites = Sites(store.sql)
     api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes()))
     shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages()))
+    coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed.address)
+    coming.add_to(app, door, config.nodes)
+    api.add(app, coming.routes())
+    shell.add(app, coming.pages())
     door.watchers.append(streams.ring)
     app.on_shutdown.append(streams.end)
     api.add(app, reading_routes(store.sql, nodes, streams, clock))

@@ -8,7 +8,7 @@ that is signed in must come from a page of ours.
 import asyncio
 import io
 import tempfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import IO
 
@@ -21,6 +21,7 @@ from gateway.core.errors import CodecError, StorageError
 from sync import carry
 from sync.hub.api import ApiError, SignIn
 from sync.hub.door import Refused, Takes
+from sync.hub.secrets import Secrets
 
 FILE_MAX = 4 << 30  # bytes
 CHUNK = 1 << 18
@@ -28,10 +29,10 @@ PATIENCE_S = 60  # for each chunk
 
 
 class CarryIn:
-    """`secrets` has the SHA-256 of each node's secret by node id."""
+    """Takes the files of the nodes that `secrets` knows."""
 
     def __init__(
-        self, door: Takes, secrets: Mapping[str, str], clock: Clock, sign_in: SignIn | None = None
+        self, door: Takes, secrets: Secrets, clock: Clock, sign_in: SignIn | None = None
     ) -> None:  # fmt: skip
         self._sign_in = sign_in
         self._door = door
@@ -43,12 +44,15 @@ class CarryIn:
         """The receipt, and why some batches were not taken. Raises CodecError for what is no whole file of a node that
         the hub knows, and then nothing of it was taken; StorageError."""
         opening = carry.opening(file)
-        key = self._key(opening.node)
+        key = await self._key(file, opening.node)
         await asyncio.to_thread(lambda: sum(1 for _ in carry.read(file, key, "batches")))  # to its end
         made = io.BytesIO()
         receipt = carry.Writer(made, key, carry.Opening("receipt", opening.node, opening.epoch, self._clock.wall_ms()))
         refused: list[str] = []
         for batch in carry.read(file, key, "batches"):
+            if not await self._secrets.of(opening.node):
+                refused.append(f"{batch.type} {batch.cursor}: the node was revoked")
+                continue
             try:
                 answer = await self._door.take(opening.node, batch.type, batch.cursor, batch.body)
             except Refused as why:
@@ -58,10 +62,15 @@ class CarryIn:
         receipt.end()
         return made.getvalue(), refused
 
-    def _key(self, node: str) -> bytes:
-        if node not in self._secrets:
-            raise CodecError(f"{node[:64]!r} is no node of this hub", hint="name it under nodes: in the configuration")
-        return carry.key_of(self._secrets[node])
+    async def _key(self, file: IO[bytes], node: str) -> bytes:
+        """That of the node's secrets with which it signed the file's opening, or else of the newest."""
+        good = await self._secrets.of(node)
+        if not good:
+            raise CodecError(
+                f"{node[:64]!r} is no node of this hub", hint="enrol it, or name it under nodes: in hub.yaml"
+            )
+        keys = [carry.key_of(sha256) for sha256 in good]
+        return next((key for key in keys if carry.is_opened_by(file, key)), keys[0])
 
     async def handle(self, request: web.Request) -> web.Response:
         """The file is the body, or the first field of a form. Answers with the receipt, or {"error": words}."""
@@ -109,14 +118,14 @@ class CarryIn:
                 raise OverflowError
             await asyncio.to_thread(file.write, chunk)
             if not proved and (size > 2 * carry.OPENING_MAX or not chunk):
-                proved = self._prove(file)
+                proved = await self._prove(file)
                 await stack.enter_async_context(self._one)
             if not chunk:
                 return
 
-    def _prove(self, file: IO[bytes]) -> bool:
-        key = carry.key_of(self._secrets.get(carry.opening(file).node, "0" * 64))
-        if not carry.is_opened_by(file, key) or carry.opening(file).node not in self._secrets:
+    async def _prove(self, file: IO[bytes]) -> bool:
+        good = await self._secrets.of(carry.opening(file).node)
+        if not [sha256 for sha256 in good or ("0" * 64,) if carry.is_opened_by(file, carry.key_of(sha256))] or not good:
             raise PermissionError("no node of this hub has signed this file")
         file.seek(0, io.SEEK_END)
         return True

@@ -17,6 +17,7 @@ class NodeConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     id: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
     secret_sha256: Sha256
+    site: Annotated[str, msgspec.Meta(min_length=1)] | None = None  # the id of one that the hub has
 
 
 class AmqpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -27,7 +28,13 @@ class AmqpConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     password: Annotated[str, msgspec.Meta(min_length=1)]
     management_url: (
         Annotated[str, msgspec.Meta(pattern="^https?://[^/]+", description="http(s)://HOST[:PORT]")] | None
-    ) = None  # for holdfast hub amqp-provision
+    ) = None  # for holdfast hub amqp-provision, and for enrolment
+    management_username: Annotated[str, msgspec.Meta(min_length=1)] = "guest"  # has the tag administrator
+    management_password: Annotated[str, msgspec.Meta(min_length=1)] | None = None  # without: no node is enrolled there
+    nodes_url: (
+        Annotated[str, msgspec.Meta(pattern="^amqps?://[^/@]+(/[^/]*)?$", description="amqp(s)://HOST[:PORT][/VHOST]")]
+        | None
+    ) = None  # as nodes reach it; url where it is not given
     tls_ca: str | None = None  # certificates that the broker's is signed by; relative to the configuration's folder
 
 
@@ -113,7 +120,7 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
 
 
 def _check_addresses(amqp: AmqpConfig, parsed: document.Document) -> None:
-    for name, url in (("url", amqp.url), ("management_url", amqp.management_url)):
+    for name, url in (("url", amqp.url), ("management_url", amqp.management_url), ("nodes_url", amqp.nodes_url)):
         try:
             urlsplit(url or "").port  # noqa: B018 - looked at, it raises
         except ValueError as error:

@@ -1,7 +1,6 @@
 """POST /api/v1/ingest: a node's batch over HTTP, as MessagePack or as JSON."""
 
 import asyncio
-from collections.abc import Mapping
 from random import Random
 
 import msgspec
@@ -14,16 +13,17 @@ from sync.hub.answering import Answering, plain_header
 from sync.hub.door import Refused, Takes
 from sync.hub.jsonbatch import batch_of
 from sync.hub.receiving import ROOM, Receiving, Room
+from sync.hub.secrets import Secrets
 
 JSON = "application/json"
 NO_EPOCH = "0" * 16  # of JSON that comes without a cursor
 
 
 class Ingest:
-    """The handler; `secrets` has the SHA-256 of each node's secret by node id."""
+    """The handler, for the nodes that `secrets` knows."""
 
     def __init__(
-        self, door: Takes, secrets: Mapping[str, str], clock: Clock, random: Random | None = None, room: Room = ROOM
+        self, door: Takes, secrets: Secrets, clock: Clock, random: Random | None = None, room: Room = ROOM
     ) -> None:
         self._door = door
         self._answering = Answering(secrets, clock, random)

@@ -1,7 +1,6 @@
 """GET /api/v1/commands: a node waits here for what the hub has to say."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Protocol
 
 from aiohttp import web
@@ -11,6 +10,7 @@ from gateway.core.model import Command
 from sync import wire
 from sync.hub.answering import Answering
 from sync.hub.door import Refused
+from sync.hub.secrets import Secrets
 
 WAIT_MAX_S = 120
 
@@ -24,9 +24,9 @@ class Commands(Protocol):
 
 
 class LongPoll:
-    """The handler; `secrets` has the SHA-256 of each node's secret by node id."""
+    """The handler, for the nodes that `secrets` knows."""
 
-    def __init__(self, commands: Commands, secrets: Mapping[str, str], clock: Clock) -> None:
+    def __init__(self, commands: Commands, secrets: Secrets, clock: Clock) -> None:
         self._commands = commands
         self._answering = Answering(secrets, clock)
         self._newest: dict[str, asyncio.Timeout] = {}  # by node; each ends the one before it
@@ -37,7 +37,15 @@ class LongPoll:
 
     async def _take(self, request: web.Request, node: str, cursor: str) -> wire.Answer:
         wait_s = _wait_s(request.query.get("wait", "0"))
-        return wire.Answer(cursor, commands=await self._wait(node, wait_s))
+        commands = await self._wait(node, wait_s)
+        if wait_s:  # it may have been revoked meanwhile, by any process of the hub
+            await self._answering.admitted(request)
+        return wire.Answer(cursor, commands=commands)
+
+    def dismiss(self, node: str) -> None:
+        """End its wait, if it waits here."""
+        if (poll := self._newest.get(node)) is not None:
+            poll.reschedule(0)
 
     async def _wait(self, node: str, wait_s: int) -> list[Command]:
         """A node waits once: an older wait is of a connection that is gone, and would take its commands away."""

@@ -40,7 +40,7 @@ APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, du
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
 SERIES = "SELECT id, encoded FROM series WHERE node = $1 AND layout = $2"
 LAYOUTS = "SELECT encoded FROM series WHERE node = $1 ORDER BY id"
-NODES = "SELECT id, last_seen, records FROM node ORDER BY id"
+NODES = "SELECT id, last_seen, records FROM node WHERE first_seen > 0 ORDER BY id"
 NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row FROM series
     CROSS JOIN LATERAL (SELECT ts, flags, row FROM record WHERE series = series.id ORDER BY ts DESC LIMIT 1) AS last"""
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"

@@ -44,8 +44,13 @@ class Management:
     async def put(self, path: Sequence[str], body: Mapping[str, Any]) -> None:
         await self.ask("PUT", path, body)
 
-    async def ask(self, method: str, path: Sequence[str], body: Mapping[str, Any] | None = None) -> Any:
-        """The answer's JSON, None where there is none; each piece of `path` is quoted."""
+    async def ask(
+        self, method: str, path: Sequence[str], body: Mapping[str, Any] | None = None, *, may_lack: bool = False
+    ) -> Any:
+        """The answer's JSON, None where there is none, and where `may_lack` and it is not there.
+
+        Each piece of `path` is quoted.
+        """
         address = "/".join([self._url, "api", *(quote(piece, safe="") for piece in path)])
         try:
             # encoded: the virtual host / is %2F and must stay so
@@ -53,6 +58,8 @@ class Management:
             async with self._session.request(method, url, json=body, allow_redirects=False) as response:
                 if response.status == 401:
                     raise HoldfastError(f"{self._url}: not signed in", hint="check the administrator and its password")
+                if may_lack and response.status == 404:
+                    return None
                 if not response.ok:
                     said = (await response.text(errors="replace"))[:300]
                     raise HoldfastError(f"{self._url}: {'/'.join(path)}: {response.status} {said}",
@@ -101,21 +108,58 @@ async def provision_node(management: Management, vhost: str, node: str, secret: 
     Rights come before the user has a secret: without a topic right the broker lets a user write any key.
     Raises HoldfastError.
     """
+    user = await _make_ready(management, vhost, node)
+    if not _is_secret(user.get("password_hash", ""), secret):
+        await management.put(["users", node], {"password": secret, "tags": ""})
+        await management.ask("DELETE", ["connections", "username", node])
+
+
+async def admit_node(management: Management, vhost: str, node: str, password_hash: str, *, is_new: bool) -> None:
+    """The same for a node that tells only the hash of its secret; who used its name before is out.
+
+    One that `is_new` must not be a user of something else at this broker. Raises HoldfastError.
+    """
+    rights = await management.ask("GET", ["users", node, "permissions"], may_lack=True) or []
+    if is_new and any(right["vhost"] != vhost for right in rights):
+        raise HoldfastError(f"{node} is a user of the broker for other things", hint="give the node another id")
+    await _make_ready(management, vhost, node)
+    await change_secret(management, node, password_hash)
+    await management.ask("DELETE", ["connections", "username", node])
+
+
+async def change_secret(management: Management, node: str, password_hash: str) -> None:
+    """From its next connection on. Raises HoldfastError."""
+    hashed = {"password_hash": password_hash, "hashing_algorithm": "rabbit_password_hashing_sha256", "tags": ""}
+    await management.put(["users", node], hashed)
+
+
+async def shut_out_node(management: Management, vhost: str, node: str) -> None:
+    """It keeps its user, queue and password, and cannot use them. Raises HoldfastError."""
+    await management.ask("DELETE", ["permissions", vhost, node], may_lack=True)
+    await management.ask("DELETE", ["connections", "username", node], may_lack=True)
+
+
+async def let_in_node(management: Management, vhost: str, node: str) -> None:
+    """Take `shut_out_node` back, for a node that has a user. Raises HoldfastError."""
+    if await management.ask("GET", ["users", node], may_lack=True) is not None:
+        await _make_ready(management, vhost, node)
+
+
+async def _make_ready(management: Management, vhost: str, node: str) -> Mapping[str, Any]:
+    """All but the secret; gives the user as it was found, or was made: with no password, so that nobody signs in."""
     queue = names.key(node, names.COMMANDS_KEY)
     arguments = {"x-queue-type": "quorum", "x-overflow": "reject-publish", "x-max-length": 10_000}
     await management.put(["queues", vhost, queue], {"durable": True, "auto_delete": False, "arguments": arguments})
     await _bind(management, vhost, names.EXCHANGE, queue, queue)
-    users = {user["name"]: user for user in await management.ask("GET", ["users"])}
-    if (known := node in users) and users[node].get("tags"):
+    user: Mapping[str, Any] | None = await management.ask("GET", ["users", node], may_lack=True)
+    if user is not None and user.get("tags"):
         raise HoldfastError(f"{node} is an administrator of the broker, no node", hint="give the node another id")
-    if not known:
-        await management.put(["users", node], {"password_hash": "", "tags": ""})  # nobody can sign in
+    if user is None:
+        await management.put(["users", node], {"password_hash": "", "tags": ""})
     await _let_send(management, vhost, node)
     rights = {"configure": NOTHING, "write": f"^{names.EXCHANGE}$", "read": f"^{_exact(queue)}$"}
     await management.put(["permissions", vhost, node], rights)
-    if not known or not _is_secret(users[node].get("password_hash", ""), secret):
-        await management.put(["users", node], {"password": secret, "tags": ""})
-        await management.ask("DELETE", ["connections", "username", node])
+    return user or {}
 
 
 async def _let_send(management: Management, vhost: str, node: str) -> None:

@@ -25,7 +25,7 @@ APPEND_EVENT = """INSERT OR IGNORE INTO event (node, epoch, seq, ts, kind, devic
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
 APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-NODES = "SELECT id, last_seen, records FROM node ORDER BY id"
+NODES = "SELECT id, last_seen, records FROM node WHERE first_seen > 0 ORDER BY id"
 NEWEST = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts DESC LIMIT 1"
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts"
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event

@@ -15,6 +15,7 @@ from gateway.config import HubLink
 from gateway.core.clock import SystemClock
 from gateway.core.model import Event
 from gateway.core.status import SyncState
+from gateway.hubfile import HubFile
 from gateway.timekeeping import Timekeeper
 from gateway.uplink import Uplink
 from tests.faults import impostors
@@ -110,7 +111,7 @@ async def edge(folder: Path, link: HubLink) -> AsyncIterator[Edge]:
         machine = SystemClock()
         offset = machine.wall_ms() - machine.boottime_ms()
         clock = Timekeeper(machine, Boot(machine.boot_id, offset, offset, offset, "kernel"))
-        uplink = Uplink(link, folder, buffer, clock, ZoneInfo("UTC"), stack)
+        uplink = Uplink(link, folder, buffer, clock, ZoneInfo("UTC"), stack, HubFile(folder / "site.yaml"))
         jobs = [asyncio.ensure_future(job) for job in (buffer.run(), *uplink.jobs().values())]
         try:
             yield Edge(buffer, uplink)

@@ -9,6 +9,7 @@ import msgspec
 
 from gateway.core import codec
 from gateway.core.clock import SystemClock
+from gateway.core.credential import digest
 from gateway.core.model import Layout, Record
 from sync import wire
 from sync.broker.connection import Broker
@@ -17,6 +18,7 @@ from sync.edge.transport import Transport
 from sync.hub.amqp import Consumer
 from sync.hub.door import Door, Takes
 from sync.hub.sqlite import SqliteStore
+from tests.sync.parts import Listed
 from tests.sync.rabbit import Vhost
 from tests.values import METER
 
@@ -30,10 +32,10 @@ class BrokeredHub:
     def __init__(self, store: SqliteStore, nodes: tuple[str, ...]) -> None:
         self.store = store
         self.door = Door(store, SystemClock())
-        self._nodes = nodes
+        self.listed = Listed(dict.fromkeys(nodes, digest("")))  # the broker has looked at their secrets
 
     def consumer(self, way: Broker, door: Takes | None = None) -> Consumer:
-        return Consumer(way, door or self.door, self._nodes, SystemClock())
+        return Consumer(way, door or self.door, self.listed, SystemClock())
 
     async def times(self, node: str = "node", layout: Layout = METER) -> list[int]:
         if await self.store.layout(node, layout.id) is None:

@@ -1,7 +1,7 @@
 """A site's sync in one process: a real buffer, the real engine, the real door, over real HTTP."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from random import Random
@@ -50,6 +50,19 @@ class Instead:
         return await self._take(node, batch_type, cursor_text, body)
 
 
+class Listed:
+    """Meets `Secrets`: nodes with one secret each, for good."""
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        """By node id; each as SHA-256."""
+        self.secrets = dict(secrets)
+
+    async def of(self, node: str) -> Sequence[str]:
+        return [self.secrets[node]] if node in self.secrets else []
+
+    async def settle(self, node: str, newest: str) -> None: ...
+
+
 class Hub:
     """A hub that can be told to misbehave: `spoil` gets the request and may answer in its place."""
 
@@ -73,7 +86,7 @@ class Hub:
 
     def admit(self, door: Takes) -> None:
         """Have what comes from now on taken by this door."""
-        self._ingest = Ingest(door, {"node": digest(SECRET)}, SystemClock())
+        self._ingest = Ingest(door, Listed({"node": digest(SECRET)}), SystemClock())
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         spoiled = self.spoil.pop(0) if self.spoil else None

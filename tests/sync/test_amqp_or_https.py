@@ -19,6 +19,7 @@ from sync.edge.https import HttpsTransport
 from sync.edge.switching import SwitchingTransport
 from sync.hub.ingest import Ingest
 from tests.sync.brokered import BrokeredHub, hub_of, push, running, until
+from tests.sync.parts import Listed
 from tests.sync.rabbit import NODE_SECRET, Proxy, Rabbit, provisioned
 from tests.values import power
 
@@ -31,7 +32,7 @@ async def both_ways(rabbit: Rabbit, folder: Path) -> AsyncIterator[tuple[Switchi
         hub = await stack.enter_async_context(hub_of(folder))
         await hub.know()
         app = web.Application()
-        app.router.add_post(wire.PATH, Ingest(hub.door, {"node": digest(NODE_SECRET)}, SystemClock()).handle)
+        app.router.add_post(wire.PATH, Ingest(hub.door, Listed({"node": digest(NODE_SECRET)}), SystemClock()).handle)
         server = await stack.enter_async_context(TestServer(app))
         proxy = await stack.enter_async_context(Proxy(rabbit.port))
         way = Broker(f"amqp://127.0.0.1:{proxy.port}/{vhost.name}", "node", NODE_SECRET)

@@ -154,7 +154,7 @@ async def test_a_node_that_the_hub_does_not_list_is_not_taken(rabbit: Rabbit, tm
             await push(ours, [power(2)])
             await until(lambda: _is(hub.times(), [2]))
             assert await hub.times("other") == []
-        hub._nodes = ("node", "other")  # it waited at the broker
+        hub.listed.secrets["other"] = ""  # it waited at the broker
         async with running(hub.consumer(vhost.hub).run()):
             await until(lambda: _is(hub.times("other"), [1]))
         await transport.close()
@@ -179,7 +179,7 @@ async def test_what_a_node_sends_that_the_hub_does_not_list_comes_to_rest_and_is
             await push(transport, [power(2)])
             for _ in range(2):
                 await until(lambda: _gets(strangers))
-        hub._nodes = ("node", "other")
+        hub.listed.secrets["other"] = ""
         heard = Ear()
         await connection.close()  # and so it gives them back
         async with running(hub.consumer(vhost.hub).run(), transport.run(heard.hear)):

@@ -22,7 +22,7 @@ from sync.edge.switching import SwitchingTransport
 from sync.hub.ingest import Ingest
 from tests.gateway.ports import free_port
 from tests.sync.brokered import BrokeredHub, hub_of, running, until
-from tests.sync.parts import SECRET
+from tests.sync.parts import SECRET, Listed
 from tests.sync.rabbit import NODE_SECRET, Proxy, Rabbit, Vhost, provisioned
 from tests.values import METER, power
 
@@ -38,7 +38,7 @@ async def both_ways(
 ) -> AsyncIterator[tuple[Buffer, SwitchingTransport]]:
     async with AsyncExitStack() as stack:
         app = web.Application()
-        app.router.add_post(wire.PATH, Ingest(hub.door, {"node": digest(SECRET)}, SystemClock()).handle)
+        app.router.add_post(wire.PATH, Ingest(hub.door, Listed({"node": digest(SECRET)}), SystemClock()).handle)
         address = await stack.enter_async_context(serve(app, "127.0.0.1", free_port(), unpack=False))
         buffer = await Buffer.open(folder / "buffer.db")
         stack.push_async_callback(buffer.close)

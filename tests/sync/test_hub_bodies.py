@@ -30,7 +30,7 @@ from sync.hub.receiving import ROOM, SMALL_AT_ONCE, Room
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
 from tests.gateway.ports import free_port
-from tests.sync.parts import SECRET
+from tests.sync.parts import SECRET, Listed
 from tests.values import METER, power
 
 ME = {wire.NODE_ID: "node", wire.NODE_SECRET: SECRET}
@@ -59,7 +59,7 @@ async def hub(folder: Path, room: Room = ROOM) -> AsyncIterator[tuple[Patient, a
     store.may = asyncio.Event()
     store.may.set()
     app = web.Application()
-    ingest = Ingest(Door(store, SystemClock()), {"node": digest(SECRET)}, SystemClock(), room=room)
+    ingest = Ingest(Door(store, SystemClock()), Listed({"node": digest(SECRET)}), SystemClock(), room=room)
     app.router.add_post(wire.PATH, ingest.handle)
     async with serve(app, "127.0.0.1", free_port(), unpack=False) as address, aiohttp.ClientSession(address) as http:
         await store.take_layouts([METER], Audit(0, "node", "layouts", "", 0))

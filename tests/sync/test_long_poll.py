@@ -22,7 +22,7 @@ from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
 from sync.hub.sqlite import SqliteStore
 from tests.gateway.ports import free_port
-from tests.sync.parts import SECRET
+from tests.sync.parts import SECRET, Listed
 
 ME = {wire.NODE_ID: "node", wire.NODE_SECRET: SECRET, wire.CURSOR: "0123456789abcdef:0-0"}
 RESTART = Command("one", "RESTART", 1 << 50)
@@ -47,7 +47,7 @@ class Desk:
 @asynccontextmanager
 async def hub(folder: Path) -> AsyncIterator[tuple[Desk, str]]:
     desk, store = Desk(), await SqliteStore.open(folder / "hub.db")
-    secrets, app = {"node": digest(SECRET)}, web.Application()
+    secrets, app = Listed({"node": digest(SECRET)}), web.Application()
     app.router.add_get(wire.COMMANDS_PATH, LongPoll(desk, secrets, SystemClock()).handle)
     app.router.add_post(wire.PATH, Ingest(Door(store, SystemClock()), secrets, SystemClock()).handle)
     async with serve(app, "127.0.0.1", free_port(), unpack=False) as address:

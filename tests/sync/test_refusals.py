@@ -19,7 +19,7 @@ from sync import wire
 from sync.edge import spans as span_math
 from sync.hub.door import Door, Refused
 from sync.hub.ingest import Ingest
-from tests.sync.parts import SECRET, Hub, Instead, site, synced, syncing, until
+from tests.sync.parts import SECRET, Hub, Instead, Listed, site, synced, syncing, until
 from tests.values import METER, meter, power
 
 
@@ -50,7 +50,7 @@ def times(batch_type: str, body: bytes) -> list[int]:
 @asynccontextmanager
 async def strict(folder: Path, status: int, dislikes: Callable[[list[int]], bool]) -> AsyncIterator[tuple[Buffer, Hub]]:
     async with site(folder) as (buffer, hub):
-        hub._ingest = Ingest(Strict(hub, status, dislikes), {"node": digest(SECRET)}, SystemClock())
+        hub._ingest = Ingest(Strict(hub, status, dislikes), Listed({"node": digest(SECRET)}), SystemClock())
         yield buffer, hub
 
 
@@ -99,7 +99,7 @@ async def test_a_hub_that_refuses_even_an_empty_batch_puts_nothing_into_quaranti
             await until(lambda: "every batch" in engine.state().streams[0].error)
             assert engine.state().quarantined == 0
             assert engine.state().backlog == 10
-            hub._ingest = Ingest(hub.door, {"node": digest(SECRET)}, SystemClock())
+            hub._ingest = Ingest(hub.door, Listed({"node": digest(SECRET)}), SystemClock())
             await synced(engine, buffer)
         assert await hub.times() == list(range(10))
 
@@ -244,7 +244,7 @@ async def test_entries_that_cannot_be_sent_again_do_not_keep_the_others_in_quara
 async def test_a_wrong_secret_is_said_in_plain_words_and_all_arrives_once_it_is_right(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
         right = hub._ingest
-        hub._ingest = Ingest(hub.door, {"node": digest("quite another secret")}, SystemClock())
+        hub._ingest = Ingest(hub.door, Listed({"node": digest("quite another secret")}), SystemClock())
         buffer.put(METER, [power(1)])
         await buffer.flushed()
         async with syncing(buffer, hub) as engine:

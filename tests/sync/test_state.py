@@ -6,14 +6,14 @@ from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.model import Event
 from sync.hub.ingest import Ingest
-from tests.sync.parts import site, synced, syncing, until
+from tests.sync.parts import Listed, site, synced, syncing, until
 from tests.values import METER, power
 
 
 async def test_each_stream_says_how_far_it_is_and_from_when_on_something_is_missing_at_the_hub(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
         right = hub._ingest
-        hub._ingest = Ingest(hub.door, {"node": digest("quite another secret")}, SystemClock())
+        hub._ingest = Ingest(hub.door, Listed({"node": digest("quite another secret")}), SystemClock())
         buffer.put(METER, [power(ms) for ms in range(1000, 1100)])
         buffer.put_event(Event(500, "noted"))
         await buffer.flushed()
@@ -31,7 +31,7 @@ async def test_each_stream_says_how_far_it_is_and_from_when_on_something_is_miss
             assert records.per_s > 0
             assert records.done_s == 0
             assert (events.backlog, events.newest_sent, events.error) == (0, 500, "")
-            hub._ingest = Ingest(hub.door, {}, SystemClock())
+            hub._ingest = Ingest(hub.door, Listed({}), SystemClock())
             buffer.put(METER, [power(ms) for ms in range(2000, 2100)])
             buffer.put_event(Event(600, "noted"))
             await buffer.flushed()

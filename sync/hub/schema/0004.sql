@@ -150,3 +150,10 @@ CREATE TABLE differing_hour (
     PRIMARY KEY (node, layout, hour)
 ) WITHOUT ROWID;
 CREATE INDEX differing_by_hour ON differing_hour (node, hour);
+
+-- Enrolment. file_sha256: the secret that hub.yaml named at the last start. holder: SHA-256 of the secret of the one
+-- gateway that has begun to use the code, so that it may ask again, and nobody else. replaces: 1 where the node is there.
+ALTER TABLE node ADD COLUMN file_sha256 TEXT;
+ALTER TABLE claim ADD COLUMN holder TEXT;
+ALTER TABLE claim ADD COLUMN replaces INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX claim_of_site ON claim (site, created);

@@ -1,0 +1,54 @@
+"""How gateways come to the hub and leave it, put together."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from gateway.core.clock import Clock
+from sync.enrol import PATH
+from sync.hub.acts import Acts
+from sync.hub.api import Route
+from sync.hub.claims import Claims
+from sync.hub.config import NodeConfig
+from sync.hub.door import Door
+from sync.hub.enrolapi import EnrolApi
+from sync.hub.enrolled import EnrolledNodes
+from sync.hub.enrolment import Enrolment, NodesAtBroker
+from sync.hub.enrolpages import EnrolPages
+from sync.hub.fleet import Fleet
+from sync.hub.longpoll import LongPoll
+from sync.hub.registry import Registry
+from sync.hub.shell import Page
+from sync.hub.store import Store
+from sync.hub.tenants import Tenants
+
+
+class Coming:
+    """`broker`: None where the hub has none that it may administer; `address`: where a request comes from."""
+
+    def __init__(
+        self, store: Store, registry: Registry, broker: NodesAtBroker | None, fleet: Fleet, poll: LongPoll,
+        acts: Acts, clock: Clock, address: Callable[[web.Request], str],
+    ) -> None:  # fmt: skip
+        claims, enrolled, tenants = Claims(store.sql), EnrolledNodes(store.sql), Tenants(store.sql)
+        self._registry = registry
+        self._enrolment = Enrolment(claims, registry, broker, clock, address)
+        self._api = EnrolApi(claims, registry, enrolled, broker, fleet, store.control, tenants, acts, poll.dismiss)
+        self._pages = EnrolPages(enrolled)
+
+    def add_to(self, app: web.Application, door: Door, nodes: Sequence[NodeConfig]) -> None:
+        """Take what gateways send; `nodes`: those of the hub's file, which are entered when `app` starts."""
+
+        async def take_file(_: web.Application) -> None:
+            await self._registry.take_file(nodes)
+
+        app.on_startup.append(take_file)
+        app.router.add_post(PATH, self._enrolment.handle)
+        door.handlers["secret"] = self._enrolment.take_secret
+
+    def routes(self) -> Sequence[Route[Any, Any]]:
+        return self._api.routes()
+
+    def pages(self) -> Sequence[Page[Any]]:
+        return self._pages.pages()
