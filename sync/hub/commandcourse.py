@@ -37,7 +37,7 @@ class Course:
     def routes(self) -> Sequence[Route[Any, Any]]:
         return (
             Route(
-                method="GET", path=STREAM, summary=f"The newest {NEWEST} commands, then those that change, oldest first",
+                method="GET", path=STREAM, summary=f"The newest {NEWEST} commands, then those that change",
                 right=Role.VIEWER, handle=self._stream, query=Nothing, body=Nothing, answer=list[Ordered],
                 media="text/event-stream",
             ),

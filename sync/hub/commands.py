@@ -20,7 +20,6 @@ QUEUED = """SELECT body FROM command WHERE node = $1 AND state = 'queued' AND no
     ORDER BY created, id LIMIT $3"""
 TAKEN = """UPDATE command SET state = 'taken', changed = $1, taken = $1
     WHERE id = $2 AND node = $3 AND state = 'queued'"""
-WITHDRAW = "UPDATE command SET state = 'expired', changed = $1, detail = $2 WHERE id = $3 AND state = 'queued'"
 # A command that expired here may have been fetched in time, with the word of it under way.
 ENDED = """UPDATE command SET state = $1, detail = $2, changed = $3
     WHERE id = $4 AND node = $5 AND state IN ('queued', 'taken', 'expired')"""
@@ -73,11 +72,6 @@ class Commands:
         async with self._sql.transaction() as db:
             for result in results:  # one after the other: of two words the first counts
                 await db.execute(ENDED, result.state, result.words, now, result.id, node)
-
-    async def withdraw(self, command_id: str, words: str, now: int) -> bool:
-        """See `CommandStore.withdraw`."""
-        async with self._sql.transaction() as db:
-            return await db.execute(WITHDRAW, now, words, command_id) == 1
 
     async def beat(self, beat: Beat) -> None:
         """See `CommandStore.beat`."""

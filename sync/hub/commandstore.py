@@ -68,10 +68,6 @@ class CommandStore(Protocol):
         """What the node says of commands of its own; of each the first word counts."""
         ...
 
-    async def withdraw(self, command_id: str, words: str, now: int) -> bool:
-        """Have a command that its node does not have yet expire; whether there was one."""
-        ...
-
     async def beat(self, beat: Beat) -> None:
         """Keep a heartbeat, in the place of the last one; the node was seen."""
         ...

@@ -1,7 +1,5 @@
 """What the hub keeps of its nodes' configurations: what they report, and what they are to have."""
 
-from collections.abc import Sequence
-
 import msgspec
 
 from gateway.core.configreport import ConfigReport
@@ -16,7 +14,10 @@ WANT = """INSERT INTO desired_config (id, node, at, made_by, reason, sha256, tex
     VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING"""
 FORGET = """DELETE FROM desired_config WHERE node = $1 AND id NOT IN
     (SELECT id FROM desired_config WHERE node = $1 ORDER BY at DESC, id DESC LIMIT $2)"""
-WANTED = """SELECT d.id, d.at, d.made_by, d.reason, d.sha256, d.text,
+SUPERSEDE = """UPDATE command SET state = 'expired', changed = $3, detail = 'superseded by a later configuration'
+    WHERE state = 'queued' AND id IN (SELECT id FROM desired_config WHERE node = $1 AND id <> $2 AND at <= $3)"""
+TEXT = "SELECT text FROM desired_config WHERE id = $1"
+WANTED = """SELECT d.id, d.at, d.made_by, d.reason, d.sha256,
         coalesce(c.state, 'expired'), coalesce(c.changed, d.at), coalesce(c.detail, 'it was never ordered')
     FROM desired_config AS d LEFT JOIN command AS c ON c.id = d.id
     WHERE d.node = $1 ORDER BY d.at DESC, d.id DESC LIMIT $2"""
@@ -31,7 +32,6 @@ class Desired(msgspec.Struct, frozen=True):
     by: str
     reason: str
     sha256: str
-    text: str
     state: str
     changed: int
     words: str
@@ -57,20 +57,25 @@ class ConfigStore:
         rows = await self._sql.fetch(REPORTED, node)
         return (rows[0][0], msgspec.json.decode(rows[0][1], type=ConfigReport)) if rows else None
 
-    async def want(self, node: str, wish: Desired) -> None:
+    async def want(self, node: str, wish: Desired, text: str) -> None:
         """Keep it, once; its command's part is not looked at."""
         async with self._sql.transaction() as db:
-            text = wish.text.encode()
-            await db.execute(WANT, wish.id, node, wish.at, wish.by, wish.reason, wish.sha256, text)
+            await db.execute(WANT, wish.id, node, wish.at, wish.by, wish.reason, wish.sha256, text.encode())
             await db.execute(FORGET, node, HISTORY)
 
-    async def wanted(self, node: str, most: int = HISTORY) -> Sequence[Desired]:
+    async def supersede(self, node: str, by: str, now: int) -> None:
+        """Take back what was wanted before the one of this id, where the node does not have it yet."""
+        async with self._sql.transaction() as db:
+            await db.execute(SUPERSEDE, node, by, now)
+
+    async def wanted(self, node: str) -> list[Desired]:
         """The newest first."""
-        rows = await self._sql.fetch(WANTED, node, most)
-        return [
-            Desired(command_id, at, by, reason, sha256, bytes(text).decode(), state, changed, words)
-            for command_id, at, by, reason, sha256, text, state, changed, words in rows
-        ]
+        return [Desired(*row) for row in await self._sql.fetch(WANTED, node, HISTORY)]
+
+    async def text(self, wish: str) -> str:
+        """Of a desired one, by its id; empty where it is not kept any more."""
+        rows = await self._sql.fetch(TEXT, wish)
+        return bytes(rows[0][0]).decode() if rows else ""
 
     async def last_beat(self, node: str) -> tuple[int, bytes] | None:
         """When the last heartbeat came, and the Heartbeat as JSON."""

@@ -18,7 +18,6 @@ from sync.hub.commandstore import CommandStore
 from sync.hub.configstore import ConfigStore, Desired
 
 REPORT_MAX = 512 * 1024  # bytes
-SUPERSEDED = "superseded by a later configuration"
 
 WishState = Literal["pending", "on trial", "applied", "rolled back", "expired", "unknown", "superseded"]
 STATES: dict[str, WishState] = {
@@ -102,7 +101,7 @@ class Configurations:
         configdiff.check(text)
         command_id = command_id or token_hex(8)
         sha256 = hashlib.sha256(text.encode()).hexdigest()
-        await self._store.want(node, Desired(command_id, now, by, reason, sha256, text, "", 0, ""))
+        await self._store.want(node, Desired(command_id, now, by, reason, sha256, "", 0, ""), text)
         await self.supersede(node, command_id, now)
         command = Command(command_id, "CONFIGURE", not_after, body=text, who=by, reason=reason)
         await self._orders.order(node, command)
@@ -110,9 +109,7 @@ class Configurations:
 
     async def supersede(self, node: str, command_id: str, now: int) -> None:
         """Take back what was wanted before this command, where the node does not have it yet."""
-        for before in await self._store.wanted(node):
-            if before.state == "queued" and before.id != command_id and before.at <= now:
-                await self._commands.withdraw(before.id, SUPERSEDED, now)
+        await self._store.supersede(node, command_id, now)
 
     async def site_text(self, node: str) -> str | None:
         """What the node's site.yaml says by its own word; None: it never told."""
@@ -130,16 +127,16 @@ class Configurations:
             current = beat is not None and await self._store.has(node, _effective(beat[1]))
             reported = Reported(at, report.sha256, report.text, report.values, report.cut, current)
         history = tuple(_wish(one, is_newest=number == 0) for number, one in enumerate(wanted))
-        if reported is None or reported.cut or not wanted:
-            text = wanted[0].text if wanted else ""
+        text = await self._store.text(wanted[0].id) if wanted else ""
+        if reported is None or reported.cut or not text:
             return Configuration(node, reported, history[0] if history else None, text, False, False, "", (), history)
         newest, told = wanted[0], reported.text
-        differs = configdiff.differs(told, newest.text)
+        differs = configdiff.differs(told, text)
         told_since = beat is not None and beat[0] > newest.changed
         return Configuration(
-            node, reported, history[0], newest.text, differs,
+            node, reported, history[0], text, differs,
             differs and newest.state == "done" and reported.current and told_since,
-            configdiff.by_line(told, newest.text), tuple(configdiff.by_key(told, newest.text)), history,
+            configdiff.by_line(told, text), tuple(configdiff.by_key(told, text)), history,
         )  # fmt: skip
 
 

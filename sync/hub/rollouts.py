@@ -50,21 +50,18 @@ class Rollouts:
         self._clock = clock
         self._standing = standing
 
-    async def begin(
-        self, spec: Spec, nodes: Sequence[Candidate], by: str, *, undoes: str = "", texts: dict[str, str] | None = None
-    ) -> str:
+    async def begin(self, spec: Spec, nodes: Sequence[Candidate], by: str, *, undoes: str = "") -> str:
         """Make one over these nodes, which begins with those that are online; its id.
 
         Raises ConfigError and ValueError for what cannot be rolled out.
         """
-        _check(spec, len(nodes), bool(texts))
+        _check(spec, len(nodes), bool(undoes))
         now, rollout_id = self._clock.wall_ms(), token_hex(8)
         first = sorted(nodes, key=lambda one: (now - one.last_seen >= ONLINE_MS, one.node))
         sizes = rolloutplan.wave_sizes(spec.waves, len(nodes))
         waves = [wave for wave, size in enumerate(sizes) for _ in range(size)]
         targets = [
-            Target(one.node, wave, command_id(rollout_id, one.node), (texts or {}).get(one.node))
-            for one, wave in zip(first, waves, strict=True)
+            Target(one.node, wave, command_id(rollout_id, one.node)) for one, wave in zip(first, waves, strict=True)
         ]
         place = common_place([one.place for one in nodes])
         rollout = Rollout(
@@ -76,17 +73,17 @@ class Rollouts:
 
     async def undo(self, rollout: Rollout, by: str) -> str:
         """Make one that puts back what its nodes had before; its id. Raises ValueError where there is nothing."""
-        texts = {
-            one.node: one.former for one in await self._store.nodes(rollout.id)
-            if one.former is not None and one.state in ("taken", "done", "unknown")
+        got = {
+            one.node for one in await self._store.nodes(rollout.id)
+            if one.had_text and one.state in ("taken", "done", "unknown")
         }  # fmt: skip
         if rollout.state in ("running", "paused"):
             raise ValueError("stop it first")
-        if not texts:
+        if not got:
             raise ValueError("no node has got another configuration by it")
-        nodes = [one for one in await self._store.candidates("", "") if one.node in texts]
+        nodes = [one for one in await self._store.candidates("", "") if one.node in got]
         spec = msgspec.structs.replace(rollout.spec, patch="", text="", reason=f"undoes {rollout.id}")
-        return await self.begin(spec, nodes, by, undoes=rollout.id, texts=texts)
+        return await self.begin(spec, nodes, by, undoes=rollout.id)
 
     async def turn(self, now: int) -> None:
         """Do what is due in all that run; a chore."""
@@ -129,7 +126,7 @@ class Rollouts:
     async def _order(self, rollout: Rollout, one: RolloutNode, alerts: Alerts, now: int) -> None:
         """Have one node get it, or fall ill where there is nothing that it could get."""
         try:
-            kind, body, former = await self._content(rollout.spec, one)
+            kind, body, former = await self._content(rollout, one)
         except ConfigError as error:
             await self._store.ill(rollout.id, one.node, error.in_full)
             return
@@ -141,12 +138,12 @@ class Rollouts:
                 await self._configurations.supersede(one.node, command.id, now)
             self._fleet.announce(one.node, command)
 
-    async def _content(self, spec: Spec, one: RolloutNode) -> tuple[str, str, str | None]:
+    async def _content(self, rollout: Rollout, one: RolloutNode) -> tuple[str, str, str | None]:
         """Kind and body of the command, and the text that the node has now. Raises ConfigError."""
-        if spec.kind == "update":
-            return "UPDATE", msgspec.json.encode({"release": spec.release}).decode(), None
+        if rollout.spec.kind == "update":
+            return "UPDATE", msgspec.json.encode({"release": rollout.spec.release}).decode(), None
         former = await self._configurations.site_text(one.node)
-        text = one.text if one.text is not None else new_text(spec, former)
+        text = await self._store.text(rollout.id, one.node) or new_text(rollout.spec, former)
         configdiff.check(text)
         return CONFIGURE, text, former
 
@@ -173,7 +170,7 @@ def common_place(places: Sequence[Place]) -> Place:
     return Place(organisations.pop(), sites.pop() if len(sites) == 1 else "")
 
 
-def _check(spec: Spec, nodes: int, has_texts: bool) -> None:
+def _check(spec: Spec, nodes: int, undoes: bool) -> None:
     if not nodes:
         raise ValueError("no node is meant by that")
     rolloutplan.wave_sizes(spec.waves, nodes)
@@ -181,7 +178,7 @@ def _check(spec: Spec, nodes: int, has_texts: bool) -> None:
         if not spec.release or spec.patch or spec.text:
             raise ValueError("an update has a release, and no text")
         return
-    if has_texts:
+    if undoes:
         return
     if spec.release or bool(spec.patch.strip()) == bool(spec.text.strip()):
         raise ValueError("a configuration has either a patch or, for one node, a text")

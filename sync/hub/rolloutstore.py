@@ -18,7 +18,10 @@ from sync.hub.store import ONLINE_MS
 
 CREATE = """INSERT INTO rollout (id, organisation, site, made_by, created, changed, state, undoes, spec)
     VALUES ($1, $2, $3, $4, $5, $5, 'running', $6, $7)"""
-ADD = "INSERT INTO rollout_node (rollout, node, wave, command, text) VALUES ($1, $2, $3, $4, $5)"
+# What undoes another one has the texts that the nodes had before that one.
+ADD = """INSERT INTO rollout_node (rollout, node, wave, command, text)
+    VALUES ($1, $2, $3, $4, (SELECT former FROM rollout_node WHERE rollout = $5 AND node = $2))"""
+TEXT = "SELECT text FROM rollout_node WHERE rollout = $1 AND node = $2"
 FIELDS = """id, organisation, site, made_by, created, changed, state, why, undoes, spec,
     (SELECT count(*) FROM rollout_node AS n WHERE n.rollout = rollout.id),
     (SELECT count(*) FROM rollout_node AS n WHERE n.rollout = rollout.id AND n.ordered IS NOT NULL),
@@ -27,7 +30,7 @@ ONE = f"SELECT {FIELDS} FROM rollout WHERE id = $1"  # noqa: S608 - of constants
 RUNNING = "SELECT id FROM rollout WHERE state = 'running' ORDER BY created, id"
 LIST = f"""SELECT {FIELDS} FROM rollout WHERE created < $1 OR (created = $1 AND id < $2)
     ORDER BY created DESC, id DESC LIMIT $3"""  # noqa: S608
-MEMBERS = """SELECT r.node, r.wave, r.command, r.ordered, r.ill, r.before, r.text, r.former, c.state, c.changed,
+MEMBERS = """SELECT r.node, r.wave, r.command, r.ordered, r.ill, r.before, r.former IS NOT NULL, c.state, c.changed,
         coalesce(c.detail, ''), n.last_seen, h.body
     FROM rollout_node AS r JOIN node AS n ON n.id = r.node LEFT JOIN heartbeat AS h ON h.node = r.node
     LEFT JOIN command AS c ON c.id = r.command
@@ -101,8 +104,7 @@ class RolloutNode(msgspec.Struct, frozen=True):
     ordered: int | None
     ill: str
     before: Health | None
-    text: str | None
-    former: str | None
+    had_text: bool  # it is known what it had before
     state: str | None
     changed: int | None
     words: str
@@ -139,12 +141,11 @@ class Candidate(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """A node of a new roll-out; `text`: its configuration, where that is known already."""
+    """A node of a new roll-out."""
 
     node: str
     wave: int
     command: str
-    text: str | None = None
 
 
 class Version(msgspec.Struct):
@@ -167,14 +168,12 @@ class RolloutStore:
             place, spec = (rollout.organisation, rollout.site), msgspec.json.encode(rollout.spec)
             await db.execute(CREATE, rollout.id, *place, rollout.by, rollout.created, rollout.undoes, spec)
             for one in targets:
-                await db.execute(
-                    ADD,
-                    rollout.id,
-                    one.node,
-                    one.wave,
-                    one.command,
-                    one.text.encode() if one.text is not None else None,
-                )
+                await db.execute(ADD, rollout.id, one.node, one.wave, one.command, rollout.undoes)
+
+    async def text(self, rollout_id: str, node: str) -> str | None:
+        """What a node gets by it, where that is known; it is not while it is only laid over what the node has."""
+        rows = await self._sql.fetch(TEXT, rollout_id, node)
+        return bytes(rows[0][0]).decode() if rows and rows[0][0] is not None else None
 
     async def one(self, rollout_id: str) -> Rollout | None:
         rows = await self._sql.fetch(ONE, rollout_id)
@@ -230,10 +229,6 @@ class RolloutStore:
         return [(Place(org, site), _version(body)) for org, site, body in await self._sql.fetch(VERSIONS)]
 
 
-def _text(content: bytes | None) -> str | None:
-    return bytes(content).decode() if content is not None else None
-
-
 def _rollout(row: Row) -> Rollout:
     rollout_id, organisation, site, by, created, changed, state, why, undoes, spec, nodes, ordered, ill = row
     decoded = msgspec.json.decode(spec, type=Spec)
@@ -243,11 +238,9 @@ def _rollout(row: Row) -> Rollout:
 
 
 def _node(row: Row) -> RolloutNode:
-    node, wave, command, ordered, ill, before, text, former, state, changed, words, seen, beat = row
+    node, wave, command, ordered, ill, before, had_text, state, changed, words, seen, beat = row
     then = msgspec.json.decode(before, type=Health) if before is not None else None
-    return RolloutNode(
-        node, wave, command, ordered, ill, then, _text(text), _text(former), state, changed, words, seen, beat
-    )
+    return RolloutNode(node, wave, command, ordered, ill, then, bool(had_text), state, changed, words, seen, beat)
 
 
 def _beat(body: bytes | None) -> wire.Heartbeat | None:

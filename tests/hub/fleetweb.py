@@ -12,6 +12,7 @@ import sync.hub
 from local_ui import guard
 from sync.hub.acts import Acts
 from sync.hub.api import Api
+from sync.hub.commandapi import CommandApi
 from sync.hub.door import Door
 from sync.hub.fleetwork import FleetWork
 from sync.hub.rights import Caller, Grant, Role
@@ -41,7 +42,7 @@ async def signed_in(
     app = web.Application(middlewares=[guard.headers])
     api = Api(SignedIn(Caller("Ann", grants or (EVERYWHERE,))), Tenants(hub.store.sql, {}), hub.clock)
     work = FleetWork(hub.store, Door(hub.store, hub.clock), hub.fleet, Acts(hub.store.sql), hub.clock, pace)
-    api.add(app, work.routes())
+    api.add(app, (*CommandApi(hub.fleet, hub.store.control, Acts(hub.store.sql)).routes(), *work.routes()))
     Shell(api).add(app, work.pages())
     app.on_shutdown.append(work.streams.end)
     app.router.add_static("/static", Path(local_ui.__file__).parent / "static")

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.configreport import ConfigReport
 from gateway.core.errors import ConfigError
-from gateway.core.model import CommandResult
+from gateway.core.model import Command, CommandResult
 from sync import wire
 from sync.hub.commandstore import Beat
 from sync.hub.configstore import ConfigStore
@@ -17,11 +17,12 @@ from sync.hub.configurations import Configurations
 from sync.hub.fleet import Fleet
 from sync.hub.rights import NOWHERE, Place
 from sync.hub.rolloutapi import NEWEST
+from sync.hub.rolloutplan import Health
 from sync.hub.rollouts import Rollouts, common_place
 from sync.hub.rolloutstore import Rollout, RolloutStore, Spec
 from sync.hub.store import ONLINE_MS, Store
 from tests.hub.stores import KINDS, opened, place
-from tests.sync.controlling import NOW, Site
+from tests.sync.controlling import LATER, NOW, Site
 
 AT = wire.Cursor("0123456789abcdef", 1, 1)
 PATCH = Spec(kind="configure", patch="site: {timezone: Europe/Berlin}", waves=("1", "3"), soak_s=60)
@@ -234,6 +235,17 @@ async def test_what_is_stopped_takes_back_what_no_node_has_yet(hub: Hub) -> None
         "n0": "taken",
         "n1": "expired",
     }
+
+
+@pytest.mark.P8
+async def test_a_process_that_still_means_to_order_finds_it_stopped(hub: Hub) -> None:
+    rollout = await hub.begin()
+    (one, *_) = await hub.kept.nodes(rollout)
+    command = Command(one.command, "CONFIGURE", LATER, body="site: {}")
+    assert await hub.kept.move(rollout, "running", "stopped", "Ann stopped it", NOW)
+    assert not await hub.kept.order(rollout, one.node, command, NOW, before=Health(online=True), former=None)
+    assert await hub.ordered() == {}
+    assert (await hub.state(rollout)).ordered == 0
 
 
 @pytest.mark.P8
