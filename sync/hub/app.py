@@ -10,6 +10,7 @@ from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
 from sync import carry, wire
 from sync.hub import retention, rolling
+from sync.hub.actpages import ActPages
 from sync.hub.acts import Acts
 from sync.hub.api import Api, in_json
 from sync.hub.carry import CarryIn
@@ -84,8 +85,8 @@ def build_hub(
     entrance.add_page(app)
     api.add(app, (*entrance.routes(), *CommandApi(fleet, store.control, acts).routes()))
     sites = Sites(store.sql)
-    api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes()))
-    shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages()))
+    deeds = ActPages(acts)
+    api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes(), *deeds.routes()))
     nodes, streams = Nodes(store.sql), Streams(clock)
     door.watchers.append(streams.ring)
     app.on_shutdown.append(streams.end)
@@ -95,6 +96,7 @@ def build_hub(
     api.add(app, work.routes())
     shell.add(app, work.pages())
     app.on_shutdown.append(work.streams.end)
+    shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages(), *deeds.pages()))
     describing = Describing(lambda: api.routes, "1")
     api.add(app, describing.routes())
     shell.add(app, describing.pages())
