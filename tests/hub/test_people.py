@@ -248,6 +248,8 @@ async def test_each_act_is_kept_and_shown_to_who_administers_the_place(
         await at.who("eve", Grant(Role.VIEWER, "acme"))
         assert await acts.listed(Caller("eve")) == []
         assert len(await acts.listed(Caller("eve"), right=Role.VIEWER)) == 3
+        await at.who("max", Grant(Role.ADMIN, "acme", "acme-mill"))
+        assert [act.object for act in await acts.listed(Caller("max"))] == ["acme-mill"]
 
 
 @BOTH
