@@ -10,6 +10,7 @@ from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
 from sync import carry, enrol, wire
 from sync.hub import retention, rolling
+from sync.hub.actpages import ActPages
 from sync.hub.acts import Acts
 from sync.hub.api import Api, in_json
 from sync.hub.carry import CarryIn
@@ -95,19 +96,19 @@ def build_hub(
     entrance.add_page(app)
     api.add(app, (*entrance.routes(), *CommandApi(fleet, store.control, acts).routes()))
     sites = Sites(store.sql)
-    api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes()))
-    shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages()))
+    deeds = ActPages(acts)
+    api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes(), *deeds.routes()))
     coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed.address)
     coming.add_to(app, door, config.nodes)
     api.add(app, coming.routes())
-    shell.add(app, coming.pages())
     door.watchers.append(streams.ring)
     app.on_shutdown.append(streams.end)
     api.add(app, reading_routes(store.sql, nodes, streams, clock))
     work = FleetWork(store, door, fleet, acts, clock)
     api.add(app, work.routes())
-    shell.add(app, work.pages())
+    shell.add(app, (*work.pages(), *coming.pages()))
     app.on_shutdown.append(work.streams.end)
+    shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages(), *deeds.pages()))
     describing = Describing(lambda: api.routes, "1")
     api.add(app, describing.routes())
     shell.add(app, describing.pages())

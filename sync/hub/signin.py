@@ -95,11 +95,8 @@ class PeopleSignIn:
         """Raises ApiError where a browser says that another site's page sends this."""
         if request.headers.get("Sec-Fetch-Site", "none") not in ("same-origin", "none"):
             raise ApiError(403, "another site's page asked for this")
-        origin = request.headers.get("Origin")
-        if (
-            origin is not None
-            and urlsplit(origin).netloc.lower() != (self._own or request.headers.get("Host", "")).lower()
-        ):
+        origin, own = request.headers.get("Origin"), self._own or request.headers.get("Host", "")
+        if origin is not None and (_netloc(origin) or "null") != own.lower():
             raise ApiError(403, "another site's page asked for this")
 
     async def check_password(self, request: web.Request, name: str, password: str) -> str:
@@ -138,6 +135,14 @@ class PeopleSignIn:
         """Forget what ran out."""
         await self.sessions.tidy(now)
         await self.failures.tidy(now)
+
+
+def _netloc(origin: str) -> str:
+    """Nobody's where it is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _spare(buckets: Buckets, key: str, words: str) -> None:

@@ -7,7 +7,6 @@ from sync.hub.sql import Sql
 
 PLACE = """SELECT coalesce(site.organisation, ''), coalesce(site.id, '') FROM node
     LEFT JOIN site ON site.id = node.site WHERE node.id = $1"""
-PLACES = """SELECT node.id, site.organisation, site.id FROM node JOIN site ON site.id = node.site"""
 ORGANISATION = "SELECT id FROM organisation WHERE id = $1"
 PLACE_OF_SITE = "SELECT organisation FROM site WHERE id = $1"
 
@@ -26,10 +25,6 @@ class Tenants:
         if not rows:
             return NOWHERE if node in self._configured else None
         return Place(*rows[0]) if rows[0][1] else NOWHERE
-
-    async def places(self) -> dict[str, Place]:
-        """Of all nodes that have a site."""
-        return {node: Place(*place) for node, *place in await self._sql.fetch(PLACES)}
 
     async def place_of_organisation(self, organisation: str) -> Place | None:
         """None: there is no such organisation."""

@@ -108,7 +108,7 @@ async def test_an_act_by_cookie_wants_the_pages_token_and_a_page_of_ours(
         right, body = await csrf(client), {"name": "Acme"}
         for headers in (
             {}, {"X-CSRF-Token": "wrong"}, {"X-CSRF-Token": "\udce9"}, right | {"Origin": "https://evil.example"},
-            right | {"Origin": "null"}, right | {"Sec-Fetch-Site": "cross-site"},
+            right | {"Origin": "null"}, right | {"Origin": "http://["}, right | {"Sec-Fetch-Site": "cross-site"},
             right | {"Sec-Fetch-Site": "same-site"},
         ):  # fmt: skip
             assert (await client.post("/api/v1/organisations", json=body, headers=headers)).status == 403, headers
