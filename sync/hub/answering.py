@@ -43,6 +43,10 @@ class Answering:
         except StorageError as error:
             return self._response(503, wire.Answer(cursor, error=f"the hub cannot store just now: {error}"))
 
+    async def admitted(self, request: web.Request) -> str:
+        """The id of the node that asks. Raises Refused, StorageError."""
+        return self._node(request)
+
     def _node(self, request: web.Request) -> str:
         """The id of the node that asks. Raises Refused, for a node that is not there in the same time and words."""
         node = request.headers.get(wire.NODE_ID, "")

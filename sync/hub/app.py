@@ -11,6 +11,7 @@ from gateway.core.rollup import DAY_MS
 from sync import carry, wire
 from sync.hub import retention, rolling
 from sync.hub.acts import Acts
+from sync.hub.answering import Answering
 from sync.hub.api import Api, in_json
 from sync.hub.carry import CarryIn
 from sync.hub.chores import Chore, Chores
@@ -30,6 +31,7 @@ from sync.hub.peoplepages import PeoplePages
 from sync.hub.reading import reading_routes
 from sync.hub.readingnodes import Nodes
 from sync.hub.retention import Retention
+from sync.hub.pricing import add_pricing
 from sync.hub.rolling import Rolling
 from sync.hub.shell import SIGN_IN, Shell
 from sync.hub.signin import PeopleSignIn
@@ -107,6 +109,7 @@ def build_hub(
         Chore("retention", retention.EVERY_S, Retention(store.sql, clock, config.retention).turn),
         *work.chores(),
         Chore("sign-ins", TIDY_S, signed.tidy),
+        *add_pricing(app, api, shell, config, store.sql, Answering(secrets, clock), clock),
     ]
     app[CHORES] = Chores(store.sql, clock, chores)
     return app
