@@ -190,7 +190,7 @@ def gaps_of(device: str, flows: Flows) -> list[Gap]:
     """By time."""
     both: tuple[tuple[Literal["import", "export"], Flow], ...] = (("import", flows.bought), ("export", flows.sold))
     found = [Gap(device, way, gap.ts, gap.until, _kwh(gap)) for way, flow in both for gap in flow.gaps]
-    return sorted(found, key=lambda gap: (gap.ts, gap.way))
+    return sorted(found, key=lambda gap: gap.ts)
 
 
 def _kwh(gap: Stretch) -> Decimal | None:
