@@ -1,7 +1,8 @@
 """How much flowed when, from a counter's buckets: what a bill is made of; pure.
 
-What was counted while nobody read is known only as a sum, when readings are back. It is spread evenly over the time
-without readings, and told as a gap. What was never counted, as where the counter started anew, is not made up.
+What was counted from one reading to the next is spread evenly over the quarters of an hour between them. Where that is
+longer than usual, as where nobody read for a while, it is told as a gap, too. What was never counted, as where the
+counter started anew, is not made up.
 """
 
 from collections import defaultdict
@@ -52,19 +53,19 @@ def flow(parts: Iterable[tuple[Point, Sequence[Bucket]]], step_ms: int, since: i
         return Flow((), (Stretch(since, until, None),))
     steps: dict[int, Fraction] = defaultdict(Fraction)
     gaps: list[Stretch] = []
-    silent = gaps_before([piece.bucket for piece in pieces])
     before: _Piece | None = None
-    for piece, is_gap in zip(pieces, silent, strict=True):
-        increase, last = piece.counted.increase, piece.counted.last
+    for piece, is_gap in zip(pieces, gaps_before([piece.bucket for piece in pieces]), strict=True):
+        inside, last = piece.counted.increase, piece.counted.last
         if before is not None:
             carry = before.counted.last
             whole = joined(Counted(0, carry, carry, 0.0), piece.counted, piece.size, gap=is_gap)
+            between = _between(before.bucket.last, piece.bucket.first, _exact(max(0.0, whole.increase - inside)))
             if is_gap:
-                gaps.append(_gap(before.bucket.last, piece.bucket.first, whole.increase - increase))
+                gaps.append(between)
             else:
-                increase = whole.increase
-            last = whole.last
-        steps[piece.bucket.ts // step_ms * step_ms] += _exact(increase)
+                _spread(between, step_ms, steps)
+            inside, last = min(inside, whole.increase), whole.last
+        steps[piece.bucket.ts // step_ms * step_ms] += _exact(inside)
         before = piece._replace(counted=piece.counted._replace(last=last))
     gaps += _open_ends(pieces, step_ms, since, until)
     within = sorted(ts for ts in steps if ts + step_ms > since and ts < until)
@@ -83,9 +84,17 @@ def _pieces(point: Point, buckets: Iterable[Bucket]) -> Iterable[_Piece]:
             yield _Piece(bucket, Counted(cell.readings, first, last, increase, recovered), size_of(point) * times)
 
 
-def _gap(last: int, first: int, kwh: float) -> Stretch:
-    """Out to whole quarters; what a counter that started anew shows less than before is not known."""
-    return Stretch(last // QUARTER_MS * QUARTER_MS, -(-first // QUARTER_MS) * QUARTER_MS, _exact(max(0.0, kwh)))
+def _between(last: int, first: int, kwh: Fraction) -> Stretch:
+    """What was counted from one reading to the next, over the quarters of an hour that this touches."""
+    begin = last // QUARTER_MS * QUARTER_MS
+    return Stretch(begin, max(begin + QUARTER_MS, -(-first // QUARTER_MS) * QUARTER_MS), kwh)
+
+
+def _spread(between: Stretch, step_ms: int, steps: dict[int, Fraction]) -> None:
+    quarters = range(between.ts, between.until, QUARTER_MS)
+    if between.kwh:
+        for ts in quarters:
+            steps[ts // step_ms * step_ms] += between.kwh / len(quarters)
 
 
 def _open_ends(pieces: Sequence[_Piece], step_ms: int, since: int, until: int) -> list[Stretch]:
