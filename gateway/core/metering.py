@@ -71,7 +71,7 @@ def flow(parts: Iterable[tuple[Point, Sequence[Bucket]]], step_ms: int, since: i
     within = sorted(ts for ts in steps if ts + step_ms > since and ts < until)
     return Flow(
         tuple(Stretch(ts, ts + step_ms, steps[ts]) for ts in within),
-        tuple(gap for gap in sorted(gaps) if gap.ts < until and gap.until > since),
+        tuple(gap for gap in sorted(gaps, key=lambda gap: gap.ts) if gap.ts < until and gap.until > since),
     )
 
 

@@ -123,6 +123,7 @@ class CostPages:
 def report_view(report: Report) -> dict[str, object]:
     """As strings; pure."""
     zone = ZoneInfo(report.timezone)
+    gaps = gap_texts(report.gaps, zone)
     return {
         "cost": money(report.cost, report.currency),
         "income": money(report.income, report.currency),
@@ -141,28 +142,38 @@ def report_view(report: Report) -> dict[str, object]:
             }
             for line in report.lines
         ],
-        "gaps": [gap_text(gap, zone) for gap in report.gaps[:GAPS_SHOWN]],
-        "gaps_more": max(0, len(report.gaps) - GAPS_SHOWN),
-        "not_billed": [not_billed_text(left, zone) for left in report.not_billed[:GAPS_SHOWN]],
-        "not_billed_more": max(0, len(report.not_billed) - GAPS_SHOWN),
+        "gaps": gaps[:GAPS_SHOWN],
+        "gaps_more": max(0, len(gaps) - GAPS_SHOWN),
+        "not_billed": not_billed_texts(report.not_billed, zone),
     }
 
 
-def gap_text(gap: Gap, zone: ZoneInfo) -> str:
-    """In words of an owner."""
-    time = f"{gap.device}: no readings of {WAYS[gap.way]} energy for {span_text(gap.until - gap.ts)}"
-    begin = f"from {local(gap.ts, zone):%d %B %H:%M}"
-    if gap.kwh is None:
-        return f"{time}, {begin}: not billed"
-    return f"{time}, {begin}: {gap.kwh:,.3f} kWh counted meanwhile, spread evenly over that time"
+def gap_texts(gaps: Sequence[Gap], zone: ZoneInfo) -> list[str]:
+    """In words of an owner, a sentence for each time without readings."""
+    alike: dict[tuple[str, int, int], list[Gap]] = {}
+    for gap in gaps:
+        alike.setdefault((gap.device, gap.ts, gap.until), []).append(gap)
+    said = []
+    for (device, ts, until), of_both in alike.items():
+        known = [f"{gap.kwh:,.3f} kWh {WAYS[gap.way]}" for gap in of_both if gap.kwh is not None]
+        told = f"{' and '.join(known)} meanwhile, spread evenly over that time" if known else "not billed"
+        said.append(f"{device}: no readings for {span_text(until - ts)}, from {local(ts, zone):%d %B %H:%M} on: {told}")
+    return said
 
 
-def not_billed_text(left: NotBilled, zone: ZoneInfo) -> str:
-    what = f" for {left.component}" if left.component else ""
-    begin, end = local(left.ts, zone), local(left.until, zone)
-    return (
-        f"{left.device}: {left.why}{what} from {begin:%d %B %H:%M} to {end:%d %B %H:%M}: {left.kwh:,.3f} kWh not billed"
-    )
+def not_billed_texts(left: Sequence[NotBilled], zone: ZoneInfo) -> list[str]:
+    """A sentence for each reason."""
+    alike: dict[tuple[str, str, str], list[NotBilled]] = {}
+    for one in left:
+        alike.setdefault((one.device, one.why, one.component), []).append(one)
+    said = []
+    for (device, why, component), of_it in alike.items():
+        what = f"{why} for {component}" if component else why
+        begin, end = local(of_it[0].ts, zone), local(of_it[-1].until, zone)
+        kwh = sum((one.kwh for one in of_it), Decimal(0))
+        times = f", {len(of_it)} times" if len(of_it) > 1 else ""
+        said.append(f"{device}: {what} from {begin:%d %B %H:%M} to {end:%d %B %H:%M}{times}: {kwh:,.3f} kWh not billed")
+    return said
 
 
 def money(amount: Decimal, currency: str) -> str:
