@@ -28,10 +28,10 @@ from sync.hub.pages import FleetPages
 from sync.hub.passwords import Passwords
 from sync.hub.peopleapi import PeopleApi
 from sync.hub.peoplepages import PeoplePages
+from sync.hub.pricing import add_pricing
 from sync.hub.reading import reading_routes
 from sync.hub.readingnodes import Nodes
 from sync.hub.retention import Retention
-from sync.hub.pricing import add_pricing
 from sync.hub.rolling import Rolling
 from sync.hub.shell import SIGN_IN, Shell
 from sync.hub.signin import PeopleSignIn
