@@ -40,6 +40,7 @@ class CostApi:
                 method="GET", path="/api/v1/sites/{site}/cost",
                 summary="Cost and income of a site by device and period; format=csv for a table",
                 right=Role.VIEWER, handle=self._cost, query=CostQuery, body=Nothing, answer=Report,
+                media="application/json, text/csv",
             ),
         )  # fmt: skip
 

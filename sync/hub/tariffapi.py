@@ -1,5 +1,6 @@
 """The API of tariffs: written and checked as text, given to sites from a day on; and whose prices hold at a site."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -12,21 +13,24 @@ from gateway.core.tariff import Tariff
 from gateway.core.tariffcheck import mistakes, parse_tariff
 from sync.hub.acts import Acts
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
+from sync.hub.paging import After, Limit, Listed, listed, marked
 from sync.hub.rights import Caller, Place, Role
+from sync.hub.sites import SLUG
 from sync.hub.tariffs import KeptTariff, Tariffs
 
 TEXT_MAX = 200_000
 TariffText = Annotated[str, msgspec.Meta(max_length=TEXT_MAX, description="YAML or JSON, see docs/hub-prices.md")]
-Id = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+TariffId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
+Organisation = Annotated[str, msgspec.Meta(pattern=SLUG)]
 
 
 class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    after: Annotated[str, msgspec.Meta(max_length=64)] = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    after: After = ""
+    limit: Limit = 100
 
 
 class NewTariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    organisation: Id
+    organisation: Organisation
     text: TariffText
 
 
@@ -49,11 +53,6 @@ class Checked(msgspec.Struct, frozen=True):
     mistakes: list[Mistake]
 
 
-class TariffPage(msgspec.Struct, frozen=True):
-    items: list[KeptTariff]
-    next: str
-
-
 class Assignment(msgspec.Struct, frozen=True):
     since: date
     tariff: str
@@ -61,7 +60,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
 
 class Given(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    tariff: Id
+    tariff: TariffId
 
 
 class SiteArea(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +81,7 @@ class TariffApi:
         return (
             Route(
                 method="GET", path="/api/v1/tariffs", summary="Tariffs of your organisations", right=Role.VIEWER,
-                handle=self._list, query=ListQuery, body=Nothing, answer=TariffPage,
+                handle=self._list, query=ListQuery, body=Nothing, answer=Listed[KeptTariff],
             ),
             Route(
                 method="POST", path="/api/v1/tariffs", summary="A new tariff", right=Role.ADMIN,
@@ -126,15 +125,15 @@ class TariffApi:
             ),
         )  # fmt: skip
 
-    async def _list(self, call: Call[ListQuery, Nothing]) -> TariffPage:
+    async def _list(self, call: Call[ListQuery, Nothing]) -> Listed[KeptTariff]:
         organisations = sorted({grant.organisation for grant in call.caller.grants})
+        after = marked(call.query.after, tuple[TariffId]) or ("",)
         found: dict[str, KeptTariff] = {}
         for organisation in [""] if "" in organisations else organisations:
-            of_it = await self._tariffs.listed(organisation, call.query.after, call.query.limit + 1)
+            of_it = await self._tariffs.listed(organisation, after[0], call.query.limit + 1)
             found |= {kept.id: kept for kept in of_it}
         ordered = [found[tariff] for tariff in sorted(found)]
-        items = ordered[: call.query.limit]
-        return TariffPage(items, items[-1].id if len(ordered) > len(items) else "")
+        return listed(ordered, call.query.limit, lambda kept: kept, lambda kept: (kept.id,))
 
     async def _check(self, call: Call[Nothing, ChangedTariff]) -> Checked:
         return checked(call.body.text)
@@ -156,7 +155,7 @@ class TariffApi:
 
     async def seen(self, caller: Caller, tariff: str) -> KeptTariff:
         """Raises ApiError where it is not there, or another organisation's."""
-        kept = await self._tariffs.one(tariff)
+        kept = await self._tariffs.one(tariff) if re.fullmatch("[0-9a-f]{16}", tariff) else None
         if kept is None or not _sees(caller, kept.organisation):
             raise ApiError(*NOT_THERE)
         return kept

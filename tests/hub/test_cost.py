@@ -15,6 +15,7 @@ from gateway.core.model import Layout, Record
 from sync.hub.energy import Meter, meters_of
 from sync.hub.prices.store import Prices
 from sync.hub.rights import Caller, Grant, Role
+from sync.hub.sites import Sites
 from sync.hub.store import Store
 from tests.hub.costing import ADMIN, GRID, MINUTE_MS, As, at, counter, hub, readings, settle, take
 from tests.hub.stores import KINDS, opened, place
@@ -264,6 +265,38 @@ async def test_a_tariff_that_a_site_has_stays_and_keeps_its_currency(store: Stor
         ("anna", "added a tariff", "mills"), ("anna", "changed a tariff", "mills"),
         ("anna", "took a tariff from a site", "mills"), ("anna", "removed a tariff", "mills"),
     ]  # fmt: skip
+
+
+async def test_names_that_are_none_are_not_there(store: Store) -> None:
+    async with hub(store, NOW, As(ADMIN)) as client:
+        for path in ("/api/v1/tariffs/%00", "/api/v1/tariffs/%ED%A0%80", "/api/v1/tariffs/'%20OR%201=1"):
+            assert (await client.get(path)).status == 404
+        assert (await client.get("/api/v1/tariffs?after=kaEA")).status == 400
+        for body in (
+            {"organisation": "a\0", "text": TARIFF},
+            {"organisation": "mills", "text": "a: \0"},
+            {"text": 1},
+            [],
+        ):
+            assert (await client.post("/api/v1/tariffs", json=body)).status in (400, 422)
+        huge = {"organisation": "mills", "text": "#" * 300_000}
+        assert (await client.post("/api/v1/tariffs", json=huge)).status == 400
+        for day in ("2026-13-01", "soon", "%00"):
+            assert (await client.put(f"/api/v1/sites/lane/tariffs/{day}", json={"tariff": "0" * 16})).status == 400
+        assert (await client.put("/api/v1/sites/lane/tariffs/2026-01-01", json={"tariff": "0" * 16})).status == 422
+
+
+async def test_sites_and_organisations_go_with_their_tariffs(store: Store) -> None:
+    async with hub(store, NOW, As(ADMIN)) as client:
+        tariff = await given(client)
+        await client.put("/api/v1/sites/lane/price-area", json={"area": "PL"})
+        async with store.sql.transaction() as db:
+            await db.execute("UPDATE node SET site = NULL")
+        sites = Sites(store.sql)
+        assert await sites.delete_site("lane")
+        assert (await client.get(f"/api/v1/tariffs/{tariff}")).status == 200
+        assert await sites.delete_organisation("mills")
+        assert (await client.get(f"/api/v1/tariffs/{tariff}")).status == 404
 
 
 async def test_tariffs_come_in_pieces(store: Store) -> None:
