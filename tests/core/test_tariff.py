@@ -310,3 +310,10 @@ def test_seasons_have_their_own_periods() -> None:
     assert mistakes(both) == []
     overlapping = both.replace("03-31", "04-02")
     assert "from 04-01 on belongs to summer and later" in mistakes(overlapping)[0].in_full
+
+
+def test_a_day_between_two_seasons_is_missed() -> None:
+    text = LORD_HOWE.replace('["00:00-02:00"]', '["00:00-24:00"], seasons: ["01-01..03-30"]')
+    text = text.replace('["02:00-24:00"]', '["00:00-24:00"], seasons: ["04-01..12-31"]')
+    (found,) = mistakes(text)
+    assert "mon 00:00-24:00, from 03-31 on belongs to no period" in found.in_full
