@@ -17,6 +17,7 @@ from multidict import MultiMapping
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
+from sync import wire
 from sync.hub.rights import NOWHERE, Caller, Place, Role
 from sync.hub.tenants import Tenants
 
@@ -64,6 +65,8 @@ class Route(Generic[Q, B]):
     answer: Any = None  # a type
     status: int = 200
     media: str = JSON  # of the answer
+    # What answers a gateway, which comes with an id and a secret of its own; None: it is for people alone.
+    node: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
 
 class ApiError(Exception):
@@ -110,6 +113,8 @@ class Api:
 
     def _handler(self, route: Route[Any, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
+            if route.node is not None and wire.NODE_ID in request.headers:
+                return await route.node(request)
             try:
                 result = await route.handle(await self.call(request, route))
             except ApiError as error:

@@ -12,6 +12,7 @@ from sync import carry, enrol, wire
 from sync.hub import retention, rolling
 from sync.hub.actpages import ActPages
 from sync.hub.acts import Acts
+from sync.hub.answering import Answering
 from sync.hub.api import Api, in_json
 from sync.hub.carry import CarryIn
 from sync.hub.chores import Chore, Chores
@@ -31,6 +32,7 @@ from sync.hub.nodepage import NodePages
 from sync.hub.passwords import Passwords
 from sync.hub.peopleapi import PeopleApi
 from sync.hub.peoplepages import PeoplePages
+from sync.hub.pricing import add_pricing
 from sync.hub.reading import reading_routes
 from sync.hub.readingnodes import Nodes
 from sync.hub.registry import Registry
@@ -121,6 +123,7 @@ def build_hub(
         Chore("retention", retention.EVERY_S, Retention(store.sql, clock, config.retention).turn),
         *work.chores(),
         Chore("sign-ins", TIDY_S, signed.tidy),
+        *add_pricing(app, api, shell, config, store.sql, Answering(secrets, clock), clock),
     ]
     app[CHORES] = Chores(store.sql, clock, chores)
     return app

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.core import document
 from gateway.core.errors import ConfigError
+from sync.hub.prices.settings import PricesConfig, check_prices
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of a secret, hexadecimal")]
 
@@ -75,6 +76,7 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     amqp: AmqpConfig | None = None
     retention: RetentionConfig = RetentionConfig()
     people: PeopleConfig = PeopleConfig()
+    prices: PricesConfig = PricesConfig()
 
     @property
     def is_reached_by_tls(self) -> bool:
@@ -106,6 +108,7 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
     if config.retention.minute_days < config.retention.raw_days:
         where = f"{parsed.place_of(('retention',))}: retention.minute_days"
         raise ConfigError(f"{where}: fewer than raw_days", hint="minutes are kept for at least as long as records")
+    check_prices(config.prices, parsed)
     if config.amqp is not None:
         _check_addresses(config.amqp, parsed)
     if (config.tls_cert is None) != (config.tls_key is None):

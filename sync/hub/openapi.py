@@ -26,6 +26,7 @@ SCHEMES = {
     "nodeSecret": {"type": "apiKey", "in": "header", "name": "X-Node-Secret"},
 }
 PEOPLE: list[dict[str, list[str]]] = [{"bearer": []}, {"cookie": []}]
+NODE: list[dict[str, list[str]]] = [{"nodeId": [], "nodeSecret": []}]
 
 Json = dict[str, Any]
 
@@ -67,6 +68,7 @@ def _operation(route: Route[Any, Any], query: Json, body: Json | None, answer: J
         "summary": route.summary,
         "tags": [route.path.split("/")[3]],
         **({"x-role": str(route.right)} if route.right is not None else {"security": []}),
+        **({"security": [*PEOPLE, *NODE]} if route.node is not None else {}),
         "parameters": [*_of_path(route.path), *_of_query(query)],
         "responses": responses,
     }
@@ -79,9 +81,9 @@ def _response(route: Route[Any, Any], answer: Json | None) -> Json:
     if answer is None:
         return {"description": "done"}
     # Of a stream, the schema is what its events have in them: OpenAPI 3.1 cannot say more.
-    schema = answer if route.media == JSON else {"type": "string"}
-    extra = {} if route.media == JSON or answer == {"type": "string"} else {"x-event": answer}
-    return {"description": "done", "content": {media: {"schema": schema} for media in route.media.split(", ")}} | extra
+    extra = {} if JSON in route.media or answer == {"type": "string"} else {"x-event": answer}
+    content = {media: {"schema": answer if media == JSON else {"type": "string"}} for media in route.media.split(", ")}
+    return {"description": "done", "content": content} | extra
 
 
 def _name(route: Route[Any, Any]) -> str:

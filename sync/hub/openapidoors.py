@@ -5,9 +5,8 @@ from typing import Any
 import msgspec
 
 from sync import carry, wire
-from sync.hub.openapi import REF
+from sync.hub.openapi import NODE, REF
 
-NODE: list[dict[str, list[str]]] = [{"nodeId": [], "nodeSecret": []}]
 BATCH_TYPES = ["records", "layouts", "events", "ledger", "heartbeat"]
 
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from gateway.core.chunk import ChunkFormat
 from gateway.core.history import Found, layouts_with, of_buckets, of_one_unit, of_records
-from gateway.core.model import Layout
+from gateway.core.model import Layout, Point
 from gateway.core.picking import Columns
 from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket, hour
 from gateway.core.status import History, Resolution
@@ -56,13 +57,21 @@ class Rollups:
         if resolution == "raw":
             records = [(reader.point, await reader.records(since, until)) for reader in readers]
             return History(resolution, await asyncio.to_thread(of_records, records))
-        if resolution == "1m":
-            buckets = [
-                (reader.point, await reader.minutes(since // MINUTE_MS * MINUTE_MS, until)) for reader in readers
-            ]
-        else:
-            buckets = [(reader.point, await reader.hours(since // HOUR_MS * HOUR_MS, until)) for reader in readers]
+        buckets = await self._buckets(readers, since, until, resolution)
         return History(resolution, await asyncio.to_thread(of_buckets, buckets))
+
+    async def buckets(
+        self, node: str, device: str, key: str, since: int, until: int, resolution: Literal["1m", "1h"]
+    ) -> list[tuple[Point, list[Bucket]]]:
+        """The point's cells, of each layout that has it; otherwise as `series`."""
+        return await self._buckets(await self._readers(node, device, key), since, until, resolution)
+
+    async def _buckets(
+        self, readers: "Sequence[_Reader]", since: int, until: int, resolution: Resolution
+    ) -> list[tuple[Point, list[Bucket]]]:
+        if resolution == "1m":
+            return [(reader.point, await reader.minutes(since // MINUTE_MS * MINUTE_MS, until)) for reader in readers]
+        return [(reader.point, await reader.hours(since // HOUR_MS * HOUR_MS, until)) for reader in readers]
 
     async def _readers(self, node: str, device: str, key: str) -> "list[_Reader]":
         """One a layout that has the point, in the unit of the newest."""

@@ -157,3 +157,28 @@ ALTER TABLE node ADD COLUMN file_sha256 TEXT;
 ALTER TABLE claim ADD COLUMN holder TEXT;
 ALTER TABLE claim ADD COLUMN replaces INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX claim_of_site ON claim (site, created);
+-- Day-ahead market prices. value: per MWh, as it is written, so that nothing of it is rounded.
+CREATE TABLE price (
+    area TEXT NOT NULL, ts INTEGER NOT NULL, minutes INTEGER NOT NULL, value TEXT NOT NULL, currency TEXT NOT NULL,
+    fetched INTEGER NOT NULL, source TEXT NOT NULL, PRIMARY KEY (area, ts)
+) WITHOUT ROWID;
+
+-- Whose prices hold at a site.
+CREATE TABLE price_area (
+    site TEXT PRIMARY KEY REFERENCES site (id) ON DELETE CASCADE, area TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- text: YAML or JSON, as it was written.
+CREATE TABLE tariff (
+    id TEXT PRIMARY KEY, organisation TEXT NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
+    name TEXT NOT NULL, text TEXT NOT NULL, created INTEGER NOT NULL, changed INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX tariff_of_organisation ON tariff (organisation, id);
+
+-- since: the local day from which on the tariff holds at the site, as 2026-11-21.
+CREATE TABLE site_tariff (
+    site TEXT NOT NULL REFERENCES site (id) ON DELETE CASCADE, since TEXT NOT NULL,
+    tariff TEXT NOT NULL REFERENCES tariff (id),
+    PRIMARY KEY (site, since)
+) WITHOUT ROWID;
+CREATE INDEX site_of_tariff ON site_tariff (tariff);

@@ -247,3 +247,26 @@ ALTER TABLE node ADD COLUMN file_sha256 text;
 ALTER TABLE claim ADD COLUMN holder text;
 ALTER TABLE claim ADD COLUMN replaces bigint NOT NULL DEFAULT 0;
 CREATE INDEX claim_of_site ON claim (site, created);
+-- Day-ahead market prices. value: per MWh, as it is written, so that nothing of it is rounded.
+CREATE TABLE price (
+    area text NOT NULL, ts bigint NOT NULL, minutes integer NOT NULL, value text NOT NULL, currency text NOT NULL,
+    fetched bigint NOT NULL, source text NOT NULL, PRIMARY KEY (area, ts)
+);
+
+-- Whose prices hold at a site.
+CREATE TABLE price_area (site text PRIMARY KEY REFERENCES site (id) ON DELETE CASCADE, area text NOT NULL);
+
+-- text: YAML or JSON, as it was written.
+CREATE TABLE tariff (
+    id text PRIMARY KEY, organisation text NOT NULL REFERENCES organisation (id) ON DELETE CASCADE,
+    name text NOT NULL, text text NOT NULL, created bigint NOT NULL, changed bigint NOT NULL
+);
+CREATE INDEX tariff_of_organisation ON tariff (organisation, id);
+
+-- since: the local day from which on the tariff holds at the site, as 2026-11-21.
+CREATE TABLE site_tariff (
+    site text NOT NULL REFERENCES site (id) ON DELETE CASCADE, since text NOT NULL,
+    tariff text NOT NULL REFERENCES tariff (id),
+    PRIMARY KEY (site, since)
+);
+CREATE INDEX site_of_tariff ON site_tariff (tariff);

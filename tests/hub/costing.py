@@ -1,0 +1,101 @@
+"""A site with a meter at the grid, its readings in a real store, and the hub's pricing before it."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from gateway.core.credential import digest
+from gateway.core.model import Layout, Point, Record
+from sync.hub.answering import Answering
+from sync.hub.api import Api
+from sync.hub.config import HubConfig
+from sync.hub.prices.settings import AreaConfig, PricesConfig
+from sync.hub.pricing import add_pricing
+from sync.hub.rights import Caller, Grant, Role
+from sync.hub.shell import Shell
+from sync.hub.store import Store
+from sync.hub.tenants import Tenants
+from tests.hub.stores import audit
+
+SECRET = "a secret of the test"
+ADMIN = Caller("anna", (Grant(Role.ADMIN, "mills"),))
+MINUTE_MS = 60_000
+
+
+def counter(key: str) -> Point:
+    return Point(key, "u32", unit="kWh", kind="counter", quantity="energy", scale="0.001")
+
+
+GRID = Layout("grid", "live", (counter("import_energy_total"), counter("export_energy_total")), role="grid")
+
+
+class Stopped:
+    """A clock that shows `now`."""
+
+    def __init__(self, now: int) -> None:
+        self.now = now
+
+    def wall_ms(self) -> int:
+        return self.now
+
+    def monotonic_s(self) -> float:
+        return 0.0
+
+
+class As:
+    """See `SignIn`: whoever `caller` is just now."""
+
+    def __init__(self, caller: Caller | None) -> None:
+        self.is_now = caller
+
+    async def caller(self, request: web.Request) -> Caller | None:
+        return self.is_now
+
+
+def at(text: str, fold: int = 0, zone: str = "Europe/Warsaw") -> int:
+    return round(datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp() * 1000)
+
+
+async def settle(store: Store) -> None:
+    """Two organisations, a site each, the node of the first."""
+    async with store.sql.transaction() as db:
+        for organisation, site in (("mills", "lane"), ("others", "far")):
+            await db.execute("INSERT INTO organisation VALUES ($1, $1, 0)", organisation)
+            await db.execute(
+                "INSERT INTO site (id, organisation, name, timezone, created) VALUES ($1, $2, $1, 'Europe/Warsaw', 0)",
+                site, organisation,
+            )  # fmt: skip
+        await db.execute("INSERT INTO node (id, first_seen, last_seen, site) VALUES ('node', 0, 0, 'lane')")
+
+
+def readings(
+    times: Sequence[int], bought_w: Callable[[int], float], sold_w: Callable[[int], float], layout: Layout = GRID
+) -> list[Record]:
+    """Counters in Wh that count what flows from one time to the next."""
+    bought, sold, made = 1_000_000.0, 500_000.0, []
+    for n, ts in enumerate(times):
+        if n:
+            hours = (ts - times[n - 1]) / 3_600_000
+            bought, sold = bought + bought_w(ts) * hours, sold + sold_w(ts) * hours
+        made.append(Record(layout.id, ts, layout.rows.pack([round(bought), round(sold)])))
+    return made
+
+
+async def take(store: Store, records: Sequence[Record], layout: Layout = GRID) -> None:
+    await store.take_layouts([layout], audit())
+    await store.take_records(list(records), audit())
+
+
+@asynccontextmanager
+async def hub(store: Store, now: int, sign_in: As) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    clock, app = Stopped(now), web.Application()
+    api = Api(sign_in, Tenants(store.sql), clock)
+    areas = (AreaConfig(name="PL", provider="pse"), AreaConfig(name="PL2", provider="pse"))
+    config = HubConfig(store="hub.db", prices=PricesConfig(areas=areas))
+    add_pricing(app, api, Shell(api), config, store.sql, Answering({"node": digest(SECRET)}, clock), clock)
+    async with TestClient(TestServer(app)) as client:
+        yield client
