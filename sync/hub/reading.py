@@ -5,7 +5,7 @@ from typing import Any
 
 from gateway.core.clock import Clock
 from sync.hub.api import Route
-from sync.hub.readingaudit import Batches
+from sync.hub.readingaudit import Audits
 from sync.hub.readingcompleteness import CompletenessApi
 from sync.hub.readingdevices import Devices
 from sync.hub.readingevents import Events
@@ -23,5 +23,5 @@ def reading_routes(sql: Sql, nodes: Nodes, streams: Streams, clock: Clock) -> Se
     rollups = Rollups(sql)
     series, live = Series(sql, rollups), Live(sql, nodes, streams, clock)
     export, completeness = Export(sql, series), CompletenessApi(sql, rollups)
-    parts = (nodes, Devices(sql), live, series, Records(sql), export, Events(sql), Batches(sql), completeness)
+    parts = (nodes, Devices(sql), live, series, Records(sql), export, Events(sql), Audits(sql), completeness)
     return [route for part in parts for route in part.routes()]

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from sync.hub.api import Call, Nothing, Route
+from sync.hub.acts import Act, Acts
+from sync.hub.api import ApiError, Call, Nothing, Route
 from sync.hub.paging import After, Limit, Listed, Ms, Name, checked_range, listed, marked
 from sync.hub.rights import Role
 from sync.hub.sql import Sql
@@ -15,14 +16,14 @@ BATCHES = """SELECT audit.id, audit.at, audit.node, coalesce(site.id, ''), audit
         audit.accepted, audit.duplicate, audit.rejected, audit.error
     FROM audit LEFT JOIN node ON node.id = audit.node LEFT JOIN site ON site.id = node.site
     WHERE {where} ORDER BY audit.at DESC, audit.id DESC LIMIT {limit}"""
-ACTS = """SELECT site.id, site.at, site.person, site.address, site.action, site.object, site.organisation, site.site,
-        site.detail
-    FROM act AS site WHERE {where} ORDER BY site.at DESC, site.id DESC LIMIT {limit}"""
 Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
 class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    kind: Annotated[Literal["batches"], msgspec.Meta(description="what nodes sent")] = "batches"
+    kind: Annotated[
+        Literal["batches", "acts"],
+        msgspec.Meta(description="what nodes sent, or what people did: then only `after` and `limit` are of use"),
+    ] = "batches"
     node: Name = ""
     site: Name = ""
     type: Name = ""
@@ -35,7 +36,7 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     limit: Limit = 100
 
 
-class BatchLine(msgspec.Struct, frozen=True):
+class BatchLine(msgspec.Struct, frozen=True, tag_field="kind", tag="batches"):
     """One batch that came with a good secret at `at`, in ms; `error`: why nothing of it was taken."""
 
     id: int
@@ -51,21 +52,42 @@ class BatchLine(msgspec.Struct, frozen=True):
     error: str
 
 
-class Batches:
+class ActLine(Act, frozen=True, tag_field="kind", tag="acts"):
+    """What a person did; see `Act`."""
+
+
+class Audits:
     """The route."""
 
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
+        self._acts = Acts(sql)
 
     def routes(self) -> Sequence[Route[Any, Any]]:
         return (
             Route(
-                method="GET", path="/api/v1/audit", summary="The batches that nodes sent, newest first",
-                right=Role.VIEWER, handle=self._list, query=AuditQuery, body=Nothing, answer=Listed[BatchLine],
+                method="GET", path="/api/v1/audit", summary="What nodes sent, or what people did, newest first",
+                right=Role.VIEWER, handle=self._list, query=AuditQuery, body=Nothing,
+                answer=Listed[BatchLine | ActLine],
             ),
         )  # fmt: skip
 
-    async def _list(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine]:
+    async def _list(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine] | Listed[ActLine]:
+        return await (self._of_acts(call) if call.query.kind == "acts" else self._of_batches(call))
+
+    async def _of_acts(self, call: Call[AuditQuery, Nothing]) -> Listed[ActLine]:
+        """Those where the caller is an administrator."""
+        query = call.query
+        if query != AuditQuery(kind="acts", after=query.after, limit=query.limit):
+            raise ApiError(400, "parameters: acts are listed whole, newest first")
+        if not call.caller.may_somewhere(Role.ADMIN):
+            raise ApiError(403, f"that wants the role {Role.ADMIN}")
+        last = marked(query.after, tuple[Number])
+        after = str(last[0]) if last else ""
+        acts = await self._acts.listed(call.caller, after=after, limit=query.limit + 1)
+        return listed(acts, query.limit, lambda act: ActLine(*msgspec.structs.astuple(act)), lambda act: (act.id,))
+
+    async def _of_batches(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine]:
         query = call.query
         where = Where()
         where.granted(call.caller)

@@ -13,9 +13,11 @@ from sync.hub.api import Route
 from sync.hub.commandstore import Beat
 from sync.hub.reading import reading_routes
 from sync.hub.readingnodes import Nodes
-from sync.hub.rights import Caller
+from sync.hub.rights import Caller, Grant, Role
 from sync.hub.sse import Streams
 from sync.hub.store import Audit, Store
+from tests.hub.everything import hub
+from tests.hub.signed import bearer
 from tests.hub.signing import EVERYWHERE, NOW, OF_MILL, OF_NORTH, StoppedClock, client, keep, settle
 from tests.hub.stores import KINDS, audit, opened, place
 from tests.values import METER, power
@@ -200,6 +202,25 @@ async def test_batches_are_found_by_what_became_of_them(store: Store) -> None:
         f"since={NOW + 1}&until={NOW + 3}&error=false": [2], "site=dam&type=events": [3],
     }.items():  # fmt: skip
         assert [one["at"] - NOW for one in await walk(store, f"/api/v1/audit?limit=1&{query}")] == found, query
+
+
+@pytest.mark.P11
+async def test_what_people_did_is_for_administrators_of_the_place(tmp_path: Path) -> None:
+    async with hub("hub.db", tmp_path) as api:
+        for name in ("one", "two", "three"):
+            assert (await api.post("/api/v1/organisations", json={"id": name, "name": name})).status == 201
+        acts, after = [], ""
+        for _ in range(3):
+            answer = await (await api.get(f"/api/v1/audit?kind=acts&limit=1&after={after}")).json()
+            acts += answer["items"]
+            after = answer["next"]
+        assert [(one["kind"], one["person"], one["object"]) for one in acts] == [
+            ("acts", "ann", name) for name in ("three", "two", "one")
+        ]
+        assert (await api.get("/api/v1/audit?kind=acts&type=x")).status == 400
+        assert api.app is not None
+        viewer = await bearer(api.app, Grant(Role.VIEWER), name="vic")
+        assert (await api.get("/api/v1/audit?kind=acts", headers=viewer)).status == 403
 
 
 @pytest.mark.parametrize(

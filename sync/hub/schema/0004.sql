@@ -110,7 +110,6 @@ CREATE INDEX refresh_token_of_family ON refresh_token (family);
 -- Reading back: nodes by what their last heartbeat said and by their newest reading, events and batches by time.
 ALTER TABLE heartbeat ADD COLUMN backlog INTEGER;
 ALTER TABLE heartbeat ADD COLUMN problems INTEGER;
-CREATE INDEX heartbeat_by_backlog ON heartbeat (backlog, node);
 CREATE INDEX node_by_newest ON node (newest, id);
 CREATE INDEX event_by_ts ON event (ts, node);
 
