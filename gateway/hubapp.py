@@ -11,9 +11,9 @@ from gateway.core.errors import ConfigError
 from gateway.loadconfig import read_text
 from gateway.running import Stop, allow_connections, run_until, serve
 from local_ui import guard
-from sync.hub.app import CHORES, DOOR, FLEET, SIGNED, build_hub
+from sync.hub.app import CHORES, DOOR, FLEET, READY, SIGNED, build_hub
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
-from sync.hub.door import Door
+from sync.hub.door import Takes
 from sync.hub.failures import Failures
 from sync.hub.opening import open_store
 from sync.hub.passwords import Passwords, generated
@@ -43,9 +43,11 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
     async with contextlib.AsyncExitStack() as stack:
         store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
-        app = build_hub(config, store, SystemClock(), Path(str(static)), [guard.headers])
+        app = build_hub(config, store, SystemClock(), Path(str(static)), [guard.headers], folder=folder)
         consumer = _consumer(config, config.amqp, folder, app[DOOR]) if config.amqp is not None else None
         app[FLEET].tell = consumer.tell if consumer else None
+        if consumer is not None:
+            app[READY].checks["broker"] = consumer.lacks
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         address = await stack.enter_async_context(serving)
         ready(address + await _first_person(app[SIGNED].people))
@@ -73,7 +75,7 @@ async def set_password(config: HubConfig, folder: Path, name: str) -> str:
         await store.close()
 
 
-def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Door) -> "Consumer":
+def _consumer(config: HubConfig, amqp: AmqpConfig, folder: Path, door: Takes) -> "Consumer":
     """Raises ConfigError where the broker's certificates cannot be used."""
     from sync.broker.connection import Broker
     from sync.hub.amqp import Consumer  # brings aio-pika, which few hubs need

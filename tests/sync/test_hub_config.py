@@ -28,3 +28,13 @@ def test_an_address_of_the_broker_that_is_none_is_told_with_its_place(name: str,
 def test_an_address_of_another_database_is_not_taken_for_a_file() -> None:
     with pytest.raises(ConfigError, match=r"^hub.yaml:1: store: mysql is no store of the hub"):
         parse_hub_config("store: mysql://hub@db.example/fleet\n", "hub.yaml")
+
+
+@pytest.mark.P11
+def test_no_password_is_sent_to_a_mail_server_in_plain() -> None:
+    smtp = "store: hub.db\nalerts:\n  smtp:\n    host: mail\n    sender: a@b.example\n"
+    parse_hub_config(smtp + "    security: none\n", "hub.yaml")
+    with pytest.raises(ConfigError, match=r"^hub.yaml:6: alerts.smtp.security: a password that would"):
+        parse_hub_config(smtp + "    security: none\n    username: u\n    password: p\n", "hub.yaml")
+    with pytest.raises(ConfigError, match=r"alerts.smtp: username and password go together"):
+        parse_hub_config(smtp + "    username: u\n", "hub.yaml")
