@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Mapping
 
 from gateway import __version__, configreport, trial
 from gateway.buffer.buffer import Buffer
-from gateway.buffer.reserve import free_bytes
+from gateway.buffer.reserve import disk_bytes
 from gateway.config import Config
 from gateway.core import document
 from gateway.core.errors import ConfigError, StorageError
@@ -14,7 +14,7 @@ from gateway.core.model import CommandEnd, Event
 from gateway.core.redacting import KEPT, filled, text_of
 from gateway.core.status import DeviceState, SiteState
 from gateway.executors import Configurer, changer, comparer, resender, restarter
-from gateway.health import problems
+from gateway.health import faults, problems, silent
 from gateway.loadconfig import read_text
 from gateway.timekeeping import Timekeeper
 from gateway.trial import Trial, Trials
@@ -87,13 +87,15 @@ class Control:
                 await self._uplink.restored()  # the first one goes as early as that
         state = self._state()
         records = next((stream for stream in state.sync.streams if stream.name == "records"), None)
+        disk_free, disk_total = await asyncio.to_thread(disk_bytes, self._buffer.path.parent)
         return Heartbeat(
             version=__version__, now=self._clock.wall_ms(),
             uptime_s=round(self._clock.monotonic_s() - self._started_s, 1), clock=state.clock.source,
             config=self._digest, effective=self._effective, backlog=state.sync.backlog,
             oldest=records.oldest if records else 0,
-            quarantined=state.sync.quarantined, disk_free=await asyncio.to_thread(free_bytes, self._buffer.path.parent),
-            buffer_bytes=state.buffer.bytes, problems=tuple(words[:WORDS_MAX] for words in problems(state)),
+            quarantined=state.sync.quarantined, disk_free=disk_free, disk_total=disk_total,
+            buffer_bytes=state.buffer.bytes, problems=_short(problems(state)),
+            faults=_short(faults(state)), silent=silent(state),
         )  # fmt: skip
 
     def _checked(self, text: str | None) -> None:
@@ -141,3 +143,7 @@ class Control:
         await self._buffer.commands.end_later(trial.command, state, words, now)
         if self._commands is not None:
             await self._commands.tell()
+
+
+def _short(sentences: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(words[:WORDS_MAX] for words in sentences)

@@ -11,10 +11,10 @@ from gateway.core.errors import ConfigError
 from gateway.loadconfig import read_text
 from gateway.running import Stop, allow_connections, run_until, serve
 from local_ui import guard
-from sync.hub.app import CHORES, DOOR, FLEET, REGISTRY, SIGNED, build_hub
+from sync.hub.app import CHORES, DOOR, FLEET, READY, REGISTRY, SIGNED, build_hub
 from sync.hub.brokerdesk import BrokerDesk
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
-from sync.hub.door import Door
+from sync.hub.door import Takes
 from sync.hub.failures import Failures
 from sync.hub.opening import open_store
 from sync.hub.passwords import Passwords, generated
@@ -46,9 +46,13 @@ async def run_hub(config: HubConfig, folder: Path, ready: Callable[[str], None])
         store = await open_store(config.store, folder)
         stack.push_async_callback(store.close)
         broker = _broker(config.amqp, folder)
-        app = build_hub(config, store, SystemClock(), Path(str(static)), [guard.headers], broker=broker)
+        app = build_hub(
+            config, store, SystemClock(), Path(str(static)), [guard.headers], broker=broker, folder=folder
+        )  # fmt: skip
         consumer = _consumer(config.amqp, folder, app[DOOR], app[REGISTRY]) if config.amqp is not None else None
         app[FLEET].tell = consumer.tell if consumer else None
+        if consumer is not None:
+            app[READY].checks["broker"] = consumer.lacks
         serving = serve(app, config.host, config.port, unpack=False, tls=tls)
         address = await stack.enter_async_context(serving)
         ready(address + await _first_person(app[SIGNED].people))
@@ -85,7 +89,7 @@ def _broker(amqp: AmqpConfig | None, folder: Path) -> BrokerDesk | None:
     return BrokerDesk(amqp, Broker(amqp.url, amqp.username, "").vhost, folder)
 
 
-def _consumer(amqp: AmqpConfig, folder: Path, door: Door, registry: Registry) -> "Consumer":
+def _consumer(amqp: AmqpConfig, folder: Path, door: Takes, registry: Registry) -> "Consumer":
     """Raises ConfigError where the broker's certificates cannot be used."""
     from sync.broker.connection import Broker
     from sync.hub.amqp import Consumer  # brings aio-pika, which few hubs need

@@ -98,6 +98,10 @@ class Heartbeat(msgspec.Struct, frozen=True):
     problems: tuple[str, ...] = ()  # in words; empty: all is well
     effective: str = ""  # digest of its Configuration; empty: it tells none
     taken: tuple[str, ...] = ()  # ids of commands that came and are kept: the hub need not send them again
+    disk_total: int = 0  # bytes of that disk; 0: not told
+    # Of the problems, those that nothing else here tells. None, as the next: an older gateway tells problems alone.
+    faults: tuple[str, ...] | None = None
+    silent: dict[str, int] | None = None  # devices that do not answer: for how many seconds
 
 
 class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

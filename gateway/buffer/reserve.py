@@ -37,8 +37,13 @@ class Reserve:
 
 def free_bytes(folder: Path) -> int:
     """What is left on the disk of `folder`; a disk that is away has no room."""
+    return disk_bytes(folder)[0]
+
+
+def disk_bytes(folder: Path) -> tuple[int, int]:
+    """Of the disk of `folder`: what is left, and all of it; 0 of a disk that is away."""
     try:
         disk = os.statvfs(folder)
     except OSError:
-        return 0
-    return disk.f_bavail * disk.f_frsize
+        return 0, 0
+    return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize

@@ -44,6 +44,10 @@ class Consumer:
         self._puts_aside = True
         self._failures = Ration(clock)
 
+    async def lacks(self) -> str:
+        """Why nothing comes by the broker; empty: it is reached."""
+        return "" if self._reached else "the broker is not reached"
+
     async def run(self) -> None:
         """Take what comes. Run until cancelled."""
         try:

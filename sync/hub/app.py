@@ -12,6 +12,7 @@ from sync import carry, enrol, wire
 from sync.hub import retention, rolling
 from sync.hub.actpages import ActPages
 from sync.hub.acts import Acts
+from sync.hub.alerting import Alerting
 from sync.hub.answering import Answering
 from sync.hub.api import Api, in_json
 from sync.hub.carry import CarryIn
@@ -28,6 +29,7 @@ from sync.hub.fleetpage import FleetPages
 from sync.hub.fleetwork import FleetWork
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
+from sync.hub.metrics import CountedDoor, Meters, Metrics
 from sync.hub.nodepage import NodePages
 from sync.hub.passwords import Passwords
 from sync.hub.peopleapi import PeopleApi
@@ -35,6 +37,7 @@ from sync.hub.peoplepages import PeoplePages
 from sync.hub.pricing import add_pricing
 from sync.hub.reading import reading_routes
 from sync.hub.readingnodes import Nodes
+from sync.hub.ready import Ready, ready_of
 from sync.hub.registry import Registry
 from sync.hub.retention import Retention
 from sync.hub.rolling import Rolling
@@ -53,10 +56,12 @@ TIDY_S = 3600.0
 # Who is not signed in gets in here alone. The doors for nodes have secrets of their own; whether the process lives is
 # no secret; nor are styles and scripts.
 OPEN_PATHS = (
-    wire.PATH, wire.COMMANDS_PATH, carry.PATH, enrol.PATH, "/healthz", SIGN_IN, "/api/v1/sign-in", "/api/v1/refresh",
+    wire.PATH, wire.COMMANDS_PATH, carry.PATH, enrol.PATH, "/healthz", "/readyz", SIGN_IN, "/api/v1/sign-in",
+    "/api/v1/refresh",
     "/static", "/hub",
 )  # fmt: skip
-DOOR = web.AppKey("door", Door)  # for other ways in
+DOOR = web.AppKey("door", CountedDoor)  # for other ways in
+READY = web.AppKey("ready", Ready)  # for checks of what stands beside the application
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
 REGISTRY = web.AppKey("registry", Registry)  # for a broker: which nodes may come in
 SIGNED = web.AppKey("signed", PeopleSignIn)  # for those who make people
@@ -66,26 +71,28 @@ CHORES = web.AppKey("chores", Chores)  # to be run beside the application
 
 def build_hub(
     config: HubConfig, store: Store, clock: Clock, static: Path, guards: Iterable[Middleware],
-    passwords: Passwords | None = None, broker: NodesAtBroker | None = None,
+    passwords: Passwords | None = None, broker: NodesAtBroker | None = None, folder: Path = Path(),
 ) -> web.Application:  # fmt: skip
     """`static` is the folder of the site's style sheet and scripts; every request passes the `guards`; `broker`: where
-    the hub may make its nodes users."""
+    the hub may make its nodes users; files in `config` are relative to `folder`."""
     door, fleet = Door(store, clock), Fleet(store.control, clock)
     door.handlers["heartbeat"] = fleet.heartbeat
     door.listeners.append(fleet.happened)
     door.handlers["ledger"] = Compare(store, clock, config.retention.events_days * DAY_MS).handle
     registry = Registry(store.sql, clock)
-    ingest = Ingest(door, registry, clock)
-    app = web.Application(client_max_size=wire.BODY_MAX, middlewares=[*guards, in_json])
+    meters = Meters(clock)
+    counted = CountedDoor(door, meters)
+    ingest = Ingest(counted, registry, clock)
+    app = web.Application(client_max_size=wire.BODY_MAX, middlewares=[meters.times, *guards, in_json])
     app.router.add_post(wire.PATH, ingest.handle)
     signed = PeopleSignIn(
         config.people, store.sql, clock, passwords or Passwords(), secure=config.is_reached_by_tls
     )  # fmt: skip
-    app.router.add_post(carry.PATH, CarryIn(door, registry, clock, signed).handle)
+    app.router.add_post(carry.PATH, CarryIn(counted, registry, clock, signed).handle)
     poll = LongPoll(fleet, registry, clock)
     app.router.add_get(wire.COMMANDS_PATH, poll.handle)
     app.router.add_get("/healthz", _healthz)
-    app[DOOR] = door
+    app[DOOR] = counted
     app[FLEET] = fleet
     app[SIGNED] = signed
     app[REGISTRY] = registry
@@ -110,12 +117,15 @@ def build_hub(
     api.add(app, work.routes())
     shell.add(app, (*work.pages(), *coming.pages()))
     app.on_shutdown.append(work.streams.end)
+    alerting = Alerting(config.alerts, store.sql, clock, folder, config.people.public_url)
+    door.listeners.append(alerting.watch.happened)
+    api.add(app, alerting.routes(tenants, acts))
+    shell.add(app, alerting.pages())
     shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages(), *deeds.pages()))
     describing = Describing(lambda: api.routes, "1")
     api.add(app, describing.routes())
     shell.add(app, describing.pages())
-    app.router.add_static("/static", static)
-    app.router.add_static("/hub", Path(__file__).parent / "static")
+    app.add_routes([web.static("/static", static), web.static("/hub", Path(__file__).parent / "static")])
     app[API] = api
     chores = [
         *store.chores(),
@@ -123,9 +133,13 @@ def build_hub(
         Chore("retention", retention.EVERY_S, Retention(store.sql, clock, config.retention).turn),
         *work.chores(),
         Chore("sign-ins", TIDY_S, signed.tidy),
-        *add_pricing(app, api, shell, config, store.sql, Answering(secrets, clock), clock),
+        *add_pricing(app, api, shell, config, store.sql, Answering(registry, clock), clock),
+        *alerting.chores(),
     ]
     app[CHORES] = Chores(store.sql, clock, chores)
+    app[READY] = ready_of(app[CHORES], store.sql, clock)
+    metrics = Metrics(meters, alerting.alerts, app[CHORES], signed, config.metrics_token_sha256)
+    app.add_routes([web.get("/readyz", app[READY].handle), web.get("/metrics", metrics.handle)])
     return app
 
 

@@ -37,7 +37,7 @@ class Chores:
     def __init__(self, sql: Sql, clock: Clock, chores: Sequence[Chore]) -> None:
         self._sql = sql
         self._clock = clock
-        self._chores = chores
+        self.all = chores
         self._holder = token_hex(8)
         self.done: dict[str, int] = {}  # by name: when this process did it last, wall ms
         self.failed: dict[str, str] = {}  # by name: why it failed, where it did the last time
@@ -46,7 +46,7 @@ class Chores:
         """Until cancelled; then another process may go on at once."""
         try:
             async with asyncio.TaskGroup() as group:
-                for chore in self._chores:
+                for chore in self.all:
                     group.create_task(self._repeat(chore))
         finally:
             await self._give_back()

@@ -8,6 +8,7 @@ import msgspec
 
 from gateway.core import document
 from gateway.core.errors import ConfigError
+from sync.hub.alertconfig import AlertsConfig, SmtpConfig
 from sync.hub.prices.settings import PricesConfig, check_prices
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of a secret, hexadecimal")]
@@ -77,6 +78,8 @@ class HubConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     retention: RetentionConfig = RetentionConfig()
     people: PeopleConfig = PeopleConfig()
     prices: PricesConfig = PricesConfig()
+    alerts: AlertsConfig = AlertsConfig()
+    metrics_token_sha256: Sha256 | None = None  # who has that token may read /metrics
 
     @property
     def is_reached_by_tls(self) -> bool:
@@ -111,6 +114,8 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
     check_prices(config.prices, parsed)
     if config.amqp is not None:
         _check_addresses(config.amqp, parsed)
+    if config.alerts.smtp is not None:
+        _check_mail(config.alerts.smtp, parsed)
     if (config.tls_cert is None) != (config.tls_key is None):
         given, other = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
         raise ConfigError(f"{parsed.place_of((given,))}: {given}: of no use without {other}", hint=f"add {other}")
@@ -129,3 +134,11 @@ def _check_addresses(amqp: AmqpConfig, parsed: document.Document) -> None:
         except ValueError as error:
             where = f"{parsed.place_of(('amqp', name))}: amqp.{name}"
             raise ConfigError(f"{where}: {url} is no address", hint="expected SCHEME://HOST[:PORT]") from error
+
+
+def _check_mail(smtp: SmtpConfig, parsed: document.Document) -> None:
+    if (smtp.username is None) != (smtp.password is None):
+        raise parsed.complaint(("alerts", "smtp"), "username and password go together", hint="set both, or neither")
+    if smtp.username is not None and smtp.security == "none":
+        words = "a password that would go over the line for all to read"
+        raise parsed.complaint(("alerts", "smtp", "security"), words, hint="expected starttls or tls")

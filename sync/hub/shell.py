@@ -19,7 +19,8 @@ PARTS = "/part/"  # of pages, which a script fetches
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Q]):
-    """`view` gives what its template shows as `view`; raises ApiError, StorageError. `nav`: its name in the menu."""
+    """`view` gives what its template shows as `view`; raises ApiError, StorageError. `nav`: its name in the menu, with
+    what `count` says of it, as "3"; empty: nothing."""
 
     path: str
     template: str
@@ -27,6 +28,7 @@ class Page(Generic[Q]):
     view: Callable[[Call[Q, Nothing]], Awaitable[Mapping[str, object]]]
     query: type[Q]
     nav: str = ""
+    count: Callable[[Caller], Awaitable[str]] | None = None
 
 
 class Shell:
@@ -54,7 +56,8 @@ class Shell:
         async def answer(request: web.Request) -> web.StreamResponse:
             try:
                 call = await self._api.call(request, route)
-                return self.response(page.template, call.caller, page.path, await page.view(call))
+                view, counts = await page.view(call), await self._counts(request, call.caller)
+                return self.response(page.template, call.caller, page.path, view, counts=counts)
             except ApiError as error:
                 if error.status == 401 and not request.path.startswith(PARTS):  # a script would take it for its part
                     raise web.HTTPSeeOther(f"{SIGN_IN}?to={quote(request.path_qs)}") from error
@@ -67,12 +70,18 @@ class Shell:
 
         return answer
 
+    async def _counts(self, request: web.Request, caller: Caller) -> Mapping[str, str]:
+        """By the path of the menu's entry; parts of pages have no menu."""
+        counting = [] if request.path.startswith(PARTS) else [page for page in self._menu if page.count is not None]
+        return {page.path: await page.count(caller) for page in counting if page.count is not None}
+
     def response(
-        self, template: str, caller: Caller | None, here: str, view: Mapping[str, object], status: int = 200
-    ) -> web.Response:
+        self, template: str, caller: Caller | None, here: str, view: Mapping[str, object], status: int = 200,
+        counts: Mapping[str, str] | None = None,
+    ) -> web.Response:  # fmt: skip
         """A page as `caller` sees it; `here`: the path of the menu's entry that it belongs to."""
         menu = [
-            {"path": page.path, "name": page.nav, "here": page.path == here}
+            {"path": page.path, "name": page.nav, "here": page.path == here, "count": (counts or {}).get(page.path, "")}
             for page in self._menu
             if caller is not None and caller.may_somewhere(page.right)
         ]

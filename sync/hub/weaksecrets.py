@@ -12,6 +12,7 @@ KNOWN = (
 )  # fmt: skip
 # Of the examples in this project's own files.
 EXAMPLES = (
+    "2b2edda571e1c25347a16c865c0a7c9c894a8f4157c8d79da42863ee4422f53d",
     "7c9c894a8f4157c8d79da42863ee4422f53d2b2edda571e1c25347a16c865c0a",
     "934d76337cbf3fb5c2872362513412e76d031663de0e2fd8c25d656fd2b0c92f",
 )
@@ -26,6 +27,11 @@ def check_secrets(config: HubConfig, text: str, source: str) -> None:
             words = f"the secret of {node.id} is empty, a usual one, or of an example"
             hint = "make another: `openssl rand -base64 24`, into site_local.yaml; its SHA-256 here"
             raise parsed.complaint(("nodes", index, "secret_sha256"), words, hint=hint)
+    if config.metrics_token_sha256 in KNOWN_SHA256:
+        hint = "make another: `openssl rand -base64 24`, for Prometheus; its SHA-256 here"
+        raise parsed.complaint(
+            ("metrics_token_sha256",), "the token is empty, a usual one, or of an example", hint=hint
+        )
     if config.amqp is not None and _is_known(config.amqp.password, config.amqp.username):
         hint = "make another: `openssl rand -base64 24`; `holdfast hub amqp-provision` brings it to the broker"
         raise parsed.complaint(("amqp", "password"), "a usual password, or an example's", hint=hint)

@@ -8,6 +8,7 @@ import msgspec
 from gateway.config import AmqpLink, HubLink
 from gateway.core import document
 from gateway.loadconfig import load_config
+from sync.hub.alertconfig import AlertsConfig, SmtpConfig
 from sync.hub.config import AmqpConfig, HubConfig, NodeConfig, PeopleConfig, parse_hub_config
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +26,14 @@ def test_the_example_of_a_hub_has_every_setting() -> None:
     assert shown.keys() == keys(HubConfig)
     assert shown["nodes"][0].keys() == keys(NodeConfig)
     assert shown["amqp"].keys() == keys(AmqpConfig)
+    assert shown["alerts"].keys() == keys(AlertsConfig)
+    assert shown["alerts"]["smtp"].keys() == keys(SmtpConfig)
     assert shown["people"].keys() == keys(PeopleConfig)
+
+
+def test_what_the_example_gives_for_alerts_is_what_counts_without_it() -> None:
+    shown = parse_hub_config(EXAMPLE, "hub.yaml").alerts
+    assert msgspec.structs.replace(shown, smtp=None) == AlertsConfig()
 
 
 def test_the_document_on_sync_shows_every_setting_of_the_way_to_the_hub() -> None:

@@ -33,3 +33,13 @@ def test_an_address_of_another_database_is_not_taken_for_a_file() -> None:
 def test_minutes_are_not_kept_for_less_than_what_they_are_made_of() -> None:
     with pytest.raises(ConfigError, match=r"^hub.yaml:2: retention.minute_days: fewer than raw_days"):
         parse_hub_config("store: hub.db\nretention: {raw_days: 400}\n", "hub.yaml")
+
+
+@pytest.mark.P11
+def test_no_password_is_sent_to_a_mail_server_in_plain() -> None:
+    smtp = "store: hub.db\nalerts:\n  smtp:\n    host: mail\n    sender: a@b.example\n"
+    parse_hub_config(smtp + "    security: none\n", "hub.yaml")
+    with pytest.raises(ConfigError, match=r"^hub.yaml:6: alerts.smtp.security: a password that would"):
+        parse_hub_config(smtp + "    security: none\n    username: u\n    password: p\n", "hub.yaml")
+    with pytest.raises(ConfigError, match=r"alerts.smtp: username and password go together"):
+        parse_hub_config(smtp + "    username: u\n", "hub.yaml")

@@ -181,3 +181,36 @@ CREATE TABLE site_tariff (
     PRIMARY KEY (site, since)
 ) WITHOUT ROWID;
 CREATE INDEX site_of_tariff ON site_tariff (tariff);
+-- What is or was wrong with a node. since: when it began. times: how often it began, for what comes back soon is the
+-- same alert. away: since when its cause is away, while it stands. changed: when it last began or ended.
+CREATE TABLE alert (
+    id INTEGER PRIMARY KEY, node TEXT NOT NULL REFERENCES node (id), device TEXT NOT NULL, kind TEXT NOT NULL,
+    since INTEGER NOT NULL, words TEXT NOT NULL, times INTEGER NOT NULL DEFAULT 1, away INTEGER, ended INTEGER,
+    changed INTEGER NOT NULL, acknowledged INTEGER, acknowledged_by TEXT NOT NULL DEFAULT '',
+    note TEXT NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX alert_standing ON alert (node, kind, device) WHERE ended IS NULL;
+CREATE UNIQUE INDEX alert_of_event ON alert (node, since) WHERE kind = 'update_failed';
+CREATE INDEX alert_by_node ON alert (node, ended);
+CREATE INDEX alert_by_end ON alert (ended);
+CREATE INDEX alert_by_change ON alert (changed);
+
+-- Who is told. kind: webhook, email. kinds: of alerts, as ,offline,disk, and empty for all. failures, error: of the last
+-- messages. due: not before then. hour: when the hour began in which `sent` messages went out.
+CREATE TABLE receiver (
+    id TEXT PRIMARY KEY, organisation TEXT NOT NULL, site TEXT NOT NULL, kind TEXT NOT NULL, address TEXT NOT NULL,
+    secret TEXT NOT NULL, kinds TEXT NOT NULL, every_s INTEGER NOT NULL, per_hour INTEGER NOT NULL,
+    created INTEGER NOT NULL, failures INTEGER NOT NULL DEFAULT 0, error TEXT NOT NULL DEFAULT '',
+    due INTEGER NOT NULL DEFAULT 0, hour INTEGER NOT NULL DEFAULT 0, sent INTEGER NOT NULL DEFAULT 0,
+    last_sent INTEGER
+) WITHOUT ROWID;
+
+-- What a receiver is to be told, and was. what: began, ended. sent: when; NULL: not yet.
+CREATE TABLE notice (
+    receiver TEXT NOT NULL REFERENCES receiver (id) ON DELETE CASCADE,
+    alert INTEGER NOT NULL REFERENCES alert (id) ON DELETE CASCADE,
+    times INTEGER NOT NULL, what TEXT NOT NULL, created INTEGER NOT NULL, sent INTEGER,
+    PRIMARY KEY (receiver, alert, times, what)
+) WITHOUT ROWID;
+CREATE INDEX notice_waiting ON notice (receiver, created) WHERE sent IS NULL;
+CREATE INDEX notice_of_alert ON notice (alert);

@@ -269,3 +269,36 @@ CREATE TABLE site_tariff (
     PRIMARY KEY (site, since)
 );
 CREATE INDEX site_of_tariff ON site_tariff (tariff);
+-- What is or was wrong with a node. since: when it began. times: how often it began, for what comes back soon is the
+-- same alert. away: since when its cause is away, while it stands. changed: when it last began or ended.
+CREATE TABLE alert (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, node text NOT NULL REFERENCES node (id), device text NOT NULL, kind text NOT NULL,
+    since bigint NOT NULL, words text NOT NULL, times bigint NOT NULL DEFAULT 1, away bigint, ended bigint,
+    changed bigint NOT NULL, acknowledged bigint, acknowledged_by text NOT NULL DEFAULT '',
+    note text NOT NULL DEFAULT ''
+);
+CREATE UNIQUE INDEX alert_standing ON alert (node, kind, device) WHERE ended IS NULL;
+CREATE UNIQUE INDEX alert_of_event ON alert (node, since) WHERE kind = 'update_failed';
+CREATE INDEX alert_by_node ON alert (node, ended);
+CREATE INDEX alert_by_end ON alert (ended);
+CREATE INDEX alert_by_change ON alert (changed);
+
+-- Who is told. kind: webhook, email. kinds: of alerts, as ,offline,disk, and empty for all. failures, error: of the last
+-- messages. due: not before then. hour: when the hour began in which `sent` messages went out.
+CREATE TABLE receiver (
+    id text PRIMARY KEY, organisation text NOT NULL, site text NOT NULL, kind text NOT NULL, address text NOT NULL,
+    secret text NOT NULL, kinds text NOT NULL, every_s bigint NOT NULL, per_hour bigint NOT NULL,
+    created bigint NOT NULL, failures bigint NOT NULL DEFAULT 0, error text NOT NULL DEFAULT '',
+    due bigint NOT NULL DEFAULT 0, hour bigint NOT NULL DEFAULT 0, sent bigint NOT NULL DEFAULT 0,
+    last_sent bigint
+);
+
+-- What a receiver is to be told, and was. what: began, ended. sent: when; NULL: not yet.
+CREATE TABLE notice (
+    receiver text NOT NULL REFERENCES receiver (id) ON DELETE CASCADE,
+    alert bigint NOT NULL REFERENCES alert (id) ON DELETE CASCADE,
+    times bigint NOT NULL, what text NOT NULL, created bigint NOT NULL, sent bigint,
+    PRIMARY KEY (receiver, alert, times, what)
+);
+CREATE INDEX notice_waiting ON notice (receiver, created) WHERE sent IS NULL;
+CREATE INDEX notice_of_alert ON notice (alert);

@@ -4,6 +4,7 @@
 //     <input name="name"> <input name="count" type="number" data-as="number"> <p data-told hidden></p>
 //   </form>
 //
+// Boxes of one name with data-as="list" make the list of those that are ticked.
 // A {name} in the address is taken from the field of that name; an empty field that is not required is left out.
 // What came back is told to the page as the event "sent", its `detail` the answer.
 const csrf = document.querySelector("meta[name=csrf]")?.content ?? "";
@@ -23,7 +24,8 @@ function read(form) {
   const fields = {};
   for (const field of form.elements) {
     if (!field.name || field.disabled || (field.type === "radio" && !field.checked)) continue;
-    if (field.type === "checkbox") fields[field.name] = field.checked;
+    if (field.dataset.as === "list") fields[field.name] = [...(fields[field.name] ?? []), ...(field.checked ? [field.value] : [])];
+    else if (field.type === "checkbox") fields[field.name] = field.checked;
     else if (field.value === "" && !field.required) continue;
     else fields[field.name] = field.dataset.as === "number" ? Number(field.value) : field.value;
   }

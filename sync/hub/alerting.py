@@ -1,0 +1,44 @@
+"""The watch over the fleet, put together."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from gateway.core.clock import Clock
+from sync.hub.alertapi import AlertApi, Notes
+from sync.hub.alertconfig import AlertsConfig
+from sync.hub.alertpage import AlertPages
+from sync.hub.alertstore import Alerts
+from sync.hub.api import Route
+from sync.hub.chores import Chore
+from sync.hub.delivery import Delivery, Sender
+from sync.hub.mail import Mail
+from sync.hub.receiverapi import ReceiverApi
+from sync.hub.receivers import Receivers
+from sync.hub.shell import Page
+from sync.hub.sql import Sql
+from sync.hub.tenants import Tenants
+from sync.hub.watch import Watch
+from sync.hub.webhook import Webhooks
+
+
+class Alerting:
+    """Files in `config` are relative to `folder`; `url`: where people reach the hub."""
+
+    def __init__(self, config: AlertsConfig, sql: Sql, clock: Clock, folder: Path, url: str | None = None) -> None:
+        self.alerts = Alerts(sql)
+        self.watch = Watch(self.alerts, config, clock)
+        self.receivers = Receivers(sql)
+        ways: dict[str, Sender] = {"webhook": Webhooks(config.webhooks), "email": Mail(config.smtp, folder)}
+        self.delivery = Delivery(self.receivers, ways, config, clock, url)
+        self._config = config
+
+    def chores(self) -> Sequence[Chore]:
+        return (*self.watch.chores(), *self.delivery.chores())
+
+    def routes(self, tenants: Tenants, acts: Notes) -> Sequence[Route[Any, Any]]:
+        receivers = ReceiverApi(self.receivers, self.delivery, tenants, acts, self._config.webhooks)
+        return (*AlertApi(self.alerts, acts).routes(), *receivers.routes())
+
+    def pages(self) -> Sequence[Page[Any]]:
+        return AlertPages(self.alerts, self.receivers).pages()
