@@ -13,6 +13,7 @@ from sync.hub.api import Route
 from sync.hub.chores import Chore
 from sync.hub.delivery import Delivery, Sender
 from sync.hub.mail import Mail
+from sync.hub.part import Part
 from sync.hub.receiverapi import ReceiverApi
 from sync.hub.receivers import Receivers
 from sync.hub.shell import Page
@@ -22,23 +23,26 @@ from sync.hub.watch import Watch
 from sync.hub.webhook import Webhooks
 
 
-class Alerting:
+class Alerting(Part):
     """Files in `config` are relative to `folder`; `url`: where people reach the hub."""
 
-    def __init__(self, config: AlertsConfig, sql: Sql, clock: Clock, folder: Path, url: str | None = None) -> None:
+    def __init__(
+        self, config: AlertsConfig, sql: Sql, tenants: Tenants, acts: Notes, clock: Clock, folder: Path,
+        url: str | None = None,
+    ) -> None:  # fmt: skip
         self.alerts = Alerts(sql)
         self.watch = Watch(self.alerts, config, clock)
         self.receivers = Receivers(sql)
         ways: dict[str, Sender] = {"webhook": Webhooks(config.webhooks), "email": Mail(config.smtp, folder)}
         self.delivery = Delivery(self.receivers, ways, config, clock, url)
-        self._config = config
+        receivers = ReceiverApi(self.receivers, self.delivery, tenants, acts, config.webhooks)
+        self._apis = AlertApi(self.alerts, acts), receivers
 
     def chores(self) -> Sequence[Chore]:
         return (*self.watch.chores(), *self.delivery.chores())
 
-    def routes(self, tenants: Tenants, acts: Notes) -> Sequence[Route[Any, Any]]:
-        receivers = ReceiverApi(self.receivers, self.delivery, tenants, acts, self._config.webhooks)
-        return (*AlertApi(self.alerts, acts).routes(), *receivers.routes())
+    def routes(self) -> Sequence[Route[Any, Any]]:
+        return [route for api in self._apis for route in api.routes()]
 
     def pages(self) -> Sequence[Page[Any]]:
         return AlertPages(self.alerts, self.receivers).pages()

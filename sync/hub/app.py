@@ -9,14 +9,13 @@ from aiohttp.typedefs import Middleware
 from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
 from sync import carry, enrol, wire
-from sync.hub import retention, rolling
-from sync.hub.actpages import ActPages
 from sync.hub.acts import Acts
 from sync.hub.alerting import Alerting
 from sync.hub.answering import Answering
 from sync.hub.api import Api, in_json
+from sync.hub.care import Care
 from sync.hub.carry import CarryIn
-from sync.hub.chores import Chore, Chores
+from sync.hub.chores import Chores
 from sync.hub.coming import Coming
 from sync.hub.commandapi import CommandApi
 from sync.hub.compare import Compare
@@ -25,34 +24,22 @@ from sync.hub.describing import Describing
 from sync.hub.door import Door
 from sync.hub.enrolment import NodesAtBroker
 from sync.hub.fleet import Fleet
-from sync.hub.fleetpage import FleetPages
 from sync.hub.fleetwork import FleetWork
 from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
+from sync.hub.looking import Looking
 from sync.hub.metrics import CountedDoor, Meters, Metrics
-from sync.hub.nodepage import NodePages
+from sync.hub.part import Part
 from sync.hub.passwords import Passwords
-from sync.hub.peopleapi import PeopleApi
-from sync.hub.peoplepages import PeoplePages
-from sync.hub.pricing import add_pricing
-from sync.hub.reading import reading_routes
-from sync.hub.readingnodes import Nodes
+from sync.hub.pricing import Pricing
 from sync.hub.ready import Ready, ready_of
 from sync.hub.registry import Registry
-from sync.hub.retention import Retention
-from sync.hub.rolling import Rolling
-from sync.hub.rollups import Rollups
 from sync.hub.shell import SIGN_IN, Shell
 from sync.hub.signin import PeopleSignIn
-from sync.hub.signinapi import SignInApi
-from sync.hub.siteapi import SiteApi
-from sync.hub.sitepages import SitePages
-from sync.hub.sites import Sites
-from sync.hub.sse import Streams
 from sync.hub.store import Store
+from sync.hub.tenancy import Tenancy
 from sync.hub.tenants import Tenants
 
-TIDY_S = 3600.0
 # Who is not signed in gets in here alone. The doors for nodes have secrets of their own; whether the process lives is
 # no secret; nor are styles and scripts.
 OPEN_PATHS = (
@@ -75,71 +62,54 @@ def build_hub(
 ) -> web.Application:  # fmt: skip
     """`static` is the folder of the site's style sheet and scripts; every request passes the `guards`; `broker`: where
     the hub may make its nodes users; files in `config` are relative to `folder`."""
-    door, fleet = Door(store, clock), Fleet(store.control, clock)
+    door, fleet, registry = Door(store, clock), Fleet(store.control, clock), Registry(store.sql, clock)
     door.handlers["heartbeat"] = fleet.heartbeat
-    door.listeners.append(fleet.happened)
     door.handlers["ledger"] = Compare(store, clock, config.retention.events_days * DAY_MS).handle
-    registry = Registry(store.sql, clock)
     meters = Meters(clock)
     counted = CountedDoor(door, meters)
-    ingest = Ingest(counted, registry, clock)
     app = web.Application(client_max_size=wire.BODY_MAX, middlewares=[meters.times, *guards, in_json])
-    app.router.add_post(wire.PATH, ingest.handle)
     signed = PeopleSignIn(
         config.people, store.sql, clock, passwords or Passwords(), secure=config.is_reached_by_tls
     )  # fmt: skip
-    app.router.add_post(carry.PATH, CarryIn(counted, registry, clock, signed).handle)
-    poll = LongPoll(fleet, registry, clock)
-    app.router.add_get(wire.COMMANDS_PATH, poll.handle)
-    app.router.add_get("/healthz", _healthz)
-    app[DOOR] = counted
-    app[FLEET] = fleet
-    app[SIGNED] = signed
-    app[REGISTRY] = registry
-    acts, tenants = Acts(store.sql), Tenants(store.sql)
+    acts, tenants, poll = Acts(store.sql), Tenants(store.sql), LongPoll(fleet, registry, clock)
     api = Api(signed, tenants, clock)
     shell = Shell(api)
-    nodes, streams = Nodes(store.sql), Streams(clock)
-    shell.add(app, (*FleetPages(nodes, Rollups(store.sql)).pages(), *NodePages(nodes, store).pages()))
-    entrance = SignInApi(signed, acts, shell, clock)
-    entrance.add_page(app)
-    api.add(app, (*entrance.routes(), *CommandApi(fleet, store.control, acts).routes()))
-    sites = Sites(store.sql)
-    deeds = ActPages(acts)
-    api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes(), *deeds.routes()))
+
+    alerting = Alerting(config.alerts, store.sql, tenants, acts, clock, folder, config.people.public_url)
+    work = FleetWork(app, store, door, fleet, acts, clock, standing=alerting.alerts.standing_by_node)
     coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed.address)
     coming.add_to(app, door, config.nodes)
-    api.add(app, coming.routes())
-    door.watchers.append(streams.ring)
-    app.on_shutdown.append(streams.end)
-    api.add(app, reading_routes(store.sql, nodes, streams, clock))
-    work = FleetWork(store, door, fleet, acts, clock)
-    api.add(app, work.routes())
-    shell.add(app, (*work.pages(), *coming.pages()))
-    app.on_shutdown.append(work.streams.end)
-    alerting = Alerting(config.alerts, store.sql, clock, folder, config.people.public_url)
-    door.listeners.append(alerting.watch.happened)
-    api.add(app, alerting.routes(tenants, acts))
-    shell.add(app, alerting.pages())
-    shell.add(app, (*SitePages(sites).pages(), *PeoplePages(signed.people, sites).pages(), *deeds.pages()))
-    describing = Describing(lambda: api.routes, "1")
-    api.add(app, describing.routes())
-    shell.add(app, describing.pages())
-    app.add_routes([web.static("/static", static), web.static("/hub", Path(__file__).parent / "static")])
-    app[API] = api
-    chores = [
-        *store.chores(),
-        Chore("roll-ups", rolling.EVERY_S, Rolling(store.sql, clock).turn),
-        Chore("retention", retention.EVERY_S, Retention(store.sql, clock, config.retention).turn),
-        *work.chores(),
-        Chore("sign-ins", TIDY_S, signed.tidy),
-        *add_pricing(app, api, shell, config, store.sql, Answering(registry, clock), clock),
-        *alerting.chores(),
+    door.listeners += (fleet.happened, alerting.watch.happened)
+    parts: list[Part] = [
+        Looking(app, store, door, clock),
+        alerting,
+        work,
+        coming,
+        Tenancy(app, store.sql, signed, shell, clock),
+        Pricing(config.prices, store.sql, acts, Answering(registry, clock), clock),
+        Care(store, config.retention, clock),
+        Describing(lambda: api.routes, "1"),
     ]
-    app[CHORES] = Chores(store.sql, clock, chores)
-    app[READY] = ready_of(app[CHORES], store.sql, clock)
-    metrics = Metrics(meters, alerting.alerts, app[CHORES], signed, config.metrics_token_sha256)
-    app.add_routes([web.get("/readyz", app[READY].handle), web.get("/metrics", metrics.handle)])
+    for part in parts:
+        api.add(app, part.routes())
+        shell.add(app, part.pages())
+    api.add(app, CommandApi(fleet, store.control, acts).routes())
+    chores = Chores(store.sql, clock, [chore for part in parts for chore in part.chores()])
+    ready = ready_of(chores, store.sql, clock)
+    app.add_routes(
+        [
+            web.post(wire.PATH, Ingest(counted, registry, clock).handle),
+            web.post(carry.PATH, CarryIn(counted, registry, clock, signed).handle),
+            web.get(wire.COMMANDS_PATH, poll.handle),
+            web.get("/healthz", _healthz),
+            web.get("/readyz", ready.handle),
+            web.get("/metrics", Metrics(meters, alerting.alerts, chores, signed, config.metrics_token_sha256).handle),
+            web.static("/static", static),
+            web.static("/hub", Path(__file__).parent / "static"),
+        ]
+    )
+    app[DOOR], app[FLEET], app[REGISTRY], app[SIGNED] = counted, fleet, registry, signed
+    app[API], app[CHORES], app[READY] = api, chores, ready
     return app
 
 

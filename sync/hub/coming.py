@@ -18,13 +18,14 @@ from sync.hub.enrolment import Enrolment, NodesAtBroker
 from sync.hub.enrolpages import EnrolPages
 from sync.hub.fleet import Fleet
 from sync.hub.longpoll import LongPoll
+from sync.hub.part import Part
 from sync.hub.registry import Registry
 from sync.hub.shell import Page
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
 
 
-class Coming:
+class Coming(Part):
     """`broker`: None where the hub has none that it may administer; `address`: where a request comes from."""
 
     def __init__(

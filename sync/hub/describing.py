@@ -6,13 +6,14 @@ from typing import Any
 from sync.hub.api import Call, Nothing, Route
 from sync.hub.openapi import Json, document
 from sync.hub.openapidoors import doors
+from sync.hub.part import Part
 from sync.hub.rights import Role
 from sync.hub.shell import NoQuery, Page
 
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-class Describing:
+class Describing(Part):
     """`routes`: gives those that there are when the document is asked for."""
 
     def __init__(self, routes: Callable[[], Sequence[Route[Any, Any]]], version: str) -> None:

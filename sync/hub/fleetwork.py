@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from aiohttp import web
+
 from gateway.core.clock import Clock
 from sync.hub.acts import Acts
 from sync.hub.api import Route
@@ -13,6 +15,7 @@ from sync.hub.configstore import ConfigStore
 from sync.hub.configurations import Configurations
 from sync.hub.door import Door
 from sync.hub.fleet import Fleet
+from sync.hub.part import Part
 from sync.hub.rolloutapi import RolloutApi
 from sync.hub.rolloutpages import RolloutPages
 from sync.hub.rollouts import EVERY_S, Rollouts, Standing
@@ -22,20 +25,21 @@ from sync.hub.sse import Pace, Streams
 from sync.hub.store import Store
 
 
-class FleetWork:
+class FleetWork(Part):
     def __init__(
-        self, store: Store, door: Door, fleet: Fleet, acts: Acts, clock: Clock, pace: Pace | None = None,
-        standing: Standing | None = None,
+        self, app: web.Application, store: Store, door: Door, fleet: Fleet, acts: Acts, clock: Clock,
+        pace: Pace | None = None, standing: Standing | None = None,
     ) -> None:  # fmt: skip
-        """Has the door take reports, and the fleet ask for them."""
-        self.streams = Streams(clock, pace)  # to be ended with the process
+        """Has the door take reports, and the fleet ask for them; streams end with `app`."""
+        streams = Streams(clock, pace)
+        app.on_shutdown.append(streams.end)
         self.configurations = Configurations(ConfigStore(store.sql), store.control, fleet, clock)
         fleet.lacks, door.handlers["config"] = self.configurations.lacks, self.configurations.take
         kept = RolloutStore(store.sql)
         self.rollouts = Rollouts(kept, self.configurations, store.control, fleet, clock, standing)
         self._config = ConfigPages(self.configurations, acts)
         self._api = RolloutApi(self.rollouts, kept, acts)
-        self._course = Course(store.control, self.streams, clock)
+        self._course = Course(store.control, streams, clock)
 
     def routes(self) -> Sequence[Route[Any, Any]]:
         return (*self._config.routes(), *self._api.routes(), *self._course.routes())

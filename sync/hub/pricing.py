@@ -1,37 +1,47 @@
-"""Market prices, tariffs and cost put together: routes, pages and the chore that fetches."""
+"""Market prices, tariffs and cost, put together."""
 
-from aiohttp import web
+from collections.abc import Sequence
+from typing import Any
 
 from gateway.core.clock import Clock
 from sync.hub.acts import Acts
-from sync.hub.api import Api
+from sync.hub.api import Route
 from sync.hub.chores import Chore
-from sync.hub.config import HubConfig
 from sync.hub.costapi import CostApi
 from sync.hub.costpages import CostPages
 from sync.hub.costreport import CostReports
 from sync.hub.energy import RolledUpEnergy
+from sync.hub.part import Part
 from sync.hub.prices.api import MarketPriceApi, Nodes
 from sync.hub.prices.asking import Asker
 from sync.hub.prices.fetching import EVERY_S, Fetching, areas_of
+from sync.hub.prices.settings import PricesConfig
 from sync.hub.prices.store import Prices
 from sync.hub.rollups import Rollups
-from sync.hub.shell import Shell
+from sync.hub.shell import Page
 from sync.hub.sql import Sql
 from sync.hub.tariffapi import TariffApi
 from sync.hub.tariffs import Tariffs
 
 
-def add_pricing(
-    app: web.Application, api: Api, shell: Shell, config: HubConfig, sql: Sql, nodes: Nodes, clock: Clock
-) -> list[Chore]:
-    """Add all to the application; what it needs done from time to time."""
-    prices, tariffs = Prices(sql), Tariffs(sql)
-    fetching = Fetching(prices, areas_of(config.prices, Asker()), config.prices.backfill_days)
-    areas = [area.name for area in config.prices.areas]
-    market = MarketPriceApi(prices, areas, fetching.troubles, tariffs, nodes, clock)
-    tariff_api = TariffApi(tariffs, Acts(sql), areas)
-    cost = CostApi(CostReports(RolledUpEnergy(sql, Rollups(sql)), tariffs, prices))
-    api.add(app, (*market.routes(), *tariff_api.routes(), *cost.routes()))
-    shell.add(app, CostPages(cost, tariff_api, tariffs, prices, areas).pages())
-    return [Chore("market prices", EVERY_S, fetching.work)] if areas else []
+class Pricing(Part):
+    def __init__(self, config: PricesConfig, sql: Sql, acts: Acts, nodes: Nodes, clock: Clock) -> None:
+        """`nodes`: which of them a request for prices comes from."""
+        prices, tariffs = Prices(sql), Tariffs(sql)
+        self._fetching = Fetching(prices, areas_of(config, Asker()), config.backfill_days)
+        areas = [area.name for area in config.areas]
+        market = MarketPriceApi(prices, areas, self._fetching.troubles, tariffs, nodes, clock)
+        tariff_api = TariffApi(tariffs, acts, areas)
+        cost = CostApi(CostReports(RolledUpEnergy(sql, Rollups(sql)), tariffs, prices))
+        self._apis = market, tariff_api, cost
+        self._pages = CostPages(cost, tariff_api, tariffs, prices, areas)
+        self._areas = areas
+
+    def routes(self) -> Sequence[Route[Any, Any]]:
+        return [route for api in self._apis for route in api.routes()]
+
+    def pages(self) -> Sequence[Page[Any]]:
+        return self._pages.pages()
+
+    def chores(self) -> Sequence[Chore]:
+        return (Chore("market prices", EVERY_S, self._fetching.work),) if self._areas else ()

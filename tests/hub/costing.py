@@ -10,11 +10,13 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.credential import digest
 from gateway.core.model import Layout, Point, Record
+from sync.hub.acts import Acts
 from sync.hub.answering import Answering
 from sync.hub.api import Api
-from sync.hub.config import HubConfig
+from sync.hub.config import NodeConfig
 from sync.hub.prices.settings import AreaConfig, PricesConfig
-from sync.hub.pricing import add_pricing
+from sync.hub.pricing import Pricing
+from sync.hub.registry import Registry
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.shell import Shell
 from sync.hub.store import Store
@@ -95,7 +97,10 @@ async def hub(store: Store, now: int, sign_in: As) -> AsyncIterator[TestClient[w
     clock, app = Stopped(now), web.Application()
     api = Api(sign_in, Tenants(store.sql), clock)
     areas = (AreaConfig(name="PL", provider="pse"), AreaConfig(name="PL2", provider="pse"))
-    config = HubConfig(store="hub.db", prices=PricesConfig(areas=areas))
-    add_pricing(app, api, Shell(api), config, store.sql, Answering({"node": digest(SECRET)}, clock), clock)
+    registry = Registry(store.sql, clock)
+    await registry.take_file([NodeConfig(id="node", secret_sha256=digest(SECRET))])
+    pricing = Pricing(PricesConfig(areas=areas), store.sql, Acts(store.sql), Answering(registry, clock), clock)
+    api.add(app, pricing.routes())
+    Shell(api).add(app, pricing.pages())
     async with TestClient(TestServer(app)) as client:
         yield client

@@ -40,11 +40,10 @@ async def signed_in(
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     """A browser of somebody with these grants."""
     app = web.Application(middlewares=[guard.headers])
-    api = Api(SignedIn(Caller("Ann", grants or (EVERYWHERE,))), Tenants(hub.store.sql, {}), hub.clock)
-    work = FleetWork(hub.store, Door(hub.store, hub.clock), hub.fleet, Acts(hub.store.sql), hub.clock, pace)
+    api = Api(SignedIn(Caller("Ann", grants or (EVERYWHERE,))), Tenants(hub.store.sql), hub.clock)
+    work = FleetWork(app, hub.store, Door(hub.store, hub.clock), hub.fleet, Acts(hub.store.sql), hub.clock, pace)
     api.add(app, (*CommandApi(hub.fleet, hub.store.control, Acts(hub.store.sql)).routes(), *work.routes()))
     Shell(api).add(app, work.pages())
-    app.on_shutdown.append(work.streams.end)
     app.router.add_static("/static", Path(local_ui.__file__).parent / "static")
     app.router.add_static("/hub", Path(sync.hub.__file__).parent / "static")
     async with TestClient(TestServer(app)) as client:

@@ -70,10 +70,10 @@ async def hub(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[H
                 await db.execute(PERSON, name)
                 for grant in grants:
                     await db.execute(GRANT, name, grant.organisation, grant.site, str(grant.role))
-        app, tenants = web.Application(), Tenants(store.sql)
+        app, tenants, config = web.Application(), Tenants(store.sql), AlertsConfig(webhooks="anywhere")
         api = Api(Named(), tenants, fleet.clock)
-        alerting = Alerting(AlertsConfig(webhooks="anywhere"), store.sql, fleet.clock, tmp_path)
-        api.add(app, alerting.routes(tenants, Acts(store.sql)))
+        alerting = Alerting(config, store.sql, tenants, Acts(store.sql), fleet.clock, tmp_path)
+        api.add(app, alerting.routes())
         Shell(api).add(app, alerting.pages())
         async with TestClient(TestServer(app)) as client:
             yield Hub(fleet, client)
