@@ -1,0 +1,62 @@
+"""Records that were there before the hub rolled anything up are rolled up like all others."""
+
+import sqlite3
+from importlib import resources
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from gateway.core.clock import SystemClock
+from gateway.core.rollup import HOUR_MS
+from sync.hub.rolling import Rolling
+from sync.hub.rollups import Rollups
+from tests.hub.stores import KINDS, opened, place
+from tests.values import METER, power
+
+HOUR = 1_800_000_000_000 // HOUR_MS * HOUR_MS
+TIMES = [HOUR, HOUR + 1, HOUR + HOUR_MS]
+ROWS = [(1, ts, 0, power(ts, 7).row) for ts in TIMES]
+OLD = {"sqlite": ("0001.sql", "0002.sql", "0003.sql"), "postgresql": ("0001.sql",)}
+
+
+def schema(folder: str, names: tuple[str, ...]) -> str:
+    """As an older release made it."""
+    return "\n".join(resources.files("sync.hub").joinpath(folder, name).read_text() for name in names)
+
+
+def old_file(path: Path) -> None:
+    with sqlite3.connect(path) as db:
+        db.executescript(schema("schema", OLD["sqlite"]) + "PRAGMA user_version = 3;")
+        db.execute("INSERT INTO node (id, first_seen, last_seen, records) VALUES ('node', 1, 1, 3)")
+        db.execute("INSERT INTO series (node, layout, encoded) VALUES ('node', ?, ?)", (METER.id, METER.encoded))
+        db.executemany("INSERT INTO record (series, ts, flags, row) VALUES (?, ?, ?, ?)", ROWS)
+    db.close()
+
+
+async def old_database(where: str) -> None:
+    db = await asyncpg.connect(where)
+    await db.execute("CREATE TABLE schema_version (number integer PRIMARY KEY)")
+    await db.execute(schema("schema_pg", OLD["postgresql"]) + "; INSERT INTO schema_version VALUES (1)")
+    await db.execute("INSERT INTO node (id, first_seen, last_seen, records) VALUES ('node', 1, 1, 3)")
+    await db.execute("INSERT INTO series (node, layout, encoded) VALUES ('node', $1, $2)", METER.id, METER.encoded)
+    await db.copy_records_to_table("record", records=ROWS, columns=("series", "ts", "flags", "row"))
+    await db.close()
+
+
+@pytest.mark.P3
+@pytest.mark.parametrize("kind", KINDS)
+async def test_what_an_older_release_stored_is_rolled_up(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    where = await place(kind, request)
+    if kind == "sqlite":
+        old_file(tmp_path / where)
+    else:
+        await old_database(where)
+    async with opened(where, tmp_path) as store:
+        await Rolling(store.sql, SystemClock()).turn(HOUR + 9 * HOUR_MS)
+        found = await store.sql.fetch("SELECT hour FROM rollup_1m ORDER BY hour")
+        assert [hour for (hour,) in found] == [HOUR, HOUR + HOUR_MS]
+        (held,) = await Rollups(store.sql).completeness("node", HOUR, HOUR + HOUR_MS)
+        assert held.records == {HOUR: 2}
