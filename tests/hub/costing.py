@@ -15,6 +15,7 @@ from sync.hub.api import Api
 from sync.hub.config import HubConfig
 from sync.hub.prices.settings import AreaConfig, PricesConfig
 from sync.hub.pricing import add_pricing
+from sync.hub.registry import Registry
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.shell import Shell
 from sync.hub.store import Store
@@ -70,6 +71,7 @@ async def settle(store: Store) -> None:
                 site, organisation,
             )  # fmt: skip
         await db.execute("INSERT INTO node (id, first_seen, last_seen, site) VALUES ('node', 0, 0, 'lane')")
+        await db.execute("INSERT INTO node_secret (node, sha256, created) VALUES ('node', $1, 0)", digest(SECRET))
 
 
 def readings(
@@ -96,6 +98,6 @@ async def hub(store: Store, now: int, sign_in: As) -> AsyncIterator[TestClient[w
     api = Api(sign_in, Tenants(store.sql), clock)
     areas = (AreaConfig(name="PL", provider="pse"), AreaConfig(name="PL2", provider="pse"))
     config = HubConfig(store="hub.db", prices=PricesConfig(areas=areas))
-    add_pricing(app, api, Shell(api), config, store.sql, Answering({"node": digest(SECRET)}, clock), clock)
+    add_pricing(app, api, Shell(api), config, store.sql, Answering(Registry(store.sql, clock), clock), clock)
     async with TestClient(TestServer(app)) as client:
         yield client
