@@ -107,7 +107,7 @@ def build_hub(
     sites = Sites(store.sql)
     deeds = ActPages(acts)
     api.add(app, (*SiteApi(sites, tenants, acts).routes(), *PeopleApi(signed, sites, acts).routes(), *deeds.routes()))
-    coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed.address)
+    coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed, config.people.public_url)
     coming.add_to(app, door, config.nodes)
     api.add(app, coming.routes())
     door.watchers.append(streams.ring)
