@@ -1,6 +1,6 @@
 """How gateways come to the hub and leave it, put together."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from aiohttp import web
@@ -21,22 +21,23 @@ from sync.hub.longpoll import LongPoll
 from sync.hub.part import Part
 from sync.hub.registry import Registry
 from sync.hub.shell import Page
+from sync.hub.signin import PeopleSignIn
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
 
 
 class Coming(Part):
-    """`broker`: None where the hub has none that it may administer; `address`: where a request comes from."""
+    """`broker`: None where the hub has none that it may administer; `public_url`: the hub's address for all."""
 
     def __init__(
         self, store: Store, registry: Registry, broker: NodesAtBroker | None, fleet: Fleet, poll: LongPoll,
-        acts: Acts, clock: Clock, address: Callable[[web.Request], str],
+        acts: Acts, clock: Clock, signed: PeopleSignIn, public_url: str | None,
     ) -> None:  # fmt: skip
         claims, enrolled, tenants = Claims(store.sql), EnrolledNodes(store.sql), Tenants(store.sql)
         self._registry = registry
-        self._enrolment = Enrolment(claims, registry, broker, clock, address)
+        self._enrolment = Enrolment(claims, registry, broker, clock, signed.address)
         self._api = EnrolApi(claims, registry, enrolled, broker, fleet, store.control, tenants, acts, poll.dismiss)
-        self._pages = EnrolPages(enrolled)
+        self._pages = EnrolPages(enrolled, public_url)
 
     def add_to(self, app: web.Application, door: Door, nodes: Sequence[NodeConfig]) -> None:
         """Take what gateways send; `nodes`: those of the hub's file, which are entered when `app` starts."""

@@ -16,6 +16,7 @@ from sync.hub.commandstore import CommandStore, Ordered
 from sync.hub.enrolled import EnrolledNode, EnrolledNodes
 from sync.hub.enrolment import NodesAtBroker
 from sync.hub.fleet import Fleet
+from sync.hub.paging import After, Limit, Listed, listed, marked
 from sync.hub.registry import Registry
 from sync.hub.rights import Role
 from sync.hub.tenants import Tenants
@@ -40,19 +41,9 @@ class MadeClaim(msgspec.Struct, frozen=True):
     claim: Claim
 
 
-class Claimed(msgspec.Struct, frozen=True):
-    items: list[Claim]
-    next: str
-
-
-class EnrolledPage(msgspec.Struct, frozen=True):
-    items: list[EnrolledNode]
-    next: str
-
-
 class Paging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    after: Annotated[str, msgspec.Meta(max_length=200)] = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    after: After = ""
+    limit: Limit = 100
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -89,7 +80,7 @@ class EnrolApi:
             ),
             Route(
                 method="GET", path=claims, summary="The site's claim codes that are open, without the codes",
-                right=Role.OPERATOR, handle=self._open, query=Paging, body=Nothing, answer=Claimed,
+                right=Role.OPERATOR, handle=self._open, query=Paging, body=Nothing, answer=Listed[Claim],
             ),
             Route(
                 method="DELETE", path=claims + "/{claim}", summary="End a claim code", right=Role.OPERATOR,
@@ -97,7 +88,7 @@ class EnrolApi:
             ),
             Route(
                 method="GET", path="/api/v1/enrolled", summary="Nodes: where they stand, hardware, their secrets' ages",
-                right=Role.VIEWER, handle=self._list, query=Paging, body=Nothing, answer=EnrolledPage,
+                right=Role.VIEWER, handle=self._list, query=Paging, body=Nothing, answer=Listed[EnrolledNode],
             ),
             Route(
                 method="POST", path=node + "/revoke", summary="Shut a node out at once", right=Role.OPERATOR,
@@ -134,18 +125,21 @@ class EnrolApi:
         if place is None or not (is_here or (not place.site and call.caller.may(Role.OPERATOR, place))):
             raise ApiError(NOT_THERE[0], "replaces: no such node at this site")
 
-    async def _open(self, call: Call[Paging, Nothing]) -> Claimed:
-        found = await self._claims.open(call.path["site"], call.now, call.query.after, call.query.limit)
-        return Claimed(found, found[-1].id if len(found) == call.query.limit else "")
+    async def _open(self, call: Call[Paging, Nothing]) -> Listed[Claim]:
+        after, limit = _after(call.query), call.query.limit
+        found = await self._claims.open(call.path["site"], call.now, after, limit + 1)
+        return listed(found, limit, lambda claim: claim, lambda claim: [claim.id])
 
     async def _end(self, call: Call[Nothing, Nothing]) -> None:
-        if not await self._claims.end(call.path["site"], call.path["claim"]):
+        claim = call.path["claim"]
+        if not claim.isalnum() or not await self._claims.end(call.path["site"], claim):
             raise ApiError(*NOT_THERE)
-        await self._acts.note(call, "end claim code", call.path["claim"])
+        await self._acts.note(call, "end claim code", claim)
 
-    async def _list(self, call: Call[Paging, Nothing]) -> EnrolledPage:
-        nodes = await self._enrolled.nodes(call.caller, call.query.after, call.query.limit, call.now)
-        return EnrolledPage(nodes, nodes[-1].node if len(nodes) == call.query.limit else "")
+    async def _list(self, call: Call[Paging, Nothing]) -> Listed[EnrolledNode]:
+        after, limit = _after(call.query), call.query.limit
+        found = await self._enrolled.nodes(call.caller, after, limit + 1, call.now)
+        return listed(found, limit, lambda node: node, lambda node: [node.node])
 
     async def _revoke(self, call: Call[Nothing, Nothing]) -> Standing:
         node = call.path["node"]
@@ -188,3 +182,11 @@ class EnrolApi:
         found = await self._commands.ordered(command.id)
         assert found is not None, command.id
         return found[1]
+
+
+def _after(query: Paging) -> str:
+    """The id behind which the list goes on. Raises ApiError."""
+    (last,) = marked(query.after, tuple[str]) or ("",)
+    if "\0" in last:  # which no database takes
+        raise ApiError(400, "after: expected the `next` of another answer")
+    return last

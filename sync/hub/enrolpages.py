@@ -27,7 +27,9 @@ class Look(NoQuery, frozen=True, forbid_unknown_fields=False):
 class EnrolPages:
     """One page; what it does goes through the API."""
 
-    def __init__(self, enrolled: EnrolledNodes) -> None:
+    def __init__(self, enrolled: EnrolledNodes, address: str | None) -> None:
+        """`address`: the hub's own, where it is known; else that by which it is asked."""
+        self._address = address
         self._enrolled = enrolled
 
     def pages(self) -> Sequence[Page[Any]]:
@@ -38,13 +40,13 @@ class EnrolPages:
     async def _view(self, call: Call[Look, Nothing]) -> dict[str, Any]:
         caller, look = call.caller, call.query
         sites = await self._enrolled.sites(caller, "", CHOICES)
-        nodes = await self._enrolled.nodes(caller, look.after, SHOWN, call.now)
+        nodes = await self._enrolled.nodes(caller, look.after.replace("\0", ""), SHOWN, call.now)
         claims = await self._enrolled.claims(caller, CHOICES, call.now)
         return {
             "sites": sites,
             "site": look.site,
             "replaces": look.replaces,
-            "address": f"{call.request.scheme}://{call.request.host}",
+            "address": (self._address or f"{call.request.scheme}://{call.request.host}").rstrip("/"),
             "claims": [_claim_view(claim, call.now) for claim in claims],
             "nodes": [
                 _node_view(node, call.now) | {"may": caller.may(Role.OPERATOR, Place(node.organisation, node.site))}

@@ -42,8 +42,8 @@ def routes(client: Client, *methods: str) -> list[Route[Any, Any]]:
     return found
 
 
-def filled(path: str, value: str = "mill-1") -> str:
-    return re.sub(r"{\w+}", lambda _: value, path)
+def filled(path: str, value: str = "") -> str:
+    return re.sub(r"{(\w+)}", lambda named: value or KNOWN.get(named[1], "mill-1"), path)
 
 
 def parameters(route: Route[Any, Any]) -> dict[str, str]:
