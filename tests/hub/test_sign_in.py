@@ -339,7 +339,7 @@ async def test_what_ran_out_is_forgotten(kind: str, request: pytest.FixtureReque
         clock.pass_s(31 * 86_400)
         assert client.app is not None
         chores = client.app[CHORES]
-        await chores.turn(next(chore for chore in chores._chores if chore.name == "sign-ins"))
+        await chores.turn(next(chore for chore in chores.all if chore.name == "sign-ins"))
         for table in ("session", "refresh_token", "sign_in_failure"):
             assert [tuple(row) for row in await client.app[SIGNED].sql.fetch(f"SELECT count(*) FROM {table}")] == [(0,)]
 
