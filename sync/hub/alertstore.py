@@ -68,7 +68,6 @@ ACKNOWLEDGE = """UPDATE alert SET acknowledged = $2, acknowledged_by = $3, note 
     ended = CASE WHEN ended IS NULL AND kind = 'update_failed' THEN $2 ELSE ended END WHERE id = $1"""
 
 STANDING = "SELECT kind, count(*) FROM alert WHERE ended IS NULL GROUP BY kind"
-STANDING_BY_NODE = "SELECT node, words FROM alert WHERE ended IS NULL ORDER BY id"
 FORGET = "DELETE FROM alert WHERE ended < $1"
 KEEP_FLEET = """INSERT INTO setting (name, value) VALUES ('fleet', $1)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
@@ -169,13 +168,6 @@ class Alerts:
     async def standing(self) -> dict[str, int]:
         """How many, by kind."""
         return dict(await self._sql.fetch(STANDING))  # type: ignore[arg-type]  # rows of two
-
-    async def standing_by_node(self) -> dict[str, tuple[str, ...]]:
-        """In words, of each node that has any."""
-        found: dict[str, list[str]] = {}
-        for node, words in await self._sql.fetch(STANDING_BY_NODE):
-            found.setdefault(node, []).append(words)
-        return {node: tuple(words) for node, words in found.items()}
 
     async def forget(self, before: int) -> None:
         """What ended before then."""

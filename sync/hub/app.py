@@ -76,7 +76,7 @@ def build_hub(
     shell = Shell(api)
 
     alerting = Alerting(config.alerts, store.sql, tenants, acts, clock, folder, config.people.public_url)
-    work = FleetWork(app, store, door, fleet, acts, clock, standing=alerting.alerts.standing_by_node)
+    work = FleetWork(app, store, door, fleet, acts, clock)
     coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed, config.people.public_url)
     coming.add_to(app, door, config.nodes)
     door.listeners += (fleet.happened, alerting.watch.happened)

@@ -18,7 +18,7 @@ from sync.hub.fleet import Fleet
 from sync.hub.part import Part
 from sync.hub.rolloutapi import RolloutApi
 from sync.hub.rolloutpages import RolloutPages
-from sync.hub.rollouts import EVERY_S, Rollouts, Standing
+from sync.hub.rollouts import EVERY_S, Rollouts
 from sync.hub.rolloutstore import RolloutStore
 from sync.hub.shell import Page
 from sync.hub.sse import Pace, Streams
@@ -28,7 +28,7 @@ from sync.hub.store import Store
 class FleetWork(Part):
     def __init__(
         self, app: web.Application, store: Store, door: Door, fleet: Fleet, acts: Acts, clock: Clock,
-        pace: Pace | None = None, standing: Standing | None = None,
+        pace: Pace | None = None,
     ) -> None:  # fmt: skip
         """Has the door take reports, and the fleet ask for them; streams end with `app`."""
         streams = Streams(clock, pace)
@@ -36,7 +36,7 @@ class FleetWork(Part):
         self.configurations = Configurations(ConfigStore(store.sql), store.control, fleet, clock)
         fleet.lacks, door.handlers["config"] = self.configurations.lacks, self.configurations.take
         kept = RolloutStore(store.sql)
-        self.rollouts = Rollouts(kept, self.configurations, store.control, fleet, clock, standing)
+        self.rollouts = Rollouts(kept, self.configurations, store.control, fleet, clock, kept.standing)
         self._config = ConfigPages(self.configurations, acts)
         self._api = RolloutApi(self.rollouts, kept, acts)
         self._course = Course(store.control, streams, clock)

@@ -51,6 +51,7 @@ WAVES = """SELECT r.wave, count(*), sum(CASE WHEN r.ordered IS NOT NULL THEN 1 E
 CANDIDATES = """SELECT n.id, coalesce(s.organisation, ''), coalesce(s.id, ''), n.last_seen
     FROM node AS n LEFT JOIN site AS s ON s.id = n.site
     WHERE n.revoked IS NULL AND ($1 = '' OR s.organisation = $1) AND ($2 = '' OR s.id = $2) ORDER BY n.id"""
+STANDING = "SELECT node, kind, device FROM alert WHERE ended IS NULL ORDER BY node, kind, device"
 VERSIONS = """SELECT coalesce(s.organisation, ''), coalesce(s.id, ''), h.body FROM node AS n
     LEFT JOIN site AS s ON s.id = n.site LEFT JOIN heartbeat AS h ON h.node = n.id WHERE n.revoked IS NULL"""
 ALL = 1_000_000
@@ -223,6 +224,13 @@ class RolloutStore:
 
     async def waves(self, rollout_id: str) -> list[Wave]:
         return [Wave(*row) for row in await self._sql.fetch(WAVES, rollout_id)]
+
+    async def standing(self) -> dict[str, tuple[str, ...]]:
+        """The alerts that stand, by node: their kinds, with the device where they are of one."""
+        found: dict[str, tuple[str, ...]] = {}
+        for node, kind, device in await self._sql.fetch(STANDING):
+            found[node] = (*found.get(node, ()), f"{kind} {device}".rstrip())
+        return found
 
     async def versions(self) -> list[tuple[Place, str]]:
         """Of each node where it stands, and its release; empty where it never said."""

@@ -28,6 +28,8 @@ AT = wire.Cursor("0123456789abcdef", 1, 1)
 PATCH = Spec(kind="configure", patch="site: {timezone: Europe/Berlin}", waves=("1", "3"), soak_s=60)
 UPDATE = Spec(kind="update", release="2.0", waves=("1",), soak_s=0)
 UNKNOWN_KIND = "this gateway does not know UPDATE; it knows CONFIGURE"
+ALERT = """INSERT INTO alert (node, device, kind, since, words, changed)
+    VALUES ($1, $2, 'device_silent', $3, 'since long', $3)"""
 NODES = tuple(f"n{number}" for number in range(5))
 
 
@@ -42,14 +44,15 @@ class Hub:
 
     def __init__(self, store: Store, clock: Site | None = None) -> None:
         self.store, self.clock = store, clock or Site()
-        self.alerts: dict[str, tuple[str, ...]] = {}
         self.fleet = fleet = Fleet(store.control, self.clock)
         self.configurations = Configurations(ConfigStore(store.sql), store.control, fleet, self.clock)
         self.kept = RolloutStore(store.sql)
-        self.rollouts = Rollouts(self.kept, self.configurations, store.control, fleet, self.clock, self._standing)
+        self.rollouts = Rollouts(self.kept, self.configurations, store.control, fleet, self.clock, self.kept.standing)
 
-    async def _standing(self) -> dict[str, tuple[str, ...]]:
-        return self.alerts
+    async def alerts(self, node: str, device: str) -> None:
+        """Have an alert stand."""
+        async with self.store.sql.transaction() as db:
+            await db.execute(ALERT, node, device, self.clock.wall)
 
     async def beats(self, *problems: str, nodes: Sequence[str] = NODES, backlog: int = 0) -> None:
         for node in nodes:
@@ -165,7 +168,7 @@ async def test_it_stops_by_itself_where_a_node_of_a_wave_falls_ill_and_orders_no
         elif how == "backlog":
             await hub.beats(backlog=9999)
         else:
-            hub.alerts = {"n0": ("device silent: pump",)}
+            await hub.alerts("n0", "pump")
     for _ in range(3):
         await hub.turn()
     found = await hub.state(rollout)
@@ -180,7 +183,7 @@ async def test_it_stops_by_itself_where_a_node_of_a_wave_falls_ill_and_orders_no
 
 async def test_what_was_wrong_before_does_not_stop_it_and_so_many_may_fall_ill(hub: Hub) -> None:
     await hub.beats("1 of 2 devices do not answer: pump")
-    hub.alerts = {"n0": ("device silent: pump",)}
+    await hub.alerts("n0", "pump")
     rollout = await hub.begin(msgspec.structs.replace(PATCH, ill_max=1, soak_s=0))
     await hub.turn()
     await hub.end("failed", nodes=["n0"])
