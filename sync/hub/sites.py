@@ -24,6 +24,9 @@ SITE_USED = "SELECT 1 FROM node WHERE site = $1 LIMIT 1"
 UNUSED_CLAIMS = "DELETE FROM claim WHERE site = $1"
 DELETE_SITE = "DELETE FROM site WHERE id = $1"
 UNGRANT_SITE = "DELETE FROM person_grant WHERE site = $1"
+# Else they would be told of the next one of that id.
+UNTELL_ORGANISATION = "DELETE FROM receiver WHERE organisation = $1"
+UNTELL_SITE = "DELETE FROM receiver WHERE site = $1"
 SITE = "SELECT id, organisation, name, timezone FROM site WHERE id = $1"
 MOVE = """INSERT INTO node (id, first_seen, last_seen, site) VALUES ($1, 0, 0, $2)
     ON CONFLICT (id) DO UPDATE SET site = excluded.site"""
@@ -93,6 +96,7 @@ class Sites:
             if not await db.execute(DELETE_ORGANISATION, organisation):
                 return False
             await db.execute(UNGRANT_ORGANISATION, organisation)
+            await db.execute(UNTELL_ORGANISATION, organisation)
             return True
 
     async def add_site(self, site: Site, now: int) -> bool:
@@ -111,6 +115,7 @@ class Sites:
                 return False
             await db.execute(UNUSED_CLAIMS, site)
             await db.execute(UNGRANT_SITE, site)
+            await db.execute(UNTELL_SITE, site)
             return await db.execute(DELETE_SITE, site) == 1
 
     async def move(self, node: str, site: str | None) -> None:

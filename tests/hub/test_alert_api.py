@@ -14,6 +14,7 @@ from sync.hub.alerting import Alerting
 from sync.hub.api import Api
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.shell import Shell
+from sync.hub.sites import Sites
 from sync.hub.tenants import Tenants
 from tests.hub.alerting import Fleet
 from tests.hub.stores import KINDS, opened, place
@@ -200,6 +201,20 @@ async def test_a_receivers_secret_is_shown_once_and_others_receivers_are_not_the
 async def test_who_may_have_whom_told_of_what(hub: Hub, person: str, more: dict[str, Any], status: int) -> None:
     asked = {"kind": "email", "address": "ann@example.com"} | more
     assert (await hub.ask(person, "POST", "/api/v1/receivers", asked))[0] == status
+
+
+@pytest.mark.P11
+async def test_who_was_told_of_a_site_that_is_gone_is_not_told_of_the_next_one_of_its_id(hub: Hub) -> None:
+    sites = Sites(hub.fleet.store.sql)
+    for scope in ({"site": "valley"}, {"organisation": "acme"}):
+        await hub.ask("root", "POST", "/api/v1/receivers", {"kind": "email", "address": "ann@example.com"} | scope)
+    for node, site in (("mill", "valley"), ("farm", "hill")):
+        await sites.move(node, None)
+        assert await sites.delete_site(site)
+        left = await hub.fleet.receivers.listed(Caller("root", PEOPLE["root"]))
+        assert [one.organisation for one in left] == ["acme"]
+    assert await sites.delete_organisation("acme")
+    assert await hub.fleet.receivers.listed(Caller("root", PEOPLE["root"])) == []
 
 
 async def test_the_menu_counts_what_nobody_has_seen_yet(hub: Hub) -> None:
