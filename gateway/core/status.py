@@ -170,21 +170,6 @@ class SiteState(msgspec.Struct, frozen=True):
     clock: ClockState = ClockState(known=True, source="kernel")
 
 
-class NodeState(msgspec.Struct, frozen=True):
-    """One gateway as the hub knows it."""
-
-    node: str
-    online: bool
-    last_seen: int  # of its last good push
-    newest: int  # ts of its newest reading
-    lag_ms: int  # how much older than now that reading is
-    records: int  # that the hub holds of it
-    devices: tuple[DeviceState, ...] = ()
-    version: str = ""  # by its last heartbeat, as what follows; empty: there was none
-    backlog: int | None = None  # records that the hub does not have
-    problems: tuple[str, ...] = ()
-
-
 class HistoryRow(msgspec.Struct, frozen=True, array_like=True):
     """One value at one time, for a chart: [ts, value or null, low or null, high or null].
 

@@ -3,16 +3,7 @@
 from collections.abc import Iterable
 
 from gateway.core.model import Layout, Reading, Record, readings_of
-from gateway.core.status import DeviceState, NodeState
-from sync.hub.store import ONLINE_MS
-
-
-def node_state(node: str, last_seen: int, records: int, newest: Iterable[tuple[Layout, Record]], now: int) -> NodeState:
-    """`newest`: the last record of each of its layouts; times in milliseconds since 1970 UTC."""
-    devices = devices_of(newest)
-    newest_ms = max((device.ts for device in devices), default=0)
-    lag_ms = now - newest_ms if newest_ms else 0
-    return NodeState(node, now - last_seen < ONLINE_MS, last_seen, newest_ms, lag_ms, records, devices)
+from gateway.core.status import DeviceState
 
 
 def devices_of(newest: Iterable[tuple[Layout, Record]]) -> tuple[DeviceState, ...]:

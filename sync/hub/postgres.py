@@ -16,12 +16,10 @@ import msgspec
 from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events
 from gateway.core.errors import StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
-from gateway.core.status import NodeState
 from sync.hub.chores import Chore
 from sync.hub.closed import not_gone, touched
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.extensions import extend
-from sync.hub.newest import node_state
 from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
 from sync.hub.postgresrecords import RecordRow, append
@@ -40,9 +38,6 @@ APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, du
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
 SERIES = "SELECT id, encoded FROM series WHERE node = $1 AND layout = $2"
 LAYOUTS = "SELECT encoded FROM series WHERE node = $1 ORDER BY id"
-NODES = "SELECT id, last_seen, records FROM node WHERE first_seen > 0 ORDER BY id"
-NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row FROM series
-    CROSS JOIN LATERAL (SELECT ts, flags, row FROM record WHERE series = series.id ORDER BY ts DESC LIMIT 1) AS last"""
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
 # As gateway.core.accounts has it; the sum of bigints is a numeric, which never runs over.
 ACCOUNTS = """SELECT count(ts) + coalesce(min(count), 0), (coalesce(min(digest), 0) + coalesce(sum(
@@ -142,17 +137,6 @@ class PostgresStore:
         """See `Store.note`."""
         async with self._database.connection() as db:
             await db.execute(APPEND_AUDIT, *_audit(audit))
-
-    async def nodes(self, now: int) -> list[NodeState]:
-        """See `Store.nodes`."""
-        newest: dict[str, list[tuple[Layout, Record]]] = {}
-        for node, encoded, ts, flags, row in await self._database.fetch(NEWEST):
-            layout = decode_layout(encoded)
-            newest.setdefault(node, []).append((layout, Record(layout.id, ts, row, flags)))
-        return [
-            node_state(node, last_seen, records, newest.get(node, ()), now)
-            for node, last_seen, records in await self._database.fetch(NODES)
-        ]
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """See `Store.records`."""

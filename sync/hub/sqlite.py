@@ -9,11 +9,9 @@ import msgspec
 from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events, of_records
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Record, decode_layout
-from gateway.core.status import NodeState
 from sync.hub.chores import Chore
 from sync.hub.closed import not_gone, sum_of, touched
 from sync.hub.commands import SAW_NODE, Commands
-from sync.hub.newest import node_state
 from sync.hub.sql import SqliteSql, numbered
 from sync.hub.store import Audit
 
@@ -25,8 +23,6 @@ APPEND_EVENT = """INSERT OR IGNORE INTO event (node, epoch, seq, ts, kind, devic
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
 APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-NODES = "SELECT id, last_seen, records FROM node WHERE first_seen > 0 ORDER BY id"
-NEWEST = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts DESC LIMIT 1"
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts"
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = ? AND epoch = ? AND ts >= ? AND ts < ?"""
@@ -99,22 +95,6 @@ class SqliteStore:
         """Keep the audit row of a batch that was not taken."""
         async with self._database.transaction() as db:
             await db.execute(APPEND_AUDIT, msgspec.structs.astuple(audit))
-
-    async def nodes(self, now: int) -> list[NodeState]:
-        """Every node, with the newest values of each of its devices."""
-        return [
-            node_state(node, last_seen, records, await self._newest(node), now)
-            for node, last_seen, records in await self._database.fetch(NODES)
-        ]
-
-    async def _newest(self, node: str) -> list[tuple[Layout, Record]]:
-        """The last record of each layout."""
-        return [
-            (layout, Record(layout_id, ts, row, flags))
-            for (of_node, layout_id), (series, layout) in list(self._layouts.items())
-            if of_node == node
-            for ts, flags, row in await self._database.fetch(NEWEST, (series,))
-        ]
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """All records of one layout, by time."""

@@ -7,7 +7,6 @@ import msgspec
 
 from gateway.core.accounts import Account
 from gateway.core.model import Event, Layout, Record
-from gateway.core.status import NodeState
 from sync.hub.chores import Chore
 from sync.hub.commandstore import CommandStore
 from sync.hub.sql import Sql
@@ -60,10 +59,6 @@ class Store(Protocol):
 
     async def note(self, audit: Audit) -> None:
         """Keep the audit row of a batch that was not taken."""
-        ...
-
-    async def nodes(self, now: int) -> list[NodeState]:
-        """Every node, with the newest values of each of its devices."""
         ...
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:

@@ -90,16 +90,22 @@ class JsonLines:
         self, source: Source, layout: Layout, wanted: Sequence[int], rows: Iterable[tuple[int, int, bytes]]
     ) -> bytes:
         """See `Csv.raw`."""
-        lines: list[dict[str, object]] = []
+        points = [
+            (index, layout.conversions[index], f'"key":{_json(p.key)},"unit":{_json(p.unit)},"value":')
+            for index in wanted
+            for p in (layout.points[index],)
+        ]
+        where = f'"site":{_json(source.site)},"node":{_json(source.node)},"device":{_json(source.device)},'
+        lines: list[str] = []
         for ts, flags, row in rows:
-            values, words = layout.rows.unpack(row), flag_words(flags)
-            for index in wanted:
-                point = layout.points[index]
-                value = finite(converted(values[index], layout.conversions[index]))
-                line = _common(source, ts, point.key, point.unit, value)
-                lines.append(line | {"quality": "missing" if value is None else "good", "flags": words})
-                _add_local(lines[-1], source, ts)
-        return msgspec.json.Encoder().encode_lines(lines)
+            head, values = f'{{"time":"{time_text(ts)}","ts":{ts},{where}', layout.rows.unpack(row)
+            local = f',"{LOCAL}":"{time_text(ts, source.zone)}"' if source.zone else ""
+            tail = f'"flags":{_json(flag_words(flags))}{local}}}\n'
+            for index, conversion, middle in points:
+                value = finite(converted(values[index], conversion))
+                text = "null" if value is None else _json(value) if isinstance(value, str) else repr(value)
+                lines.append(f'{head}{middle}{text},"quality":"{"missing" if value is None else "good"}",{tail}')
+        return "".join(lines).encode()
 
     def rolled(self, source: Source, key: str, unit: str, rows: Iterable[HistoryRow]) -> bytes:
         lines = []
@@ -128,6 +134,10 @@ def time_text(ts: int, zone: tzinfo = UTC) -> str:
     seconds, ms = divmod(ts, 1000)
     text = datetime.fromtimestamp(seconds, zone).isoformat()
     return f"{text[:19]}.{ms:03}{'Z' if zone is UTC else text[19:]}"
+
+
+def _json(value: object) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 def _cell(text: str) -> str:

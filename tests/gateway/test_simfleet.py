@@ -14,10 +14,10 @@ from gateway.running import serve
 from gateway.simfleet import Plan, run_fleet
 from gateway.simnode import SimBuffer
 from sync.edge import pieces
-from sync.hub import fleet
 from sync.hub.app import build_hub
 from sync.hub.sqlite import SqliteStore
 from tests.gateway.ports import free_port
+from tests.hub.stores import nodes
 
 
 @pytest.mark.P2
@@ -29,11 +29,11 @@ async def test_what_the_fleet_measured_is_at_the_hub_once(tmp_path: Path) -> Non
     async with serve(build_hub(config, store, SystemClock(), tmp_path, []), "127.0.0.1", free_port()) as address:
         plan = Plan(hub=address, nodes=3, first=7, seed="s", points=5, every_s=0.1, push_s=0.1, backlog_s=60, run_s=0.5)
         await run_fleet(plan, said.append)
-    nodes = await fleet.nodes(store, 0)
+    found = await nodes(store, 0)
     await store.close()
-    assert [node.node for node in nodes] == ["sim-00007", "sim-00008", "sim-00009"]
-    assert all(node.version and node.records >= 1800 for node in nodes)
-    assert f"{sum(node.records for node in nodes):,} records measured, 0 not acknowledged" in said[-1]
+    assert [node.id for node in found] == ["sim-00007", "sim-00008", "sim-00009"]
+    assert all(node.version and node.records >= 1800 for node in found)
+    assert f"{sum(node.records for node in found):,} records measured, 0 not acknowledged" in said[-1]
 
 
 async def test_a_simulated_record_is_the_same_however_it_is_asked_for() -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from bench.postgres import Server
 from sync.hub.opening import open_store
+from sync.hub.readingnodes import NodeDetail, Nodes, NodesQuery
+from sync.hub.rights import Caller, Grant, Role
 from sync.hub.store import Audit, Store
 
 KINDS = ("sqlite", "postgresql")
@@ -33,3 +35,10 @@ async def opened(where: str, folder: Path) -> AsyncIterator[Store]:
 
 def audit(node: str = "node", batch_type: str = "records", at: int = 1000) -> Audit:
     return Audit(at, node, batch_type, "0123456789abcdef:0-9", 100)
+
+
+async def nodes(store: Store, now: int) -> list[NodeDetail]:
+    """All of them, with the newest values of their devices."""
+    read = Nodes(store.sql)
+    found = await read.lines(Caller("root", (Grant(Role.VIEWER),)), NodesQuery(limit=1000), now)
+    return [await read.detail(line.id, now) for line in found.items]

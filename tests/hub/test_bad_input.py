@@ -26,7 +26,7 @@ NASTY = (
     "NaN", "-1", str(10**18), str(2**63), str(2**64), "1e400", "0x10", " ", "null", "[]", "{}", "true", "\udcff",
 )  # fmt: skip
 RANGES = ((5, 5), (NOW, 0), (10**18, 10**18 + 1), (-5, 5), (0, 10**18), ("NaN", 5), (1.5, 7))
-KNOWN = {"node": "mill-1", "site": "mill", "device": "meter", "key": "power"}
+KNOWN = {"node": "mill-1", "site": "mill", "organisation": "north", "device": "meter", "key": "power"}
 
 
 @pytest.fixture(params=KINDS)

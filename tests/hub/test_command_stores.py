@@ -9,7 +9,7 @@ import pytest
 from gateway.core.model import Command, CommandResult
 from sync.hub.commandstore import Beat, CommandStore
 from sync.hub.store import Store
-from tests.hub.stores import KINDS, opened, place
+from tests.hub.stores import KINDS, nodes, opened, place
 
 AT = 1_790_000_000_000
 
@@ -87,4 +87,4 @@ async def test_the_last_heartbeat_stays_and_the_node_was_seen(store: Store) -> N
     assert sorted(await store.control.beats(), key=lambda beat: beat.node) == [
         Beat("farm", AT, b"{}"), Beat("mill", AT + 60_000, str(AT + 60_000).encode()),
     ]  # fmt: skip
-    assert {node.node: node.last_seen for node in await store.nodes(AT)} == {"farm": AT, "mill": AT + 60_000}
+    assert {node.id: node.last_seen for node in await nodes(store, AT)} == {"farm": AT, "mill": AT + 60_000}

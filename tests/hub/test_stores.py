@@ -14,7 +14,7 @@ from sync import wire
 from sync.hub.compare import Compare
 from sync.hub.door import Door, Refused
 from sync.hub.store import ONLINE_MS, Store
-from tests.hub.stores import KINDS, audit, opened, place
+from tests.hub.stores import KINDS, audit, nodes, opened, place
 from tests.values import METER, meter, power
 
 
@@ -70,7 +70,7 @@ async def test_batches_of_one_node_that_cross_at_once_are_kept_once(store: Store
     taken = await asyncio.gather(*(store.take_records(batch, audit()) for batch in [*batches, *reversed(batches)]))
     assert sum(one.accepted for one in taken) == 400
     assert len(await store.records("node", METER.id)) == 400
-    assert (await store.nodes(1000))[0].records == 400
+    assert (await nodes(store, 1000))[0].records == 400
 
 
 @pytest.mark.P11
@@ -137,21 +137,21 @@ async def test_nodes_show_the_newest_values_of_each_device(store: Store) -> None
     await store.take_layouts([METER, meter("second")], audit("node"))
     await store.take_records([power(5000, 42), power(1000, 7)], audit("node", at=6000))
     await store.take_events([], "0" * 16, audit("quiet", at=100))
-    node, quiet = await store.nodes(6000 + ONLINE_MS - 1)
-    assert (node.node, node.online, node.newest, node.records) == ("node", True, 5000, 2)
+    node, quiet = await nodes(store, 6000 + ONLINE_MS - 1)
+    assert (node.id, node.online, node.newest, node.records) == ("node", True, 5000, 2)
     assert [(d.name, d.ts, d.readings[0].value) for d in node.devices] == [("meter", 5000, 42)]
-    assert (quiet.node, quiet.online, quiet.newest, quiet.lag_ms) == ("quiet", False, 0, 0)
+    assert (quiet.id, quiet.online, quiet.newest, quiet.lag_ms) == ("quiet", False, 0, None)
 
 
 async def test_an_empty_batch_is_a_sign_of_life(store: Store) -> None:
     taken = await store.take_records([], audit(at=5000))
     assert (taken.accepted, taken.duplicate) == (0, 0)
-    assert (await store.nodes(5001))[0].online
+    assert (await nodes(store, 5001))[0].online
 
 
 async def test_a_batch_that_was_not_taken_leaves_its_note_whatever_it_says(store: Store) -> None:
     await store.note(audit("stranger", "\0odd"))
-    assert await store.nodes(0) == []
+    assert await nodes(store, 0) == []
 
 
 @pytest.mark.P1

@@ -10,7 +10,7 @@ from bench.postgres import Server
 from sync.edge.amqp import AmqpTransport
 from sync.hub.sqlite import SqliteStore
 from tests.hub.postgres import postgres_server
-from tests.hub.stores import opened
+from tests.hub.stores import nodes, opened
 from tests.sync.brokered import BrokeredHub, push, running, until
 from tests.sync.rabbit import NODE_SECRET, Rabbit, provisioned
 from tests.values import power
@@ -44,7 +44,7 @@ async def test_two_hubs_on_one_queue_and_one_database_lose_and_double_nothing(
                     await until(lambda name=name: _has(one, name, 2020))  # type: ignore[misc]
         for name in names:
             assert await one.times(name) == list(range(2020))
-        assert {state.records for state in await near.nodes(0)} == {2020}
+        assert {state.records for state in await nodes(near, 0)} == {2020}
         for way in ways:
             await way.close()
 

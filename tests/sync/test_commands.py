@@ -13,6 +13,7 @@ from gateway.core.errors import HoldfastError, StorageError
 from gateway.core.model import Command
 from sync import wire
 from sync.edge.commands import Outcome
+from tests.hub.stores import nodes
 from tests.sync.controlling import LATER, NOW, Site, come_to, command, controlled, states
 from tests.sync.parts import site
 
@@ -246,6 +247,6 @@ async def test_the_hub_knows_the_last_heartbeat_of_a_node_and_calls_it_seen(tmp_
         (beat,) = await hub.store.control.beats()
         assert beat.node == "node"
         assert json.loads(beat.body)["version"] == "1.2.3"
-        (node,) = await hub.store.nodes(NOW)
+        (node,) = await nodes(hub.store, NOW)
         assert node.online
         assert await states(hub.store) == {}

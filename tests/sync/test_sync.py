@@ -15,6 +15,7 @@ from aiohttp.test_utils import TestClient
 from gateway.core import codec, packing, varint
 from gateway.core.model import Event, Layout, Point, Record
 from sync import wire
+from tests.hub.stores import nodes
 from tests.sync.parts import SECRET, Hub, site, synced, syncing
 from tests.values import METER, meter, power
 
@@ -126,7 +127,7 @@ async def test_a_wrong_secret_or_node_is_turned_away_alike(tmp_path: Path, chang
         response = await client.post(wire.PATH, data=body([power(1)]), headers=headers(**changed))
         assert response.status == 401
         assert await response.json() == {"cursor": "", "error": "unknown node or wrong secret"}
-        assert await hub.store.nodes(0) == []
+        assert await nodes(hub.store, 0) == []
 
 
 @pytest.mark.P11
