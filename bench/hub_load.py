@@ -53,19 +53,15 @@ class Senders:
         for node in self._hubs:
             await self._post(node, "layouts", ("0123456789abcdef:0-0", body))
 
-    async def send(self, batches: Sequence[Batch], at_once: int) -> float:
-        """All of them from every node, of which so many send at a time. Returns the seconds that it took."""
-        waiting = list(self._hubs)
-
-        async def some() -> None:
-            while waiting:
-                node = waiting.pop(0)
-                for batch in batches:
-                    await self._post(node, "records", batch)
-
+    async def send(self, nodes: Sequence[str], batches: Sequence[Batch]) -> float:
+        """All of them from each of `nodes`, which send at the same time. Returns the seconds that it took."""
         begun = time.perf_counter()
-        await asyncio.gather(*(some() for _ in range(at_once)))
+        await asyncio.gather(*(self._send(node, batches) for node in nodes))
         return time.perf_counter() - begun
+
+    async def _send(self, node: str, batches: Sequence[Batch]) -> None:
+        for batch in batches:
+            await self._post(node, "records", batch)
 
     async def _post(self, node: str, batch_type: str, batch: Batch) -> None:
         cursor, body = batch

@@ -8,6 +8,7 @@ import math
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from fractions import Fraction
+from operator import itemgetter
 from typing import Any
 
 import asyncpg
@@ -91,25 +92,28 @@ class PostgresStore:
         """See `Store.take_records`."""
         series = {layout_id: await self._series(audit.node, layout_id) for layout_id in {r.layout_id for r in records}}
         rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
-        times = {ts for _, ts, _, _ in rows}
-        await self.partitions.ensure(times)  # before the transaction, which would keep other hubs from making some
+        hours = touched(rows)
+        await self.partitions.ensure(
+            hour for _, hour in hours
+        )  # before the transaction, which would keep other hubs from making some
         try:
-            return await self._take_records(rows, audit)
+            return await self._take_records(rows, hours, audit)
         except StorageError as error:
             if not isinstance(error.__cause__, asyncpg.CheckViolationError):
                 raise
         self.partitions.forget()  # another hub dropped one in between
-        await self.partitions.ensure(times)
-        return await self._take_records(rows, audit)
+        await self.partitions.ensure(hour for _, hour in hours)
+        return await self._take_records(rows, hours, audit)
 
-    async def _take_records(self, rows: Sequence[RecordRow], audit: Audit) -> Audit:
+    async def _take_records(self, rows: Sequence[RecordRow], hours: Sequence[tuple[int, int]], audit: Audit) -> Audit:
+        """`hours`: those that `rows` touch."""
         async with self._batch(audit) as db:
-            hours = list(zip(*touched(rows), strict=True))
-            new = not_gone(rows, await db.fetch(CLOSED_OF, *hours)) if hours else rows
+            columns = list(zip(*hours, strict=True))
+            new = not_gone(rows, await db.fetch(CLOSED_OF, *columns)) if hours else rows
             accepted = await append(db, new)
             if accepted:
-                await db.execute(MARK, *hours, audit.at)
-            await db.execute(COUNT_RECORDS, accepted, max((ts for _, ts, _, _ in rows), default=0), audit.node)
+                await db.execute(MARK, *columns, audit.at)
+            await db.execute(COUNT_RECORDS, accepted, max(map(itemgetter(1), rows), default=0), audit.node)
             return await _noted(db, audit, accepted, len(rows))
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:

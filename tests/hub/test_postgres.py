@@ -73,7 +73,8 @@ async def test_what_is_no_number_is_missing_in_the_view_and_odd_text_is_escaped(
     async with opened(where, tmp_path) as store:
         await store.take_layouts([odd], audit())
         await store.take_records([Record(odd.id, 1, odd.rows.pack([float("inf"), "aaä"]))], audit())
-    assert await ask(where, "SELECT value, words FROM reading ORDER BY key") == [(None, r"aa\303"), (None, None)]
+    found = await ask(where, "SELECT value, words, quality FROM reading ORDER BY key")
+    assert found == [(None, r"aa\303", "good"), (None, None, "missing")]
 
 
 async def test_a_question_for_some_hours_of_one_point_reads_no_other_records(where: str, tmp_path: Path) -> None:

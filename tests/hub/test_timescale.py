@@ -103,7 +103,9 @@ async def test_a_week_is_dropped_whole(where: str) -> None:
     await store.take_layouts([METER], audit())
     await store.take_records(at(OLD, OLD + WEEK_MS), audit())
     assert await store.partitions.weeks() == [2900, 2901]
-    await store.partitions.drop(2900)
+    assert await ask(where, "SELECT holdfast_drop_empty_week(2900)") == [(False,)]
+    await ask(where, "DELETE FROM record WHERE ts = $1", OLD)
+    assert await ask(where, "SELECT holdfast_drop_empty_week(2900)") == [(True,)]
     assert await store.partitions.weeks() == [2901]
     assert (await store.take_records(at(OLD), audit())).accepted == 1
     await store.close()

@@ -46,3 +46,18 @@ BEGIN
     PERFORM drop_chunks('record', newer_than => week * 604800000, older_than => (week + 1) * 604800000);
 END
 $$;
+
+CREATE OR REPLACE FUNCTION holdfast_drop_empty_week(week bigint) RETURNS boolean LANGUAGE plpgsql
+SET lock_timeout = '3s' AS $$
+BEGIN
+    IF EXISTS (SELECT FROM record WHERE ts >= week * 604800000 AND ts < (week + 1) * 604800000) THEN
+        RETURN false;
+    END IF;
+    LOCK TABLE ONLY record IN SHARE ROW EXCLUSIVE MODE;
+    IF EXISTS (SELECT FROM record WHERE ts >= week * 604800000 AND ts < (week + 1) * 604800000) THEN
+        RETURN false;
+    END IF;
+    PERFORM holdfast_drop_week(week);
+    RETURN true;
+END
+$$;

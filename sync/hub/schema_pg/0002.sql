@@ -117,20 +117,20 @@ CREATE FUNCTION holdfast_make_view() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     CREATE OR REPLACE VIEW reading AS
     SELECT series.node, point.device, point.poll_group, point.key, record.ts,
-        to_timestamp(record.ts / 1000.0) AS time,
+        to_timestamp(record.ts / 1000.0) AS time, value, words, point.unit, record.flags,
+        node.site, point.key AS point, CASE WHEN value IS NULL AND words IS NULL THEN 'missing' ELSE 'good' END AS quality
+    FROM point
+    JOIN series ON series.id = point.series
+    JOIN node ON node.id = series.node
+    JOIN record ON record.series = point.series
+    CROSS JOIN LATERAL (SELECT get_byte(record.row, point.bitmap_byte) & point.bitmap_bit AS missing) AS bitmap
+    CROSS JOIN LATERAL (SELECT
         CASE WHEN missing = 0 AND point.type NOT LIKE 'text%' THEN
             (holdfast_number(record.row, point.type, point.starts, point.bytes) * point.times + point.plus) / point.over
         END AS value,
         CASE WHEN missing = 0 AND point.type LIKE 'text%' THEN
             holdfast_text(rtrim(substring(record.row FROM point.starts + 1 FOR point.bytes), '\x00'::bytea))
-        END AS words,
-        point.unit, record.flags,
-        node.site, point.key AS point, CASE WHEN missing = 0 THEN 'good' ELSE 'missing' END AS quality
-    FROM point
-    JOIN series ON series.id = point.series
-    JOIN node ON node.id = series.node
-    JOIN record ON record.series = point.series
-    CROSS JOIN LATERAL (SELECT get_byte(record.row, point.bitmap_byte) & point.bitmap_bit AS missing) AS bitmap;
+        END AS words) AS taken;
 END
 $$;
 SELECT holdfast_make_view();
