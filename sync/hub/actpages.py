@@ -1,24 +1,16 @@
 """What people did, read back by administrators: the route and its page."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
-
-import msgspec
+from typing import Any
 
 from gateway.core import wording
-from sync.hub.acts import NEWEST, Act, Acts
+from sync.hub.acts import Act, Acts
 from sync.hub.api import Call, Nothing, Route
-from sync.hub.paging import After, Listed, listed, marked
+from sync.hub.paging import Listed, Paged, itself, listed, number_before
 from sync.hub.rights import Caller, Role
-from sync.hub.shell import NoQuery, Page
-from sync.hub.siteapi import Paged
+from sync.hub.shell import ListShown, Page
 
 SHOWN = 100
-Id = Annotated[int, msgspec.Meta(ge=0, le=NEWEST)]
-
-
-class ActsShown(NoQuery, frozen=True):
-    after: After = ""
 
 
 class ActPages:
@@ -36,19 +28,18 @@ class ActPages:
         )  # fmt: skip
 
     def pages(self) -> Sequence[Page[Any]]:
-        return (Page(path="/acts", template="acts.html", right=Role.ADMIN, view=self._view, query=ActsShown),)
+        return (Page(path="/acts", template="acts.html", right=Role.ADMIN, view=self._view, query=ListShown),)
 
     async def _list(self, call: Call[Paged, Nothing]) -> Listed[Act]:
         return await self._piece(call.caller, call.query.after, call.query.limit)
 
-    async def _view(self, call: Call[ActsShown, Nothing]) -> dict[str, object]:
+    async def _view(self, call: Call[ListShown, Nothing]) -> dict[str, object]:
         piece = await self._piece(call.caller, call.query.after, SHOWN)
         return {"acts": [_act_view(act) for act in piece.items], "next": piece.next}
 
     async def _piece(self, caller: Caller, after: str, limit: int) -> Listed[Act]:
-        (before,) = marked(after, tuple[Id]) or (NEWEST,)
-        acts = await self._acts.listed(caller, after=str(before), limit=limit + 1)
-        return listed(acts, limit, lambda act: act, lambda act: (act.id,))
+        acts = await self._acts.listed(caller, before=number_before(after), limit=limit + 1)
+        return listed(acts, limit, itself, lambda act: (act.id,))
 
 
 def _act_view(act: Act) -> dict[str, object]:

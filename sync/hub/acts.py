@@ -5,18 +5,17 @@ from typing import Any
 import msgspec
 
 from sync.hub.api import Call
-from sync.hub.rights import Caller, Role
+from sync.hub.paging import LAST
+from sync.hub.rights import Caller, Place
 from sync.hub.sql import Sql
 
 DETAIL_MAX = 2000  # characters
 NOTE = """INSERT INTO act (at, person, address, action, object, organisation, site, detail)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"""
-# Newest first. Of roles each includes those that come after it in the alphabet.
 LISTED = """SELECT id, at, person, address, action, object, organisation, site, detail FROM act
-    WHERE id < $3 AND EXISTS (SELECT 1 FROM person_grant AS g WHERE g.person = $1 AND g.role <= $2
+    WHERE id < $2 AND EXISTS (SELECT 1 FROM person_grant AS g WHERE g.person = $1 AND g.role = 'admin'
         AND (g.organisation = '' OR (g.organisation = act.organisation AND (g.site = '' OR g.site = act.site))))
-    ORDER BY id DESC LIMIT $4"""
-NEWEST = (1 << 63) - 1
+    ORDER BY id DESC LIMIT $3"""
 
 
 class Act(msgspec.Struct, frozen=True):
@@ -39,18 +38,16 @@ class Acts:
     def __init__(self, sql: Sql) -> None:
         self._sql = sql
 
-    async def note(self, call: Call[Any, Any], action: str, object: str, detail: str = "") -> None:
-        """The caller did `action`, a few words, to `object`, an id or a name, at the call's place."""
-        caller, place, words = call.caller, call.place, detail[:DETAIL_MAX]
+    async def note(
+        self, call: Call[Any, Any], action: str, object: str, detail: str = "", *, place: Place | None = None
+    ) -> None:
+        """The caller did `action`, a few words, to `object`, an id or a name, at `place`; None: at the call's."""
+        caller, place, words = call.caller, place or call.place, detail[:DETAIL_MAX]
         async with self._sql.transaction() as db:
             await db.execute(
                 NOTE, call.now, caller.name, caller.address, action, object, place.organisation, place.site, words
             )
 
-    async def listed(self, caller: Caller, *, right: Role = Role.ADMIN, after: str = "", limit: int = 100) -> list[Act]:
-        """The newest first, where `caller` has `right` by what the store says of it; `after`: the id of the last one
-        that it has. Raises ValueError for an `after` that is none."""
-        before = int(after) if after else NEWEST
-        if not 0 <= before <= NEWEST:
-            raise ValueError(f"after: {before} is no act's id")
-        return [Act(*row) for row in await self._sql.fetch(LISTED, caller.name, str(right), before, limit)]
+    async def listed(self, caller: Caller, *, before: int = LAST, limit: int = 100) -> list[Act]:
+        """The newest first, with ids below `before`, where `caller` is an administrator by what the store says."""
+        return [Act(*row) for row in await self._sql.fetch(LISTED, caller.name, before, limit)]

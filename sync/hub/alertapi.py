@@ -1,37 +1,25 @@
 """Alerts over HTTP: what stands, what was, and that somebody has seen it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal
 
 import msgspec
 
+from sync.hub.acts import Acts
 from sync.hub.alerts import Kind
-from sync.hub.alertstore import NEWEST, Alert, Alerts
+from sync.hub.alertstore import Alert, Alerts
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
-from sync.hub.paging import After, Limit, Listed, listed, marked
+from sync.hub.paging import Listed, Paged, itself, listed, number_before
 from sync.hub.rights import Place, Role
 
-Number = Annotated[int, msgspec.Meta(ge=0, le=NEWEST)]
 
-
-class Notes(Protocol):
-    """Where acts of people are kept."""
-
-    async def note(self, call: Call[Any, Any], action: str, object: str, detail: str = "") -> None:
-        """Raises StorageError."""
-        ...
-
-
-class AlertQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class AlertQuery(Paged, frozen=True, forbid_unknown_fields=True):
     """Which alerts; empty: any."""
 
     state: Literal["standing", "ended", "all"] = "standing"
     node: str = ""
     site: str = ""
     kind: Kind | Literal[""] = ""
-    after: After = ""
-    limit: Limit = 100
 
 
 class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -43,7 +31,7 @@ class Acknowledgement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AlertApi:
     """Routes under /api/v1/alerts."""
 
-    def __init__(self, alerts: Alerts, acts: Notes) -> None:
+    def __init__(self, alerts: Alerts, acts: Acts) -> None:
         self._alerts = alerts
         self._acts = acts
 
@@ -61,12 +49,11 @@ class AlertApi:
 
     async def _list(self, call: Call[AlertQuery, Nothing]) -> Listed[Alert]:
         asked = call.query
-        (before,) = marked(asked.after, tuple[Number]) or (NEWEST,)
         rows = await self._alerts.listed(
-            call.caller, asked.state, node=asked.node, site=asked.site, kind=asked.kind, before=before,
-            most=asked.limit + 1,
+            call.caller, asked.state, node=asked.node, site=asked.site, kind=asked.kind,
+            before=number_before(asked.after), most=asked.limit + 1,
         )  # fmt: skip
-        return listed(rows, asked.limit, lambda alert: alert, lambda alert: [alert.id])
+        return listed(rows, asked.limit, itself, lambda alert: (alert.id,))
 
     async def _acknowledge(self, call: Call[Nothing, Acknowledgement]) -> Alert:
         number = call.path["alert"]
@@ -78,7 +65,7 @@ class AlertApi:
             raise ApiError(403, f"that wants the role {Role.OPERATOR}")
         await self._alerts.acknowledge(alert.id, call.caller.name, call.body.note, call.now)
         words = f"{alert.kind} of {alert.node}" + (f": {call.body.note}" if call.body.note else "")
-        await self._acts.note(replace(call, place=place), "acknowledged alert", number, words)
+        await self._acts.note(call, "acknowledged alert", number, words, place=place)
         return await self._alerts.one(call.caller, alert.id) or alert
 
 

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.core.clock import Clock
-from sync.hub.alertapi import AlertApi, Notes
+from sync.hub.acts import Acts
+from sync.hub.alertapi import AlertApi
 from sync.hub.alertconfig import AlertsConfig
 from sync.hub.alertpage import AlertPages
 from sync.hub.alertstore import Alerts
@@ -27,7 +28,7 @@ class Alerting(Part):
     """Files in `config` are relative to `folder`; `url`: where people reach the hub."""
 
     def __init__(
-        self, config: AlertsConfig, sql: Sql, tenants: Tenants, acts: Notes, clock: Clock, folder: Path,
+        self, config: AlertsConfig, sql: Sql, tenants: Tenants, acts: Acts, clock: Clock, folder: Path,
         url: str | None = None,
     ) -> None:  # fmt: skip
         self.alerts = Alerts(sql)

@@ -6,6 +6,7 @@ import msgspec
 
 from sync import wire
 from sync.hub.alerts import NodeNow
+from sync.hub.paging import LAST
 from sync.hub.rights import Caller, Role
 from sync.hub.sql import Row, Sql
 from sync.hub.standing import Begin, Change, Known
@@ -72,7 +73,6 @@ FORGET = "DELETE FROM alert WHERE ended < $1"
 KEEP_FLEET = """INSERT INTO setting (name, value) VALUES ('fleet', $1)
     ON CONFLICT (name) DO UPDATE SET value = excluded.value"""
 FLEET = "SELECT value FROM setting WHERE name = 'fleet'"
-NEWEST = (1 << 63) - 1
 
 
 class Alert(msgspec.Struct, frozen=True):
@@ -143,7 +143,7 @@ class Alerts:
             await db.execute(QUEUE, now, "", node)
 
     async def listed(
-        self, caller: Caller, state: str, *, node: str = "", site: str = "", kind: str = "", before: int = NEWEST,
+        self, caller: Caller, state: str, *, node: str = "", site: str = "", kind: str = "", before: int = LAST,
         most: int = 100,
     ) -> list[Alert]:  # fmt: skip
         """`state`: standing, ended or all. The newest first, with ids below `before`; only what `caller` may see."""

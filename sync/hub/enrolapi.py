@@ -16,7 +16,7 @@ from sync.hub.commandstore import CommandStore, Ordered
 from sync.hub.enrolled import EnrolledNode, EnrolledNodes
 from sync.hub.enrolment import NodesAtBroker
 from sync.hub.fleet import Fleet
-from sync.hub.paging import After, Limit, Listed, listed, marked
+from sync.hub.paging import Listed, Paged, itself, listed, name_before
 from sync.hub.registry import Registry
 from sync.hub.rights import Role
 from sync.hub.tenants import Tenants
@@ -39,11 +39,6 @@ class MadeClaim(msgspec.Struct, frozen=True):
 
     code: str
     claim: Claim
-
-
-class Paging(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    after: After = ""
-    limit: Limit = 100
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -80,7 +75,7 @@ class EnrolApi:
             ),
             Route(
                 method="GET", path=claims, summary="The site's claim codes that are open, without the codes",
-                right=Role.OPERATOR, handle=self._open, query=Paging, body=Nothing, answer=Listed[Claim],
+                right=Role.OPERATOR, handle=self._open, query=Paged, body=Nothing, answer=Listed[Claim],
             ),
             Route(
                 method="DELETE", path=claims + "/{claim}", summary="End a claim code", right=Role.OPERATOR,
@@ -88,7 +83,7 @@ class EnrolApi:
             ),
             Route(
                 method="GET", path="/api/v1/enrolled", summary="Nodes: where they stand, hardware, their secrets' ages",
-                right=Role.VIEWER, handle=self._list, query=Paging, body=Nothing, answer=Listed[EnrolledNode],
+                right=Role.VIEWER, handle=self._list, query=Paged, body=Nothing, answer=Listed[EnrolledNode],
             ),
             Route(
                 method="POST", path=node + "/revoke", summary="Shut a node out at once", right=Role.OPERATOR,
@@ -125,10 +120,10 @@ class EnrolApi:
         if place is None or not (is_here or (not place.site and call.caller.may(Role.OPERATOR, place))):
             raise ApiError(NOT_THERE[0], "replaces: no such node at this site")
 
-    async def _open(self, call: Call[Paging, Nothing]) -> Listed[Claim]:
-        after, limit = _after(call.query), call.query.limit
+    async def _open(self, call: Call[Paged, Nothing]) -> Listed[Claim]:
+        after, limit = name_before(call.query.after), call.query.limit
         found = await self._claims.open(call.path["site"], call.now, after, limit + 1)
-        return listed(found, limit, lambda claim: claim, lambda claim: [claim.id])
+        return listed(found, limit, itself, lambda claim: (claim.id,))
 
     async def _end(self, call: Call[Nothing, Nothing]) -> None:
         claim = call.path["claim"]
@@ -136,10 +131,10 @@ class EnrolApi:
             raise ApiError(*NOT_THERE)
         await self._acts.note(call, "end claim code", claim)
 
-    async def _list(self, call: Call[Paging, Nothing]) -> Listed[EnrolledNode]:
-        after, limit = _after(call.query), call.query.limit
+    async def _list(self, call: Call[Paged, Nothing]) -> Listed[EnrolledNode]:
+        after, limit = name_before(call.query.after), call.query.limit
         found = await self._enrolled.nodes(call.caller, after, limit + 1, call.now)
-        return listed(found, limit, lambda node: node, lambda node: [node.node])
+        return listed(found, limit, itself, lambda node: (node.node,))
 
     async def _revoke(self, call: Call[Nothing, Nothing]) -> Standing:
         node = call.path["node"]
@@ -182,11 +177,3 @@ class EnrolApi:
         found = await self._commands.ordered(command.id)
         assert found is not None, command.id
         return found[1]
-
-
-def _after(query: Paging) -> str:
-    """The id behind which the list goes on. Raises ApiError."""
-    (last,) = marked(query.after, tuple[str]) or ("",)
-    if "\0" in last:  # which no database takes
-        raise ApiError(400, "after: expected the `next` of another answer")
-    return last

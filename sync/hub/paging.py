@@ -10,12 +10,23 @@ import msgspec
 from sync.hub.api import ApiError
 
 LIMIT_MAX = 1000
+LAST = (1 << 63) - 1  # no row's number is beyond it
+ALL_TIME = 1 << 53  # ms: no time is beyond it
 T = TypeVar("T")
 
-Ms = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53, description="milliseconds since 1970 UTC")]
-Name = Annotated[str, msgspec.Meta(max_length=200)]
+Ms = Annotated[int, msgspec.Meta(ge=0, lt=ALL_TIME, description="milliseconds since 1970 UTC")]
+Name = Annotated[str, msgspec.Meta(max_length=200)]  # that is looked for; empty: any
+Named = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=LAST)]
 After = Annotated[str, msgspec.Meta(max_length=2000, description="`next` of the piece before; empty: from the start")]
 Limit = Annotated[int, msgspec.Meta(ge=1, le=LIMIT_MAX, description="at most so many items")]
+
+
+class Paged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The query of a list that knows nothing else."""
+
+    after: After = ""
+    limit: Limit = 100
 
 
 class Listed(msgspec.Struct, Generic[T], frozen=True):
@@ -38,6 +49,23 @@ def marked(after: str, kind: type[T]) -> T | None:
         return msgspec.msgpack.decode(base64.urlsafe_b64decode(after + "=" * (-len(after) % 4)), type=kind)
     except (binascii.Error, ValueError) as error:  # msgspec's errors are ValueErrors
         raise ApiError(400, "after: expected the `next` of another answer") from error
+
+
+def name_before(after: str) -> str:
+    """The name behind which a list by name goes on; empty: from the start. Raises ApiError for what no list said."""
+    (name,) = marked(after, tuple[str]) or ("",)
+    return name
+
+
+def number_before(after: str) -> int:
+    """The number below which a list by numbers, the highest first, goes on. Raises ApiError for what no list said."""
+    (number,) = marked(after, tuple[Number]) or (LAST,)
+    return number
+
+
+def itself(one: T) -> T:
+    """For a list whose items need no other form."""
+    return one
 
 
 def listed(

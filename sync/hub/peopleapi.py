@@ -3,7 +3,6 @@
 An administrator of a scope manages those whose grants all lie within it; of the others there is nobody (404).
 """
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -12,12 +11,11 @@ import msgspec
 from gateway.core.credential import digest
 from sync.hub.acts import Acts
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
-from sync.hub.paging import Listed, listed, marked
+from sync.hub.paging import Listed, Paged, itself, listed, name_before
 from sync.hub.passwords import LENGTH_MAX, check_new, generated
 from sync.hub.people import LastAdminError, Person, clean_name, manages
 from sync.hub.rights import NOWHERE, Caller, Grant, Place, Role
 from sync.hub.signin import PeopleSignIn
-from sync.hub.siteapi import Paged
 from sync.hub.sites import Sites
 
 PEOPLE, PERSON = "/api/v1/people", "/api/v1/people/{person}"
@@ -98,9 +96,9 @@ class PeopleApi:
         )  # fmt: skip
 
     async def _list(self, call: Call[Paged, Nothing]) -> Listed[Person]:
-        after, limit = marked(call.query.after, tuple[str]) or ("",), call.query.limit
-        found = await self._people.listed(call.caller.name, after[0], limit + 1)
-        return listed(found, limit, lambda one: one, lambda one: (one.name,))
+        limit = call.query.limit
+        found = await self._people.listed(call.caller.name, name_before(call.query.after), limit + 1)
+        return listed(found, limit, itself, lambda one: (one.name,))
 
     async def _add(self, call: Call[Nothing, NewPerson]) -> Made:
         try:
@@ -192,7 +190,7 @@ class PeopleApi:
     ) -> None:
         """Once for each scope that it is about, so that whoever administers one finds it."""
         for scope in dict.fromkeys(grant.scope for grant in grants) or (NOWHERE,):
-            await self._acts.note(dataclasses.replace(call, place=scope), action, name, detail)
+            await self._acts.note(call, action, name, detail, place=scope)
 
 
 def _checked(password: str, name: str) -> str:

@@ -5,19 +5,15 @@ from typing import Any
 
 from gateway.core import wording
 from sync.hub.api import Call, Nothing
-from sync.hub.paging import After, listed, marked
+from sync.hub.paging import itself, listed, name_before
 from sync.hub.people import People, Person
 from sync.hub.peopleapi import scope_text
 from sync.hub.rights import Grant, Role
-from sync.hub.shell import NoQuery, Page
+from sync.hub.shell import ListShown, NoQuery, Page
 from sync.hub.sites import EVERYWHERE, Sites
 
 SHOWN = 100
 SCOPES = 1000  # that are offered; others can be typed
-
-
-class From(NoQuery, frozen=True):
-    after: After = ""
 
 
 class PeoplePages:
@@ -29,14 +25,15 @@ class PeoplePages:
 
     def pages(self) -> Sequence[Page[Any]]:
         return (
-            Page(path="/people", template="people.html", right=Role.ADMIN, view=self._list, query=From, nav="People"),
+            Page(
+                path="/people", template="people.html", right=Role.ADMIN, view=self._list, query=ListShown, nav="People"
+            ),
             Page(path="/me", template="me.html", right=Role.VIEWER, view=self._me, query=NoQuery),
         )
 
-    async def _list(self, call: Call[From, Nothing]) -> dict[str, object]:
-        after = marked(call.query.after, tuple[str]) or ("",)
-        people = await self._people.listed(call.caller.name, after[0], SHOWN + 1)
-        piece = listed(people, SHOWN, lambda one: one, lambda one: (one.name,))
+    async def _list(self, call: Call[ListShown, Nothing]) -> dict[str, object]:
+        people = await self._people.listed(call.caller.name, name_before(call.query.after), SHOWN + 1)
+        piece = listed(people, SHOWN, itself, lambda one: (one.name,))
         return {
             "people": [_person_view(person, call) for person in piece.items],
             "next": piece.next,

@@ -7,7 +7,7 @@ import msgspec
 
 from sync.hub.acts import Act, Acts
 from sync.hub.api import ApiError, Call, Nothing, Route
-from sync.hub.paging import After, Limit, Listed, Ms, Name, checked_range, listed, marked
+from sync.hub.paging import Listed, Ms, Name, Number, Paged, listed, marked, number_before
 from sync.hub.rights import Role
 from sync.hub.sql import Sql
 from sync.hub.where import Where
@@ -16,10 +16,9 @@ BATCHES = """SELECT audit.id, audit.at, audit.node, coalesce(site.id, ''), audit
         audit.accepted, audit.duplicate, audit.rejected, audit.error
     FROM audit LEFT JOIN node ON node.id = audit.node LEFT JOIN site ON site.id = node.site
     WHERE {where} ORDER BY audit.at DESC, audit.id DESC LIMIT {limit}"""
-Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 
 
-class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class AuditQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
     kind: Annotated[
         Literal["batches", "acts"],
         msgspec.Meta(description="what nodes sent, or what people did: then only `after` and `limit` are of use"),
@@ -32,8 +31,6 @@ class AuditQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     rejected: Annotated[bool | None, msgspec.Meta(description="whether some of it can never be taken")] = None
     since: Annotated[Ms | None, msgspec.Meta(description="without: from the first")] = None
     until: Annotated[Ms | None, msgspec.Meta(description="without: to the last")] = None
-    after: After = ""
-    limit: Limit = 100
 
 
 class BatchLine(msgspec.Struct, frozen=True, tag_field="kind", tag="batches"):
@@ -82,21 +79,15 @@ class Audits:
             raise ApiError(400, "parameters: acts are listed whole, newest first")
         if not call.caller.may_somewhere(Role.ADMIN):
             raise ApiError(403, f"that wants the role {Role.ADMIN}")
-        last = marked(query.after, tuple[Number])
-        after = str(last[0]) if last else ""
-        acts = await self._acts.listed(call.caller, after=after, limit=query.limit + 1)
+        acts = await self._acts.listed(call.caller, before=number_before(query.after), limit=query.limit + 1)
         return listed(acts, query.limit, lambda act: ActLine(*msgspec.structs.astuple(act)), lambda act: (act.id,))
 
     async def _of_batches(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine]:
         query = call.query
         where = Where()
         where.granted(call.caller)
-        if query.since is not None or query.until is not None:
-            since, until = checked_range(query.since or 0, query.until, 1 << 53, 0)
-            where.add("audit.at >= {} AND audit.at < {}", since, until)
-        for column, wanted in (("audit.node", query.node), ("node.site", query.site), ("audit.type", query.type)):
-            if wanted:
-                where.add(column + " = {}", wanted)
+        where.between("audit.at", query.since, query.until)
+        where.equal({"audit.node": query.node, "node.site": query.site, "audit.type": query.type})
         if query.error is not None:
             where.add(f"audit.error {'<>' if query.error else '='} ''")
         for column, some in (("audit.duplicate", query.duplicates), ("audit.rejected", query.rejected)):

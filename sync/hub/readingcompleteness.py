@@ -16,7 +16,7 @@ from sync.hub.api import ApiError, Call, Nothing, Route
 from sync.hub.expecting import ends, expected, usual_ms
 from sync.hub.layouts import series_of
 from sync.hub.ledgers import Ledgers
-from sync.hub.paging import Ms, checked_range
+from sync.hub.paging import Ms, Named, checked_range
 from sync.hub.rights import Role
 from sync.hub.rollups import HoursHeld
 from sync.hub.sql import Sql
@@ -28,7 +28,7 @@ CELLS_MAX = 800  # of a device
 
 
 class CompletenessQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    node: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    node: Named
     since: Annotated[Ms | None, msgspec.Meta(description="without: a week before until")] = None
     until: Annotated[Ms | None, msgspec.Meta(description="without: now")] = None
     by: Literal["hour", "day"] = "hour"

@@ -9,7 +9,7 @@ import msgspec
 from gateway.core.model import Kind, Layout
 from sync.hub.api import Call, Nothing, Route
 from sync.hub.layouts import known_layout
-from sync.hub.paging import After, Limit, Listed, Name, mark, marked
+from sync.hub.paging import Listed, Name, Paged, mark, marked
 from sync.hub.rights import Role
 from sync.hub.sql import Row, Sql
 from sync.hub.where import Where
@@ -23,11 +23,9 @@ SERIES = """SELECT series.node, coalesce(site.id, ''), series.encoded,
 NODES_AT_ONCE = 200
 
 
-class DevicesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class DevicesQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
     node: Name = ""
     site: Name = ""
-    after: After = ""
-    limit: Limit = 100
 
 
 class PointLine(msgspec.Struct, frozen=True):
@@ -76,10 +74,7 @@ class Devices:
             where = Where()
             where.granted(call.caller)
             where.add("node.id >= {}" if at == last[0] else "node.id > {}", at)
-            if query.node:
-                where.add("node.id = {}", query.node)
-            if query.site:
-                where.add("node.site = {}", query.site)
+            where.equal({"node.id": query.node, "node.site": query.site})
             statement = NODES.format(where=where, limit=where.bound(NODES_AT_ONCE))
             nodes = [row[0] for row in await self._sql.fetch(statement, *where.parameters)]
             found += [one for one in await self._of(nodes) if one.node != last[0] or one.name > last[1]]

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from sync.hub.api import Call, Nothing, Route
-from sync.hub.paging import After, Limit, Listed, Ms, Name, checked_range, listed, marked
+from sync.hub.paging import Listed, Ms, Name, Number, Paged, listed, marked
 from sync.hub.rights import Role
 from sync.hub.sql import Sql
 from sync.hub.where import Where
@@ -16,11 +16,10 @@ EVENTS = """SELECT event.ts, event.node, event.epoch, event.seq, coalesce(site.i
     FROM event JOIN node ON node.id = event.node LEFT JOIN site ON site.id = node.site
     WHERE {where} ORDER BY event.ts {way}, event.node {way}, event.epoch {way}, event.seq {way} LIMIT {limit}"""
 BEHIND = "(event.ts, event.node, event.epoch, event.seq) {sign} ({{}}, {{}}, {{}}, {{}})"
-Number = Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
 Kinds = Annotated[tuple[Name, ...], msgspec.Meta(max_length=50)]
 
 
-class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class EventsQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
     node: Name = ""
     site: Name = ""
     kind: Kinds = ()
@@ -28,8 +27,6 @@ class EventsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     since: Annotated[Ms | None, msgspec.Meta(description="without: from the first")] = None
     until: Annotated[Ms | None, msgspec.Meta(description="without: to the last")] = None
     order: Literal["newest", "oldest"] = "newest"
-    after: After = ""
-    limit: Limit = 100
 
 
 class EventLine(msgspec.Struct, frozen=True):
@@ -65,12 +62,8 @@ class Events:
             way, sign = "DESC", "<"
         where = Where()
         where.granted(call.caller)
-        if query.since is not None or query.until is not None:
-            since, until = checked_range(query.since or 0, query.until, 1 << 53, 0)
-            where.add("event.ts >= {} AND event.ts < {}", since, until)
-        for column, wanted in (("event.node", query.node), ("node.site", query.site), ("event.device", query.device)):
-            if wanted:
-                where.add(column + " = {}", wanted)
+        where.between("event.ts", query.since, query.until)
+        where.equal({"event.node": query.node, "node.site": query.site, "event.device": query.device})
         if query.kind:
             where.among("event.kind", query.kind)
         if (last := marked(query.after, tuple[Number, str, str, Number])) is not None:

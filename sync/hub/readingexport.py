@@ -99,9 +99,7 @@ class Export:
         since, until = checked_range(query.since, query.until, call.now, DAY_MS)
         where = Where()
         where.granted(call.caller)
-        for column, wanted in (("node.id", query.node), ("node.site", query.site)):
-            if wanted:
-                where.add(column + " = {}", wanted)
+        where.equal({"node.id": query.node, "node.site": query.site})
         nodes = await self._sql.fetch(NODES.format(where=where), *where.parameters)
         columns = RAW if query.resolution == "raw" else ROLLED
         yield table.head([*columns, LOCAL] if query.local else columns)

@@ -1,7 +1,7 @@
 """The newest values as they come, of one node or of a site, to whoever looks on."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
@@ -9,6 +9,7 @@ from aiohttp import web
 from gateway.core.clock import Clock
 from gateway.core.status import DeviceState
 from sync.hub.api import Call, Nothing, Route
+from sync.hub.paging import Named
 from sync.hub.rights import Role
 from sync.hub.sql import Sql
 from sync.hub.sse import Streams
@@ -20,7 +21,7 @@ MEDIA = "text/event-stream"
 
 
 class SiteQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    site: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+    site: Named
 
 
 class NodeNow(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from sync import wire
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
 from sync.hub.layouts import known_layout
 from sync.hub.newest import devices_of
-from sync.hub.paging import After, Limit, Listed, Name, listed, marked
+from sync.hub.paging import LAST, Listed, Name, Paged, listed, marked
 from sync.hub.rights import Caller, Role
 from sync.hub.sql import Row, Sql
 from sync.hub.store import ONLINE_MS
@@ -39,15 +39,13 @@ KEYS = {
 Order = Literal["id", "-id", "last_seen", "-last_seen", "newest", "-newest", "backlog", "-backlog"]
 
 
-class NodesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class NodesQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
     q: Annotated[Name, msgspec.Meta(description="a part of the id, or of the site's name")] = ""
     site: Name = ""
     organisation: Name = ""
     online: bool | None = None
     problems: Annotated[bool | None, msgspec.Meta(description="whether the last heartbeat told of any")] = None
     order: Annotated[Order, msgspec.Meta(description="with - the greatest first")] = "id"
-    after: After = ""
-    limit: Limit = 100
 
 
 class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -148,7 +146,7 @@ class Nodes:
         return {node: devices_of(found) for node, found in newest.items()}
 
 
-Count = Annotated[int, msgspec.Meta(ge=-1, le=(1 << 63) - 1)]
+Count = Annotated[int, msgspec.Meta(ge=-1, le=LAST)]
 
 
 def _where(caller: Caller, query: NodesQuery, now: int) -> Where:
@@ -157,10 +155,7 @@ def _where(caller: Caller, query: NodesQuery, now: int) -> Where:
     if query.q:
         pattern = f"%{like(query.q)}%"
         where.add(IS_LIKE, pattern, pattern)
-    if query.site:
-        where.add("node.site = {}", query.site)
-    if query.organisation:
-        where.add("site.organisation = {}", query.organisation)
+    where.equal({"node.site": query.site, "site.organisation": query.organisation})
     if query.online is not None:
         where.add(f"node.last_seen {'>' if query.online else '<='} {{}}", now - ONLINE_MS)
     if query.problems is not None:

@@ -6,9 +6,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from gateway.core.model import BACKFILLED, DATED, UNCERTAIN, Layout, Raw, Record, readings_of
+from gateway.core.rollup import DAY_MS
 from sync.hub.api import ApiError, Call, Nothing, Route
 from sync.hub.layouts import series_of
-from sync.hub.paging import After, Limit, Listed, Ms, Name, checked_range, listed, marked
+from sync.hub.paging import Listed, Ms, Name, Named, Paged, checked_range, listed, marked
 from sync.hub.rights import Role
 from sync.hub.sql import Sql
 
@@ -16,18 +17,15 @@ OLDEST = """SELECT ts, series, flags, row FROM record WHERE series = $1 AND ts >
     ORDER BY ts LIMIT $4"""
 NEWEST = """SELECT ts, series, flags, row FROM record WHERE series = $1 AND ts >= $2 AND ts < $3
     ORDER BY ts DESC LIMIT $4"""
-USUAL_MS = 86_400_000
 FLAGS = {BACKFILLED: "backfilled", UNCERTAIN: "uncertain", DATED: "dated"}
 
 
-class RecordsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    node: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+class RecordsQuery(Paged, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    node: Named
     device: Name = ""
     since: Annotated[Ms | None, msgspec.Meta(description="without: a day before until")] = None
     until: Annotated[Ms | None, msgspec.Meta(description="without: now")] = None
     order: Literal["newest", "oldest"] = "newest"
-    after: After = ""
-    limit: Limit = 100
 
 
 class RecordLine(msgspec.Struct, frozen=True):
@@ -56,7 +54,7 @@ class Records:
 
     async def _list(self, call: Call[RecordsQuery, Nothing]) -> Listed[RecordLine]:
         query, is_newest = call.query, call.query.order == "newest"
-        since, until = checked_range(query.since, query.until, call.now, USUAL_MS)
+        since, until = checked_range(query.since, query.until, call.now, DAY_MS)
         layouts = dict(await series_of(self._sql, query.node, query.device))
         if query.device and not layouts:
             raise ApiError(404, f"the node has no device {query.device}")

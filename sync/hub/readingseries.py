@@ -8,12 +8,12 @@ from typing import Annotated, Any, Literal, Protocol
 import msgspec
 
 from gateway.core.model import Kind, Layout, Point
-from gateway.core.rollup import HOUR_MS, MINUTE_MS
+from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS
 from gateway.core.status import History, HistoryRow
 from gateway.core.status import Resolution as Stored
 from sync.hub.api import ApiError, Call, Nothing, Route
 from sync.hub.layouts import series_of
-from sync.hub.paging import Ms, checked_range
+from sync.hub.paging import Ms, Name, Named, checked_range
 from sync.hub.rights import Role
 from sync.hub.sql import Sql
 
@@ -22,7 +22,6 @@ COUNT = "SELECT count(*) FROM (SELECT 1 FROM record WHERE series = $1 AND ts >= 
 GONE = """SELECT count(*), count(*) - count(rollup_1m.series) FROM closed
     LEFT JOIN rollup_1m ON rollup_1m.series = closed.series AND rollup_1m.hour = closed.hour
     WHERE closed.series = $1 AND closed.hour > $2 AND closed.hour < $3"""
-USUAL_MS = 86_400_000
 ROWS_MAX = 50_000  # of one point, where the resolution is asked for by name
 TOO_MANY = f"more than {ROWS_MAX} rows: ask for less time, or a coarser resolution"
 STEPS = {"minute": MINUTE_MS, "hour": HOUR_MS}
@@ -32,9 +31,9 @@ Resolution = Literal["raw", "minute", "hour"]
 
 
 class SeriesQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    node: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    device: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
-    key: Annotated[tuple[Annotated[str, msgspec.Meta(max_length=200)], ...], msgspec.Meta(min_length=1, max_length=20)]
+    node: Named
+    device: Named
+    key: Annotated[tuple[Name, ...], msgspec.Meta(min_length=1, max_length=20)]
     since: Annotated[Ms | None, msgspec.Meta(description="without: a day before until")] = None
     until: Annotated[Ms | None, msgspec.Meta(description="without: now")] = None
     resolution: Annotated[
@@ -91,7 +90,7 @@ class Series:
 
     async def _chart(self, call: Call[SeriesQuery, Nothing]) -> Chart:
         query = call.query
-        since, until = checked_range(query.since, query.until, call.now, USUAL_MS)
+        since, until = checked_range(query.since, query.until, call.now, DAY_MS)
         known = await series_of(self._sql, query.node, query.device)
         points = {key: point_of(known, key) for key in query.key}
         of_keys = [(series, layout) for series, layout in known if any(p.key in points for p in layout.points)]

@@ -1,17 +1,16 @@
 """Who is told of alerts, over HTTP: for administrators of the scope; secrets are shown once, when they are made."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from secrets import token_urlsafe
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from sync.hub.alertapi import Notes
+from sync.hub.acts import Acts
 from sync.hub.alerts import Kind
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
 from sync.hub.delivery import Delivery
-from sync.hub.paging import After, Limit, Listed, listed, marked
+from sync.hub.paging import Listed, Paged, listed, name_before
 from sync.hub.receivers import Receiver, Receivers
 from sync.hub.rights import NOWHERE, Place, Role
 from sync.hub.tenants import Tenants
@@ -60,13 +59,6 @@ class ReceiverState(msgspec.Struct, frozen=True):
     secret: str = ""  # where it was made just now
 
 
-class ReceiverQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A page of the list."""
-
-    after: After = ""
-    limit: Limit = 100
-
-
 class Tested(msgspec.Struct, frozen=True):
     """How a test went; `error` is empty where it was taken."""
 
@@ -77,7 +69,7 @@ class Tested(msgspec.Struct, frozen=True):
 class ReceiverApi:
     """Routes under /api/v1/receivers."""
 
-    def __init__(self, receivers: Receivers, delivery: Delivery, tenants: Tenants, acts: Notes, reach: Reach) -> None:
+    def __init__(self, receivers: Receivers, delivery: Delivery, tenants: Tenants, acts: Acts, reach: Reach) -> None:
         self._receivers = receivers
         self._delivery = delivery
         self._tenants = tenants
@@ -89,7 +81,7 @@ class ReceiverApi:
         return (
             Route(
                 method="GET", path=PATH, summary="Who is told of alerts", right=admin, handle=self._list,
-                query=ReceiverQuery, body=Nothing, answer=Listed[ReceiverState],
+                query=Paged, body=Nothing, answer=Listed[ReceiverState],
             ),
             Route(
                 method="POST", path=PATH, summary="Have somebody told of alerts", right=admin, handle=self._add,
@@ -109,10 +101,9 @@ class ReceiverApi:
             ),
         )  # fmt: skip
 
-    async def _list(self, call: Call[ReceiverQuery, Nothing]) -> Listed[ReceiverState]:
-        (after,) = marked(call.query.after, tuple[str]) or ("",)
-        rows = await self._receivers.listed(call.caller, after, call.query.limit + 1)
-        return listed(rows, call.query.limit, _state, lambda one: [one.id])
+    async def _list(self, call: Call[Paged, Nothing]) -> Listed[ReceiverState]:
+        rows = await self._receivers.listed(call.caller, name_before(call.query.after), call.query.limit + 1)
+        return listed(rows, call.query.limit, _state, lambda one: (one.id,))
 
     async def _add(self, call: Call[Nothing, NewReceiver]) -> ReceiverState:
         asked = call.body
@@ -125,7 +116,7 @@ class ReceiverApi:
             asked.every_s, asked.per_hour,
         )  # fmt: skip
         await self._receivers.add(one, call.now)
-        await self._acts.note(replace(call, place=place), "added receiver", one.id, f"{one.kind} {_host(one)}")
+        await self._acts.note(call, "added receiver", one.id, f"{one.kind} {_host(one)}", place=place)
         return _state(one, secret)
 
     async def _change(self, call: Call[Nothing, Wishes]) -> ReceiverState:
@@ -137,18 +128,18 @@ class ReceiverApi:
             per_hour=asked.per_hour, secret=secret, failures=0, error="",
         )  # fmt: skip
         await self._receivers.update(one)
-        await self._acts.note(replace(call, place=one.place), "changed receiver", one.id, f"{one.kind} {_host(one)}")
+        await self._acts.note(call, "changed receiver", one.id, f"{one.kind} {_host(one)}", place=one.place)
         return _state(one)
 
     async def _remove(self, call: Call[Nothing, Nothing]) -> None:
         one = await self._found(call)
         await self._receivers.remove(one.id)
-        await self._acts.note(replace(call, place=one.place), "removed receiver", one.id, f"{one.kind} {_host(one)}")
+        await self._acts.note(call, "removed receiver", one.id, f"{one.kind} {_host(one)}", place=one.place)
 
     async def _test(self, call: Call[Nothing, Nothing]) -> Tested:
         one = await self._found(call)
         error = await self._delivery.test(one)
-        await self._acts.note(replace(call, place=one.place), "tested receiver", one.id, error)
+        await self._acts.note(call, "tested receiver", one.id, error, place=one.place)
         return Tested(not error, error)
 
     async def _found(self, call: Call[Any, Any]) -> Receiver:

@@ -5,6 +5,7 @@ from typing import Literal
 
 import msgspec
 
+from gateway.core.rollup import HOUR_MS
 from sync.hub.rights import Caller, Place, Role
 from sync.hub.sql import Sql
 
@@ -34,7 +35,6 @@ SENT = "UPDATE notice SET sent = $1 WHERE receiver = $2 AND alert = $3 AND times
 WENT = "UPDATE receiver SET failures = 0, error = '', due = $2, hour = $3, sent = $4, last_sent = $5 WHERE id = $1"
 FAILED = "UPDATE receiver SET failures = failures + 1, error = $2, due = $3 WHERE id = $1"
 GIVE_UP = "DELETE FROM notice WHERE sent IS NULL AND created < $1"
-HOUR_MS = 3_600_000
 
 
 class Receiver(msgspec.Struct, frozen=True):

@@ -7,11 +7,11 @@ import logging
 from collections.abc import Sequence
 
 from gateway.core.clock import Clock
+from gateway.core.rollup import DAY_MS
 from sync.hub.config import NodeConfig
 from sync.hub.sql import Sql, Work
 
 log = logging.getLogger(__name__)
-DAY_MS = 86_400_000
 BESIDE_MS = 7 * DAY_MS  # so long the old secret is good beside the new one, until the new one is used
 
 GOOD = """SELECT node_secret.sha256 FROM node_secret JOIN node ON node.id = node_secret.node

@@ -11,6 +11,7 @@ from aiohttp import web
 
 from gateway.core.errors import StorageError
 from sync.hub.api import Api, ApiError, Call, Nothing, Q, Route
+from sync.hub.paging import After
 from sync.hub.rights import Caller, Role
 
 SIGN_IN = "/sign-in"
@@ -91,6 +92,12 @@ class Shell:
 
 class NoQuery(Nothing, frozen=True, forbid_unknown_fields=False):
     """Of pages: a parameter too many does no harm."""
+
+
+class ListShown(NoQuery, frozen=True):
+    """Of pages that show a list, a piece at a time."""
+
+    after: After = ""
 
 
 def script_json(value: object) -> str:

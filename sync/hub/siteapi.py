@@ -1,6 +1,5 @@
 """Organisations, sites and where nodes stand, over HTTP."""
 
-import dataclasses
 import unicodedata
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -10,7 +9,7 @@ import msgspec
 
 from sync.hub.acts import Acts
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
-from sync.hub.paging import After, Limit, Listed, listed, marked
+from sync.hub.paging import Listed, Paged, itself, listed, name_before
 from sync.hub.rights import NOWHERE, Place, Role
 from sync.hub.sites import EVERYWHERE, Organisation, Site, Sites, Slug, slug_of
 from sync.hub.tenants import Tenants
@@ -21,14 +20,7 @@ Name = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Zone = Annotated[str, msgspec.Meta(max_length=64, description="an IANA time zone, as Europe/Warsaw")]
 
 
-class Paged(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    after: After = ""
-    limit: Limit = 100
-
-
-class SitesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    after: After = ""
-    limit: Limit = 100
+class SitesQuery(Paged, frozen=True, forbid_unknown_fields=True):
     organisation: Annotated[str, msgspec.Meta(max_length=64)] = ""
 
 
@@ -114,9 +106,9 @@ class SiteApi:
         )  # fmt: skip
 
     async def _organisations(self, call: Call[Paged, Nothing]) -> Listed[Organisation]:
-        after, limit = marked(call.query.after, tuple[str]) or ("",), call.query.limit
-        found = await self._sites.organisations(call.caller.name, after[0], limit + 1)
-        return listed(found, limit, lambda one: one, lambda one: (one.id,))
+        limit = call.query.limit
+        found = await self._sites.organisations(call.caller.name, name_before(call.query.after), limit + 1)
+        return listed(found, limit, itself, lambda one: (one.id,))
 
     async def _add_organisation(self, call: Call[Nothing, NewOrganisation]) -> Organisation:
         if not call.caller.may(Role.ADMIN):
@@ -124,7 +116,7 @@ class SiteApi:
         made = Organisation(_id(call.body.id, call.body.name), _checked_name(call.body.name))
         if not await self._sites.add_organisation(made, call.now):
             raise ApiError(409, f"there is an organisation {made.id} already")
-        await self._note(call, Place(made.id), "made an organisation", made.id, made.name)
+        await self._acts.note(call, "made an organisation", made.id, made.name, place=Place(made.id))
         return made
 
     async def _rename(self, call: Call[Nothing, Rename]) -> None:
@@ -140,9 +132,11 @@ class SiteApi:
         await self._acts.note(call, "deleted an organisation", call.place.organisation)
 
     async def _list(self, call: Call[SitesQuery, Nothing]) -> Listed[Site]:
-        after, limit = marked(call.query.after, tuple[str]) or ("",), call.query.limit
-        found = await self._sites.sites(call.caller.name, after[0], limit + 1, call.query.organisation)
-        return listed(found, limit, lambda one: one, lambda one: (one.id,))
+        query = call.query
+        found = await self._sites.sites(
+            call.caller.name, name_before(query.after), query.limit + 1, query.organisation
+        )  # fmt: skip
+        return listed(found, query.limit, itself, lambda one: (one.id,))
 
     async def _add(self, call: Call[Nothing, NewSite]) -> Site:
         place = await self._tenants.place_of_organisation(call.body.organisation)
@@ -153,7 +147,8 @@ class SiteApi:
         )  # fmt: skip
         if not await self._sites.add_site(site, call.now):
             raise ApiError(409, f"there is a site {site.id} already")
-        await self._note(call, Place(site.organisation, site.id), "made a site", site.id, site.name)
+        place = Place(site.organisation, site.id)
+        await self._acts.note(call, "made a site", site.id, site.name, place=place)
         return site
 
     async def _change(self, call: Call[Nothing, SiteChange]) -> None:
@@ -177,13 +172,10 @@ class SiteApi:
         to = await self._tenants.place_of_site(site) if site is not None else NOWHERE
         _check_admin(call, to)
         await self._sites.move(node, site)
-        was = call.place.site or "nowhere"
-        await self._acts.note(call, "moved a node", node, f"from {was} to {site or 'nowhere'}")
+        words = f"from {call.place.site or 'nowhere'} to {site or 'nowhere'}"
+        await self._acts.note(call, "moved a node", node, words)
         if to is not None and to != call.place:
-            await self._note(call, to, "moved a node", node, f"from {was} to {site or 'nowhere'}")
-
-    async def _note(self, call: Call[Any, Any], place: Place, action: str, object: str, detail: str) -> None:
-        await self._acts.note(dataclasses.replace(call, place=place), action, object, detail)
+            await self._acts.note(call, "moved a node", node, words, place=to)
 
 
 def _check_admin(call: Call[Any, Any], place: Place | None) -> None:

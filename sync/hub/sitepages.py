@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from sync.hub.api import Call, Nothing
-from sync.hub.paging import After, listed, marked
+from sync.hub.paging import After, itself, listed, name_before
 from sync.hub.rights import Place, Role
-from sync.hub.shell import NoQuery, Page
+from sync.hub.shell import ListShown, Page
 from sync.hub.sites import Organisation, Site, Sites
 
 SHOWN = 200
 
 
-class SitesShown(NoQuery, frozen=True):
-    after: After = ""
+class SitesShown(ListShown, frozen=True):
     organisations_after: After = ""
 
 
@@ -31,10 +30,10 @@ class SitePages:
 
     async def _view(self, call: Call[SitesShown, Nothing]) -> dict[str, object]:
         name, query = call.caller.name, call.query
-        organisations = await self._sites.organisations(name, _from(query.organisations_after), SHOWN + 1)
-        sites = await self._sites.sites(name, _from(query.after), SHOWN + 1)
-        some = listed(organisations, SHOWN, lambda one: one, lambda one: (one.id,))
-        piece = listed(sites, SHOWN, lambda one: one, lambda one: (one.id,))
+        organisations = await self._sites.organisations(name, name_before(query.organisations_after), SHOWN + 1)
+        sites = await self._sites.sites(name, name_before(query.after), SHOWN + 1)
+        some = listed(organisations, SHOWN, itself, lambda one: (one.id,))
+        piece = listed(sites, SHOWN, itself, lambda one: (one.id,))
         return {
             "organisations": [_organisation_view(one, call) for one in some.items],
             "organisations_next": some.next,
@@ -43,10 +42,6 @@ class SitePages:
             "may_make": call.caller.may(Role.ADMIN),
             "homes": [one.id for one in some.items if call.caller.may(Role.ADMIN, Place(one.id))],
         }
-
-
-def _from(after: str) -> str:
-    return (marked(after, tuple[str]) or ("",))[0]
 
 
 def _organisation_view(one: Organisation, call: Call[Any, Any]) -> dict[str, object]:

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import date
 from typing import Annotated, Any
 
@@ -13,7 +12,7 @@ from gateway.core.tariff import Tariff
 from gateway.core.tariffcheck import mistakes, parse_tariff
 from sync.hub.acts import Acts
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
-from sync.hub.paging import After, Limit, Listed, listed, marked
+from sync.hub.paging import Listed, Paged, itself, listed, marked
 from sync.hub.rights import Caller, Place, Role
 from sync.hub.sites import SLUG
 from sync.hub.tariffs import KeptTariff, Tariffs
@@ -22,11 +21,6 @@ TEXT_MAX = 200_000
 TariffText = Annotated[str, msgspec.Meta(max_length=TEXT_MAX, description="YAML or JSON, see docs/hub-prices.md")]
 TariffId = Annotated[str, msgspec.Meta(pattern=r"^[0-9a-f]{16}\Z")]
 Organisation = Annotated[str, msgspec.Meta(pattern=SLUG)]
-
-
-class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    after: After = ""
-    limit: Limit = 100
 
 
 class NewTariff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -81,7 +75,7 @@ class TariffApi:
         return (
             Route(
                 method="GET", path="/api/v1/tariffs", summary="Tariffs of your organisations", right=Role.VIEWER,
-                handle=self._list, query=ListQuery, body=Nothing, answer=Listed[KeptTariff],
+                handle=self._list, query=Paged, body=Nothing, answer=Listed[KeptTariff],
             ),
             Route(
                 method="POST", path="/api/v1/tariffs", summary="A new tariff", right=Role.ADMIN,
@@ -125,7 +119,7 @@ class TariffApi:
             ),
         )  # fmt: skip
 
-    async def _list(self, call: Call[ListQuery, Nothing]) -> Listed[KeptTariff]:
+    async def _list(self, call: Call[Paged, Nothing]) -> Listed[KeptTariff]:
         organisations = sorted({grant.organisation for grant in call.caller.grants})
         after = marked(call.query.after, tuple[TariffId]) or ("",)
         found: dict[str, KeptTariff] = {}
@@ -133,7 +127,7 @@ class TariffApi:
             of_it = await self._tariffs.listed(organisation, after[0], call.query.limit + 1)
             found |= {kept.id: kept for kept in of_it}
         ordered = [found[tariff] for tariff in sorted(found)]
-        return listed(ordered, call.query.limit, lambda kept: kept, lambda kept: (kept.id,))
+        return listed(ordered, call.query.limit, itself, lambda kept: (kept.id,))
 
     async def _check(self, call: Call[Nothing, ChangedTariff]) -> Checked:
         return checked(call.body.text)
@@ -217,8 +211,7 @@ class TariffApi:
 
     async def _note(self, call: Call[Any, Any], action: str, kept: KeptTariff) -> None:
         """At the tariff's organisation."""
-        there = replace(call, place=Place(kept.organisation))
-        await self._acts.note(there, action, kept.id, kept.name)
+        await self._acts.note(call, action, kept.id, kept.name, place=Place(kept.organisation))
 
     @staticmethod
     def _want(caller: Caller, organisation: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from gateway.core.clock import Clock
 from gateway.core.model import Event
+from gateway.core.rollup import DAY_MS
 from sync.hub.alertconfig import AlertsConfig
 from sync.hub.alerts import Findings, NodeNow, Trends, findings
 from sync.hub.alertstore import Alerts, FleetTotals
@@ -16,7 +17,6 @@ EVERY_S = 30.0
 FORGET_EVERY_S = 3600.0
 GAP_MS = 3 * 1000 * EVERY_S  # without a look, and nobody knows whether nodes were silent or the hub was deaf
 PAGE = 500  # nodes: other work gets its turn between two pages
-DAY_MS = 86_400_000
 FAILED = {"update_failed", "update_rolled_back", "configuration_rolled_back"}
 DONE = {"update_applied", "configuration_applied"}
 WORDS_MAX = 1000  # characters

@@ -1,7 +1,8 @@
 """Conditions of a query that are known only when it is asked: what a caller may see, and what it looks for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from sync.hub.paging import ALL_TIME, checked_range
 from sync.hub.rights import Caller
 
 EVERYWHERE, NOTHING = "TRUE", "FALSE"
@@ -26,6 +27,17 @@ class Where:
     def among(self, column: str, values: Sequence[object]) -> None:
         names = ", ".join(map(self.bound, values))
         self._conditions.append(f"{column} IN ({names})" if values else NOTHING)
+
+    def equal(self, wanted: Mapping[str, object]) -> None:
+        """By column what stands there; what is empty or None is not asked for."""
+        for column, value in wanted.items():
+            if value:
+                self.add(column + " = {}", value)
+
+    def between(self, column: str, since: int | None, until: int | None) -> None:
+        """In since <= ts < until, in ms; None: without an end. Raises ApiError for a range that is upside down."""
+        if since is not None or until is not None:
+            self.add(f"{column} >= {{}} AND {column} < {{}}", *checked_range(since or 0, until, ALL_TIME, 0))
 
     def granted(self, caller: Caller) -> None:
         """What stands in a `site` where the caller may look; without a site only who may look everywhere."""

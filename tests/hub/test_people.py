@@ -237,7 +237,7 @@ async def test_each_act_is_kept_and_shown_to_who_administers_the_place(
         every = await acts.listed(Caller("root"))
         assert len(every) == 6
         assert (every[0].at, every[0].address) == (NOW, "127.0.0.1")
-        assert await acts.listed(Caller("root"), after=str(every[1].id)) == every[2:]
+        assert await acts.listed(Caller("root"), before=every[1].id) == every[2:]
         assert await acts.listed(Caller("nobody")) == []
         status, piece = await at.root("GET", "/api/v1/acts?limit=4")
         assert (status, piece["items"]) == (200, msgspec.to_builtins(every[:4]))
@@ -247,7 +247,6 @@ async def test_each_act_is_kept_and_shown_to_who_administers_the_place(
         assert "made a site: zeta-farm" in await page.text()
         await at.who("eve", Grant(Role.VIEWER, "acme"))
         assert await acts.listed(Caller("eve")) == []
-        assert len(await acts.listed(Caller("eve"), right=Role.VIEWER)) == 3
         await at.who("max", Grant(Role.ADMIN, "acme", "acme-mill"))
         assert [act.object for act in await acts.listed(Caller("max"))] == ["acme-mill"]
 

@@ -3,24 +3,24 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Annotated, Any, Protocol
+from typing import Any, Protocol
 
 import msgspec
 from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
+from gateway.core.rollup import DAY_MS
 from sync.hub.api import ApiError, Call, Nothing, Refusal, Route, json_response
 from sync.hub.door import Refused
+from sync.hub.paging import Ms
 from sync.hub.prices.settings import AreaName
 from sync.hub.prices.store import KeptPrice, Prices
 from sync.hub.rights import Role
 
 PATH = "/api/v1/market-prices"
-DAY_MS = 86_400_000
 USUAL_MS = (DAY_MS, 2 * DAY_MS)  # before and after now
 SPAN_MAX_MS = 62 * DAY_MS
-Ms = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53, description="milliseconds since 1970 UTC")]
 
 
 class PricesQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
