@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 
+from gateway.core.formulas import harmless
 from gateway.core.model import BACKFILLED, UNCERTAIN, Point, Raw, in_words
 from gateway.export import Picked, Sample
 from gateway.exportbuckets import Rolled
@@ -17,7 +18,6 @@ from gateway.exportbuckets import Rolled
 HEADING = ("time", "device", "point", "value", "unit", "quality", "flags", "words")
 ROLLED_HEADING = ("time", "device", "point", "value", "unit", "low", "high", "readings", "words")
 FLAGS = {BACKFILLED: "backfilled", UNCERTAIN: "uncertain"}
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # how a cell begins that a spreadsheet would run (OWASP, CSV injection)
 CHUNK = 1 << 16
 
 
@@ -40,7 +40,7 @@ def csv_bytes(rows: Iterable[Sequence[Raw | None]]) -> Iterator[bytes]:
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     for row in rows:
-        writer.writerow([_harmless(cell) if isinstance(cell, str) else cell for cell in row])
+        writer.writerow([harmless(cell) if isinstance(cell, str) else cell for cell in row])
         if out.tell() > CHUNK:
             yield out.getvalue().encode()
             out.seek(0)
@@ -153,7 +153,3 @@ def _flags(flags: int) -> list[str]:
 
 def _words(point: Point, value: Raw | None) -> str:
     return in_words(point, value) if point.names and value is not None else ""
-
-
-def _harmless(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text

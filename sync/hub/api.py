@@ -65,7 +65,8 @@ class Route(Generic[Q, B]):
     answer: Any = None  # a type
     status: int = 200
     media: str = JSON  # of the answer
-    # What answers a gateway, which comes with an id and a secret of its own; None: it is for people alone.
+    # What answers a gateway, which comes with an id and a secret of its own; None: it is for people alone. Raises
+    # ApiError, StorageError.
     node: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None
 
 
@@ -113,9 +114,9 @@ class Api:
 
     def _handler(self, route: Route[Any, Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def answer(request: web.Request) -> web.StreamResponse:
-            if route.node is not None and wire.NODE_ID in request.headers:
-                return await route.node(request)
             try:
+                if route.node is not None and wire.NODE_ID in request.headers:
+                    return await route.node(request)
                 result = await route.handle(await self.call(request, route))
             except ApiError as error:
                 return json_response(error.status, Refusal(str(error)), error.headers)
@@ -133,7 +134,7 @@ class Api:
         if route.right is not None:
             caller = await self._known(request)
             place = await self._place(caller, route.right, request.match_info)
-        query = _converted(request.query, route.query)
+        query = converted(request.query, route.query)
         for name in NAMED:
             if route.right is not None and (named := getattr(query, name, "")):
                 place = await self._place(caller, route.right, {name: named})
@@ -164,8 +165,8 @@ class Api:
         return place
 
 
-def _converted(given: MultiMapping[str], kind: type[Q]) -> Q:
-    """Of text that is text, and of one value for each parameter, but where the struct has a tuple."""
+def converted(given: MultiMapping[str], kind: type[Q]) -> Q:
+    """Of text that is text, and of one value for each parameter, but where the struct has a tuple. Raises ApiError."""
     many = many_valued(kind)
     names = set(given)
     if twice := {name for name in names if len(given.getall(name)) > 1} - many:

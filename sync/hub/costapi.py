@@ -10,6 +10,7 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.cost import By
+from gateway.core.formulas import harmless
 from sync.hub.api import ApiError, Call, Nothing, Route
 from sync.hub.costreport import CostReports, Report, ReportError
 from sync.hub.rights import Role
@@ -69,35 +70,20 @@ def csv_of(report: Report) -> web.Response:
         cells = [_cell(getattr(line, name)) for name in COLUMNS]
         table.writerow((*cells, report.currency))
     for gap in report.gaps:
-        told = "not billed" if gap.kwh is None else "spread evenly"
-        words = f"no readings of {gap.way} from {_iso(gap.ts)} to {_iso(gap.until)}: {told}"
+        way = "not billed" if gap.kwh is None else "spread evenly"
+        words = f"no readings of {gap.way} from {_iso(gap.ts)} to {_iso(gap.until)}: {way}"
         table.writerow(("", _cell(gap.device), "gap", words, "", "", "", _cell(gap.kwh), "", "", "", ""))
     for left in report.not_billed:
         words = f"{left.why} from {_iso(left.ts)} to {_iso(left.until)}: not billed"
-        row = (
-            "",
-            _cell(left.device),
-            "not billed",
-            words,
-            _cell(left.component),
-            "",
-            "",
-            _cell(left.kwh),
-            "",
-            "",
-            "",
-            "",
-        )
-        table.writerow(row)
+        told = (_cell(left.device), "not billed", words, _cell(left.component))
+        table.writerow(("", *told, "", "", _cell(left.kwh), "", "", "", ""))
     name = f"cost-{report.since}-{report.until}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     return web.Response(text=text.getvalue(), content_type="text/csv", charset="utf-8", headers=headers)
 
 
 def _cell(value: object) -> str:
-    """As text; what a spreadsheet would take for a formula is kept from being one."""
-    text = "" if value is None else str(value)
-    return f"'{text}" if isinstance(value, str) and text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return harmless(value) if isinstance(value, str) else "" if value is None else str(value)
 
 
 def _iso(ts: int) -> str:

@@ -75,12 +75,12 @@ class Live:
     async def _of_site(self, call: Call[SiteQuery, Nothing]) -> web.StreamResponse:
         return await self._streams.send(call.request, self._watch(OF_SITE, call.query.site).look)
 
-    def _watch(self, query: str, of: str) -> "Watch":
-        return Watch(self._sql, self._nodes, self._clock, query, of)
+    def _watch(self, query: str, of: str) -> "Onlooker":
+        return Onlooker(self._sql, self._nodes, self._clock, query, of)
 
 
-class Watch:
-    """What one onlooker was told."""
+class Onlooker:
+    """With what it was told so far."""
 
     def __init__(self, sql: Sql, nodes: NewestOf, clock: Clock, query: str, of: str) -> None:
         self._sql = sql

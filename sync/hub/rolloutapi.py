@@ -1,6 +1,5 @@
 """Roll-outs over HTTP: make one, see how far it is, pause, resume, stop and undo it; and which releases run."""
 
-import dataclasses
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Annotated, Any
@@ -10,12 +9,12 @@ import msgspec
 from gateway.core.errors import ConfigError
 from sync.hub.acts import Acts
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
-from sync.hub.rights import Role
+from sync.hub.paging import ALL_TIME, Listed, Ms, Named, Paged, itself, listed, marked, name_before
+from sync.hub.rights import Caller, Role
 from sync.hub.rollouts import Rollouts
 from sync.hub.rolloutstore import Candidate, Rollout, RolloutNode, RolloutStore, Spec, State, Wave
 
 PATH, ONE = "/api/v1/rollouts", "/api/v1/rollouts/{rollout}"
-NEWEST = (1 << 53) - 1
 CHUNK = 200
 
 
@@ -47,21 +46,6 @@ class RolloutMember(msgspec.Struct, frozen=True):
     state: str | None
     changed: int | None
     words: str
-
-
-class Paging(msgspec.Struct, frozen=True):
-    after: str = ""
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-
-
-class RolloutList(msgspec.Struct, frozen=True):
-    items: tuple[Rollout, ...]
-    next: str
-
-
-class MemberList(msgspec.Struct, frozen=True):
-    items: tuple[RolloutMember, ...]
-    next: str
 
 
 class Release(msgspec.Struct, frozen=True):
@@ -96,7 +80,7 @@ class RolloutApi:
             ),
             Route(
                 method="GET", path=PATH, summary="Roll-outs, the newest first", right=Role.VIEWER,
-                handle=self.list, query=Paging, body=Nothing, answer=RolloutList,
+                handle=self._list, query=Paged, body=Nothing, answer=Listed[Rollout],
             ),
             Route(
                 method="GET", path=ONE, summary="A roll-out, and how far each of its waves is", right=Role.VIEWER,
@@ -104,7 +88,7 @@ class RolloutApi:
             ),
             Route(
                 method="GET", path=f"{ONE}/nodes", summary="The nodes of a roll-out, by their ids", right=Role.VIEWER,
-                handle=self.members, query=Paging, body=Nothing, answer=MemberList,
+                handle=self._members, query=Paged, body=Nothing, answer=Listed[RolloutMember],
             ),
             *(
                 Route(
@@ -151,28 +135,33 @@ class RolloutApi:
             raise ApiError(403, f"that wants the role {Role.OPERATOR} for all of these nodes")
         return seen
 
-    async def list(self, call: Call[Paging, Nothing]) -> RolloutList:
-        created, after = _position(call.query.after)
+    async def _list(self, call: Call[Paged, Nothing]) -> Listed[Rollout]:
+        return await self.lines(call.caller, call.query.after, call.query.limit)
+
+    async def lines(self, caller: Caller, after: str, limit: int) -> Listed[Rollout]:
+        """The newest first, of those that `caller` may see. Raises ApiError for an `after` that is none."""
+        created, last = marked(after, tuple[Ms, Named]) or (ALL_TIME, "")
         found: list[Rollout] = []
-        while len(found) <= call.query.limit:
-            rows = await self._store.older(created, after, CHUNK)
-            found += [one for one in rows if call.caller.may(Role.VIEWER, one.place)]
+        while len(found) <= limit:
+            rows = await self._store.older(created, last, CHUNK)
+            found += [one for one in rows if caller.may(Role.VIEWER, one.place)]
             if len(rows) < CHUNK:
                 break
-            created, after = rows[-1].created, rows[-1].id
-        items = found[: call.query.limit]
-        following = f"{items[-1].created}-{items[-1].id}" if len(found) > len(items) else ""
-        return RolloutList(tuple(items), following)
+            created, last = rows[-1].created, rows[-1].id
+        return listed(found, limit, itself, lambda one: (one.created, one.id))
 
     async def get(self, call: Call[Any, Nothing]) -> RolloutDetail:
         rollout = await self.one(call, Role.VIEWER)
         return RolloutDetail(rollout, tuple(await self._store.waves(rollout.id)))
 
-    async def members(self, call: Call[Paging, Nothing]) -> MemberList:
-        rollout, query = await self.one(call, Role.VIEWER), call.query
-        rows = await self._store.nodes(rollout.id, query.after, query.limit + 1)
-        items = tuple(_member(row) for row in rows[: query.limit])
-        return MemberList(items, items[-1].node if len(rows) > len(items) else "")
+    async def _members(self, call: Call[Paged, Nothing]) -> Listed[RolloutMember]:
+        rollout = await self.one(call, Role.VIEWER)
+        return await self.members(rollout, call.query.after, call.query.limit)
+
+    async def members(self, rollout: Rollout, after: str, limit: int) -> Listed[RolloutMember]:
+        """By the nodes' ids. Raises ApiError for an `after` that is none."""
+        rows = await self._store.nodes(rollout.id, name_before(after), limit + 1)
+        return listed(rows, limit, _member, lambda row: (row.node,))
 
     async def _pause(self, call: Call[Nothing, Nothing]) -> RolloutDetail:
         return await self._move(call, ("running",), "paused", "pauses a roll-out")
@@ -224,19 +213,9 @@ class RolloutApi:
         return RolloutDetail(rollout, tuple(await self._store.waves(rollout_id)))
 
     async def _note(self, call: Call[Any, Any], act: str, rollout: Rollout, detail: str = "") -> None:
-        await self._acts.note(dataclasses.replace(call, place=rollout.place), act, rollout.id, detail)
+        await self._acts.note(call, act, rollout.id, detail, place=rollout.place)
 
 
 def _member(row: RolloutNode) -> RolloutMember:
     fields = {name: getattr(row, name) for name in RolloutMember.__struct_fields__}
     return RolloutMember(**fields)
-
-
-def _position(after: str) -> tuple[int, str]:
-    """Raises ApiError for what no list said."""
-    created, _, rollout_id = after.partition("-")
-    if not after:
-        return NEWEST, ""
-    if not (created.isascii() and created.isdecimal() and len(created) < 17 and rollout_id.isalnum()):
-        raise ApiError(400, "after: expected what the last answer said as next")
-    return int(created), rollout_id

@@ -7,10 +7,13 @@ import msgspec
 
 from gateway.core import wording
 from sync.hub.api import Call, Nothing
+from sync.hub.paging import Listed
 from sync.hub.rights import Role
-from sync.hub.rolloutapi import MemberList, Paging, Releases, RolloutApi, RolloutDetail, RolloutList, RolloutMember
+from sync.hub.rolloutapi import Releases, RolloutApi, RolloutDetail, RolloutMember
 from sync.hub.rolloutstore import Rollout
-from sync.hub.shell import Page
+from sync.hub.shell import ListShown, Page
+
+SHOWN = 100
 
 
 class RolloutPages:
@@ -20,27 +23,33 @@ class RolloutPages:
     def pages(self) -> Sequence[Page[Any]]:
         return (
             Page(
-                path="/rollouts", template="rollouts.html", right=Role.VIEWER, view=self._list, query=Paging,
+                path="/rollouts", template="rollouts.html", right=Role.VIEWER, view=self._list, query=ListShown,
                 nav="Roll-outs",
             ),
-            Page(path="/rollouts/{rollout}", template="rollout.html", right=Role.VIEWER, view=self._one, query=Paging),
+            Page(
+                path="/rollouts/{rollout}", template="rollout.html", right=Role.VIEWER, view=self._one,
+                query=ListShown,
+            ),
             Page(
                 path="/part/rollouts/{rollout}", template="_rollout.html", right=Role.VIEWER, view=self._one,
-                query=Paging,
+                query=ListShown,
             ),
         )  # fmt: skip
 
-    async def _list(self, call: Call[Paging, Nothing]) -> dict[str, Any]:
-        view = list_view(await self._api.list(call), await self._api.releases(call), call.now)
+    async def _list(self, call: Call[ListShown, Nothing]) -> dict[str, Any]:
+        view = list_view(
+            await self._api.lines(call.caller, call.query.after, SHOWN), await self._api.releases(call), call.now
+        )
         return view | {"may": call.caller.may_somewhere(Role.OPERATOR)}
 
-    async def _one(self, call: Call[Paging, Nothing]) -> dict[str, Any]:
-        detail, members = await self._api.get(call), await self._api.members(call)
+    async def _one(self, call: Call[ListShown, Nothing]) -> dict[str, Any]:
+        detail = await self._api.get(call)
+        members = await self._api.members(detail.rollout, call.query.after, SHOWN)
         may = call.caller.may(Role.OPERATOR, detail.rollout.place)
         return one_view(detail, members, call.now) | {"may": may, "after": call.query.after}
 
 
-def list_view(found: RolloutList, releases: Releases, now: int) -> dict[str, Any]:
+def list_view(found: Listed[Rollout], releases: Releases, now: int) -> dict[str, Any]:
     """Pure."""
     most = max((one.nodes for one in releases.items), default=1)
     return {
@@ -68,7 +77,7 @@ def _line(one: Rollout, now: int) -> dict[str, Any]:
 LEVELS = {"running": "none", "paused": "none", "stopped": "bad", "done": "good"}
 
 
-def one_view(detail: RolloutDetail, members: MemberList, now: int) -> dict[str, Any]:
+def one_view(detail: RolloutDetail, members: Listed[RolloutMember], now: int) -> dict[str, Any]:
     """Pure."""
     one = detail.rollout
     waves = [

@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.core.formulas import harmless
 from gateway.core.model import Layout, Raw, converted
 from gateway.core.status import HistoryRow
 from sync.hub.readingrecords import finite, flag_words
 
 TIME_BELOW = 253_402_300_800_000  # ms: with the year 10000 datetime ends
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 RAW = ("time", "ts", "site", "node", "device", "key", "unit", "value", "quality", "flags")
 ROLLED = ("time", "ts", "site", "node", "device", "key", "unit", "value", "low", "high")
 LOCAL = "local_time"
@@ -42,9 +42,7 @@ class Csv:
     def head(self, columns: Sequence[str]) -> bytes:
         return (",".join(columns) + "\r\n").encode()
 
-    def raw(
-        self, source: Source, layout: Layout, wanted: Sequence[int], rows: Iterable[tuple[int, int, bytes]]
-    ) -> bytes:
+    def raw(self, source: Source, layout: Layout, wanted: Sequence[int], rows: Rows) -> bytes:
         """Of records (ts, flags, row) the points at the indexes `wanted`."""
         of_points = [
             (
@@ -86,9 +84,7 @@ class JsonLines:
     def head(self, columns: Sequence[str]) -> bytes:
         return b""
 
-    def raw(
-        self, source: Source, layout: Layout, wanted: Sequence[int], rows: Iterable[tuple[int, int, bytes]]
-    ) -> bytes:
+    def raw(self, source: Source, layout: Layout, wanted: Sequence[int], rows: Rows) -> bytes:
         """See `Csv.raw`."""
         points = [
             (index, layout.conversions[index], f'"key":{_json(p.key)},"unit":{_json(p.unit)},"value":')
@@ -141,8 +137,7 @@ def _json(value: object) -> str:
 
 
 def _cell(text: str) -> str:
-    if text.startswith(FORMULA):
-        text = f"'{text}"
+    text = harmless(text)
     if any(mark in text for mark in '",\r\n'):
         return '"' + text.replace('"', '""') + '"'
     return text

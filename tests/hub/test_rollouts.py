@@ -15,8 +15,8 @@ from sync.hub.commandstore import Beat
 from sync.hub.configstore import ConfigStore
 from sync.hub.configurations import Configurations
 from sync.hub.fleet import Fleet
+from sync.hub.paging import ALL_TIME
 from sync.hub.rights import NOWHERE, Place
-from sync.hub.rolloutapi import NEWEST
 from sync.hub.rolloutplan import Health
 from sync.hub.rollouts import Rollouts, common_place
 from sync.hub.rolloutstore import Rollout, RolloutStore, Spec
@@ -303,7 +303,7 @@ async def test_what_cannot_be_rolled_out_is_refused_before_it_begins(hub: Hub, s
         await hub.begin(spec)
     with pytest.raises(ValueError, match="no node"):
         await hub.rollouts.begin(PATCH, [], "Ann")
-    assert await hub.kept.older(NEWEST, "", 9) == []
+    assert await hub.kept.older(ALL_TIME, "", 9) == []
 
 
 async def test_the_releases_of_the_fleet_are_counted(hub: Hub) -> None:

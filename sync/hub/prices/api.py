@@ -9,9 +9,8 @@ import msgspec
 from aiohttp import web
 
 from gateway.core.clock import Clock
-from gateway.core.errors import StorageError
 from gateway.core.rollup import DAY_MS
-from sync.hub.api import ApiError, Call, Nothing, Refusal, Route, json_response
+from sync.hub.api import ApiError, Call, Nothing, Route, converted
 from sync.hub.door import Refused
 from sync.hub.paging import Ms
 from sync.hub.prices.settings import AreaName
@@ -103,22 +102,17 @@ class MarketPriceApi:
         return await self._answer(call.request, call.query.area, call.query, call.now)
 
     async def node(self, request: web.Request) -> web.Response:
-        """What a gateway gets. It is told the same where it is not known as where its secret is wrong."""
+        """What a gateway gets; it is told the same where it is not known as where its secret is wrong. Raises ApiError,
+        StorageError."""
         try:
             node = await self._nodes.admitted(request)
-            query = msgspec.convert(dict(request.query), PricesQuery, strict=False)
-            area = query.area or await self._sites.area_of_node(node)
-            if not area:
-                raise ApiError(404, "the gateway's site has no price area; set one at the hub, or ask with area=")
-            return await self._answer(request, area, query, self._clock.wall_ms())
         except Refused as refused:
-            return json_response(refused.status, Refusal(str(refused)))
-        except msgspec.ValidationError as error:
-            return json_response(400, Refusal(f"parameters: {error}"))
-        except ApiError as error:
-            return json_response(error.status, Refusal(str(error)))
-        except StorageError as error:
-            return json_response(503, Refusal(f"the hub's store fails just now: {error}"))
+            raise ApiError(refused.status, str(refused)) from refused
+        query = converted(request.query, PricesQuery)
+        area = query.area or await self._sites.area_of_node(node)
+        if not area:
+            raise ApiError(404, "the gateway's site has no price area; set one at the hub, or ask with area=")
+        return await self._answer(request, area, query, self._clock.wall_ms())
 
     async def _answer(self, request: web.Request, area: str, query: PricesQuery, now: int) -> web.Response:
         if area not in self._areas:
