@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from sync import wire
 from sync.hub.alerts import NodeNow
+from sync.hub.commandstore import heartbeat_of
 from sync.hub.paging import LAST
 from sync.hub.rights import Caller, Role
 from sync.hub.sql import Row, Sql
@@ -189,9 +189,4 @@ def _scope(caller: Caller) -> Row:
 
 
 def _node(node: str, last_seen: int, revoked: int | None, beat_at: int, body: bytes | None) -> NodeNow:
-    """A heartbeat of another release that cannot be read is none: one node must not hide the others."""
-    try:
-        beat = msgspec.json.decode(body, type=wire.Heartbeat) if body else None
-    except msgspec.MsgspecError:
-        beat = None
-    return NodeNow(node, last_seen, beat_at, beat, gone=revoked is not None or not last_seen)
+    return NodeNow(node, last_seen, beat_at, heartbeat_of(body), gone=revoked is not None or not last_seen)

@@ -14,7 +14,7 @@ from gateway.core.model import Command
 from gateway.core.redacting import KEPT, canonical, is_secret
 from sync import wire
 from sync.hub import configdiff
-from sync.hub.commandstore import CommandStore
+from sync.hub.commandstore import CommandStore, heartbeat_of
 from sync.hub.configstore import ConfigStore, Desired
 
 REPORT_MAX = 512 * 1024  # bytes
@@ -161,8 +161,6 @@ def _wish(one: Desired, *, is_newest: bool) -> Wish:
     return Wish(one.id, one.at, one.by, one.reason, one.sha256, state, one.changed, one.words)
 
 
-def _effective(beat: bytes) -> str:
-    try:
-        return msgspec.json.decode(beat, type=wire.Heartbeat).effective
-    except msgspec.MsgspecError:
-        return ""
+def _effective(body: bytes) -> str:
+    beat = heartbeat_of(body)
+    return beat.effective if beat is not None else ""

@@ -19,7 +19,7 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from sync.hub.chores import Chore
 from sync.hub.closed import not_gone, touched
-from sync.hub.commands import SAW_NODE, Commands
+from sync.hub.commandstore import SAW_NODE, CommandStore
 from sync.hub.extensions import extend
 from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
@@ -62,7 +62,7 @@ class PostgresStore:
 
     def __init__(self, database: PostgresDatabase) -> None:
         self.sql = PostgresSql(database)
-        self.control = Commands(self.sql)
+        self.control = CommandStore(self.sql)
         self.partitions = Partitions(self.sql)
         self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}  # those that were asked for; they never change

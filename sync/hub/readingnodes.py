@@ -8,8 +8,8 @@ import msgspec
 
 from gateway.core.model import Layout, Record
 from gateway.core.status import DeviceState
-from sync import wire
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
+from sync.hub.commandstore import heartbeat_of
 from sync.hub.layouts import known_layout
 from sync.hub.newest import devices_of
 from sync.hub.paging import LAST, Listed, Name, Paged, listed, marked
@@ -170,18 +170,10 @@ def like(text: str) -> str:
 
 def _line(row: Row, now: int) -> dict[str, Any]:
     _, node, organisation, site, site_name, first_seen, last_seen, newest, records, body = row
-    beat = _beat(body)
+    beat = heartbeat_of(body)
     line: dict[str, Any] = {
         "id": node, "organisation": organisation, "site": site, "site_name": site_name,
         "online": now - last_seen < ONLINE_MS, "first_seen": first_seen, "last_seen": last_seen,
         "newest": newest, "lag_ms": now - newest if newest else None, "records": records,
     }  # fmt: skip
     return line | ({"version": beat.version, "backlog": beat.backlog, "problems": beat.problems} if beat else {})
-
-
-def _beat(body: bytes | None) -> wire.Heartbeat | None:
-    """None without one, for what another release kept, and for a number that is none: it must not hide the others."""
-    try:
-        return msgspec.json.decode(body, type=wire.Heartbeat) if body else None
-    except msgspec.MsgspecError:
-        return None

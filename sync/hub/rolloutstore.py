@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from gateway.core.model import Command
-from sync import wire
-from sync.hub.commands import ORDER
+from sync.hub.commandstore import ORDER, heartbeat_of
 from sync.hub.configstore import WANT
 from sync.hub.rights import Place
 from sync.hub.rolloutplan import Health, Member
@@ -113,7 +112,7 @@ class RolloutNode(msgspec.Struct, frozen=True):
     beat: bytes | None
 
     def health(self, now: int, alerts: tuple[str, ...] = ()) -> Health:
-        beat = _beat(self.beat)
+        beat = heartbeat_of(self.beat)
         online = now - self.last_seen < ONLINE_MS
         return Health(online, beat.problems if beat else (), beat.backlog if beat else 0, alerts)
 
@@ -249,13 +248,6 @@ def _node(row: Row) -> RolloutNode:
     node, wave, command, ordered, ill, before, had_text, state, changed, words, seen, beat = row
     then = msgspec.json.decode(before, type=Health) if before is not None else None
     return RolloutNode(node, wave, command, ordered, ill, then, bool(had_text), state, changed, words, seen, beat)
-
-
-def _beat(body: bytes | None) -> wire.Heartbeat | None:
-    try:
-        return msgspec.json.decode(body, type=wire.Heartbeat) if body is not None else None
-    except msgspec.MsgspecError:
-        return None
 
 
 def _version(body: bytes | None) -> str:

@@ -11,7 +11,7 @@ from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Record, decode_layout
 from sync.hub.chores import Chore
 from sync.hub.closed import not_gone, sum_of, touched
-from sync.hub.commands import SAW_NODE, Commands
+from sync.hub.commandstore import SAW_NODE, CommandStore
 from sync.hub.sql import SqliteSql, numbered
 from sync.hub.store import Audit
 
@@ -39,7 +39,7 @@ class SqliteStore:
 
     def __init__(self, database: Database) -> None:
         self.sql = SqliteSql(database)
-        self.control = Commands(self.sql)
+        self.control = CommandStore(self.sql)
         self._database = database
         self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}
 
