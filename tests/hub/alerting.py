@@ -14,26 +14,13 @@ from sync.hub.receivers import Receiver, Receivers
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.store import Store
 from sync.hub.watch import Watch
+from tests.hub.clock import StoppedClock
 
-NOW = 1_790_000_000_000
 ALL = Caller("operator", (Grant(Role.ADMIN),))
 LOOK_S = 30
 SITE = """INSERT INTO site (id, organisation, name, created) VALUES ($1, $2, $3, 0)"""
 ORGANISATION = "INSERT INTO organisation (id, name, created) VALUES ($1, $1, 0)"
 STANDS = "UPDATE node SET site = $2 WHERE id = $1"
-
-
-class StoppedClock:
-    """It stands at `now`, wall ms."""
-
-    def __init__(self, now: int = NOW) -> None:
-        self.now = now
-
-    def wall_ms(self) -> int:
-        return self.now
-
-    def monotonic_s(self) -> float:
-        return self.now / 1000
 
 
 def beat(at: int, **more: Any) -> wire.Heartbeat:

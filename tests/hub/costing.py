@@ -21,6 +21,8 @@ from sync.hub.rights import Caller, Grant, Role
 from sync.hub.shell import Shell
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
+from tests.hub.clock import StoppedClock
+from tests.hub.signing import SignedIn
 from tests.hub.stores import audit
 
 SECRET = "a secret of the test"
@@ -33,29 +35,6 @@ def counter(key: str) -> Point:
 
 
 GRID = Layout("grid", "live", (counter("import_energy_total"), counter("export_energy_total")), role="grid")
-
-
-class Stopped:
-    """A clock that shows `now`."""
-
-    def __init__(self, now: int) -> None:
-        self.now = now
-
-    def wall_ms(self) -> int:
-        return self.now
-
-    def monotonic_s(self) -> float:
-        return 0.0
-
-
-class As:
-    """See `SignIn`: whoever `caller` is just now."""
-
-    def __init__(self, caller: Caller | None) -> None:
-        self.is_now = caller
-
-    async def caller(self, request: web.Request) -> Caller | None:
-        return self.is_now
 
 
 def at(text: str, fold: int = 0, zone: str = "Europe/Warsaw") -> int:
@@ -93,8 +72,8 @@ async def take(store: Store, records: Sequence[Record], layout: Layout = GRID) -
 
 
 @asynccontextmanager
-async def hub(store: Store, now: int, sign_in: As) -> AsyncIterator[TestClient[web.Request, web.Application]]:
-    clock, app = Stopped(now), web.Application()
+async def hub(store: Store, now: int, sign_in: SignedIn) -> AsyncIterator[TestClient[web.Request, web.Application]]:
+    clock, app = StoppedClock(now), web.Application()
     api = Api(sign_in, Tenants(store.sql), clock)
     areas = (AreaConfig(name="PL", provider="pse"), AreaConfig(name="PL2", provider="pse"))
     registry = Registry(store.sql, clock)

@@ -16,8 +16,9 @@ from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig, PeopleConfig
 from sync.hub.rights import Grant
 from sync.hub.store import Audit, Store
+from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signed import QUICK, sign_in
-from tests.hub.signing import NOW, StoppedClock, keep, settle
+from tests.hub.signing import keep, settle
 from tests.hub.stores import audit, opened
 from tests.values import METER, power
 

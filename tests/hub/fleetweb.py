@@ -19,19 +19,10 @@ from sync.hub.rights import Caller, Grant, Role
 from sync.hub.shell import Shell
 from sync.hub.sse import Pace
 from sync.hub.tenants import Tenants
+from tests.hub.signing import SignedIn
 from tests.hub.test_rollouts import Hub
 
 EVERYWHERE = Grant(Role.ADMIN)
-
-
-class SignedIn:
-    """Whoever asks is `caller`."""
-
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    async def caller(self, request: web.Request) -> Caller:
-        return self._caller
 
 
 @asynccontextmanager

@@ -23,24 +23,7 @@ from tests.hub.stores import opened, place
 EVERYTHING = (Grant(Role.ADMIN),)
 CONFIG = HubConfig(store="hub.db")
 STATIC = Path(local_ui.__file__).parent / "static"
-NOW = 1_790_000_000_000  # of tests whose clock stands still
 QUICK = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))  # for `build_hub`: a test that hashes
-
-
-class Hands:
-    """A clock that a test sets."""
-
-    def __init__(self, wall: int = NOW) -> None:
-        self.wall = wall
-
-    def wall_ms(self) -> int:
-        return self.wall
-
-    def monotonic_s(self) -> float:
-        return self.wall / 1000
-
-    def pass_s(self, seconds: float) -> None:
-        self.wall += round(seconds * 1000)
 
 
 @asynccontextmanager

@@ -12,9 +12,9 @@ from sync.hub.api import Api, Route, in_json
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
+from tests.hub.clock import NOW, StoppedClock
 from tests.hub.stores import audit
 
-NOW = 1_790_000_000_000
 EVERYWHERE = Caller("root", (Grant(Role.ADMIN),))
 OF_NORTH = Caller("nora", (Grant(Role.VIEWER, "north"),))
 OF_MILL = Caller("mia", (Grant(Role.VIEWER, "north", "mill"),))
@@ -25,19 +25,8 @@ SITE = "INSERT INTO site (id, organisation, name, timezone, created) VALUES ($1,
 STANDS = "UPDATE node SET site = $1 WHERE id = $2"
 
 
-class StoppedClock:
-    def __init__(self, now: int = NOW) -> None:
-        self.now = now
-
-    def wall_ms(self) -> int:
-        return self.now
-
-    def monotonic_s(self) -> float:
-        return self.now / 1000
-
-
-class Signed:
-    """Meets `SignIn`: everybody is this caller."""
+class SignedIn:
+    """Meets `SignIn`: whoever asks is the caller `is_now`; None: nobody is signed in."""
 
     def __init__(self, caller: Caller | None) -> None:
         self.is_now = caller
@@ -72,6 +61,6 @@ async def client(
     clock: StoppedClock | None = None,
 ) -> AsyncIterator[TestClient[web.Request, web.Application]]:
     app = web.Application(middlewares=[in_json])
-    Api(Signed(caller), Tenants(store.sql), clock or StoppedClock()).add(app, routes)
+    Api(SignedIn(caller), Tenants(store.sql), clock or StoppedClock()).add(app, routes)
     async with TestClient(TestServer(app)) as opened:
         yield opened

@@ -1,7 +1,5 @@
 """What is wrong with the fleet, when that becomes an alert, and when it is over; on both stores."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,15 +7,14 @@ import pytest
 from gateway.core.model import Event
 from sync.hub.alertconfig import AlertsConfig
 from sync.hub.alerts import trend
-from sync.hub.store import Audit
-from tests.hub.alerting import NOW, Fleet
-from tests.hub.stores import KINDS, opened, place
+from sync.hub.store import Audit, Store
+from tests.hub.alerting import Fleet
+from tests.hub.clock import NOW
 
 
-@pytest.fixture(params=KINDS)
-async def fleet(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Fleet]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield Fleet(store)
+@pytest.fixture
+def fleet(store: Store) -> Fleet:
+    return Fleet(store)
 
 
 async def test_a_fleet_that_is_well_has_no_alerts(fleet: Fleet) -> None:

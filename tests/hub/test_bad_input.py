@@ -16,8 +16,8 @@ from yarl import URL
 from sync.hub.api import BODY_MAX, Nothing, Route, many_valued
 from sync.hub.app import API
 from sync.hub.rights import Grant, Role
+from tests.hub.clock import NOW
 from tests.hub.everything import hub
-from tests.hub.signing import NOW
 from tests.hub.stores import KINDS, place
 
 Client = TestClient[web.Request, web.Application]

@@ -10,16 +10,11 @@ from gateway.core.rollup import HOUR_MS
 from gateway.hubcheck import check
 from sync.hub.rolling import Rolling
 from sync.hub.store import Store
-from tests.hub.stores import KINDS, audit, opened, place
+from tests.hub.stores import audit, opened
 from tests.values import METER, power
 
 NOW = SystemClock().wall_ms()
 BEGIN = NOW // HOUR_MS * HOUR_MS - 2 * HOUR_MS
-
-
-@pytest.fixture(params=KINDS)
-async def where(request: pytest.FixtureRequest) -> str:
-    return await place(request.param, request)
 
 
 @pytest.fixture

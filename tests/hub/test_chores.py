@@ -10,28 +10,17 @@ import pytest
 from gateway.core.errors import StorageError
 from sync.hub.chores import PATIENCE_S, Chore, Chores
 from sync.hub.store import Store
+from tests.hub.clock import StoppedClock
 from tests.hub.stores import KINDS, opened, place
 from tests.sync.parts import until
 
 EVERY_S = 10.0
 
 
-class Clock:
-    """Stands until it is set."""
-
-    now_ms = 1_800_000_000_000
-
-    def wall_ms(self) -> int:
-        return self.now_ms
-
-    def monotonic_s(self) -> float:
-        return self.now_ms / 1000
-
-
 class Process:
     """One of the hub, with a chore that it counts."""
 
-    def __init__(self, store: Store, clock: Clock, name: str = "sweep", every_s: float = EVERY_S) -> None:
+    def __init__(self, store: Store, clock: StoppedClock, name: str = "sweep", every_s: float = EVERY_S) -> None:
         self.done: list[int] = []
         self.fails = False
         self.chore = Chore(name, every_s, self._work)
@@ -56,18 +45,18 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
 
 
 async def test_of_many_processes_one_does_a_chore_and_goes_on_doing_it(stores: tuple[Store, Store]) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     processes = [Process(store, clock) for store in stores * 2]
     first = await asyncio.gather(*(process.turn() for process in processes))
     assert sorted(first) == [False, False, False, True]
     for _ in range(5):
-        clock.now_ms += round(EVERY_S * 1000)
+        clock.now += round(EVERY_S * 1000)
         assert await asyncio.gather(*(process.turn() for process in processes)) == first
     assert sorted(len(process.done) for process in processes) == [0, 0, 0, 6]
 
 
 async def test_a_process_that_ends_hands_its_chores_on_at_once(stores: tuple[Store, Store]) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     one, other = (Process(store, clock) for store in stores)
     task = asyncio.ensure_future(one.chores.run())
     await until(lambda: bool(one.done))
@@ -81,18 +70,18 @@ async def test_a_process_that_ends_hands_its_chores_on_at_once(stores: tuple[Sto
 async def test_where_a_process_dies_another_goes_on_when_the_lease_has_run_out_and_it_gets_nothing_back(
     stores: tuple[Store, Store],
 ) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     dead, other = (Process(store, clock) for store in stores)
     assert await dead.turn()
-    clock.now_ms += round((EVERY_S + PATIENCE_S) * 1000)
+    clock.now += round((EVERY_S + PATIENCE_S) * 1000)
     assert not await other.turn()
-    clock.now_ms += 1
+    clock.now += 1
     assert await other.turn()
     assert not await dead.turn()
 
 
 async def test_a_process_that_ends_takes_no_lease_of_another_with_it(stores: tuple[Store, Store]) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     one, other = (Process(store, clock) for store in stores)
     assert await one.turn()
     task = asyncio.ensure_future(other.chores.run())
@@ -103,7 +92,7 @@ async def test_a_process_that_ends_takes_no_lease_of_another_with_it(stores: tup
 
 
 async def test_processes_share_the_chores_by_their_names(stores: tuple[Store, Store]) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     one, other = Process(stores[0], clock, "sweep"), Process(stores[1], clock, "dust")
     assert await one.turn()
     assert await other.turn()
@@ -113,7 +102,7 @@ async def test_a_chore_that_fails_is_told_of_once_and_done_again_and_stops_no_ot
     stores: tuple[Store, Store], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    clock = Clock()
+    clock = StoppedClock()
     failing, other = Process(stores[0], clock, "sweep", 0), Process(stores[0], clock, "dust", 0)
     failing.fails = True
     chores = Chores(stores[0].sql, clock, [failing.chore, other.chore])
@@ -124,6 +113,6 @@ async def test_a_chore_that_fails_is_told_of_once_and_done_again_and_stops_no_ot
     failing.fails = False
     await until(lambda: bool(failing.done) and not chores.failed)
     assert [record.message for record in caplog.records] == ["a chore fails", "a chore works again"]
-    assert chores.done["sweep"] == clock.now_ms
+    assert chores.done["sweep"] == clock.now
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -1,23 +1,15 @@
 """What every store of the hub keeps of commands and heartbeats, on SQLite and on PostgreSQL alike."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from gateway.core.model import Command, CommandResult
 from sync.hub.commandstore import Beat, CommandStore
 from sync.hub.store import Store
-from tests.hub.stores import KINDS, nodes, opened, place
+from tests.hub.stores import nodes
 
 AT = 1_790_000_000_000
-
-
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield store
 
 
 @pytest.fixture

@@ -1,7 +1,5 @@
 """How much of each hour the hub holds, against how much there should be."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -14,19 +12,18 @@ from sync.hub.compare import Compare
 from sync.hub.readingcompleteness import CompletenessApi
 from sync.hub.rollups import Rollups
 from sync.hub.store import Store
-from tests.hub.signing import NOW, StoppedClock, client, keep, settle
-from tests.hub.stores import KINDS, opened, place
+from tests.hub.clock import NOW, StoppedClock
+from tests.hub.signing import client, keep, settle
 from tests.values import METER, power
 
 HOUR = 3_600_000
 BEGIN = NOW // (24 * HOUR) * 24 * HOUR
 
 
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        await settle(store)
-        yield store
+@pytest.fixture
+async def store(store: Store) -> Store:
+    await settle(store)
+    return store
 
 
 async def asked(store: Store, now: int, query: str = "") -> Any:

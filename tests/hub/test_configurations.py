@@ -1,8 +1,5 @@
 """Desired and reported configurations at the hub, on both stores."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-
 import msgspec
 import pytest
 
@@ -15,18 +12,11 @@ from sync.hub.configstore import ConfigStore
 from sync.hub.configurations import Configurations
 from sync.hub.fleet import Fleet
 from sync.hub.store import Store
-from tests.hub.stores import KINDS, opened, place
 from tests.sync.controlling import LATER, NOW, Site
 
 AT = wire.Cursor("0123456789abcdef", 1, 1)
 DIGEST = "a" * 64
 SITE = f"site: {{name: Mill}}\nhub: {{secret: {KEPT}}}\n"
-
-
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield store
 
 
 class Hub:

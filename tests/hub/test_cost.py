@@ -1,10 +1,8 @@
 """What a site's energy costs, from readings in the store to the answer; on both stores."""
 
 import csv
-from collections.abc import AsyncIterator
 from decimal import Decimal
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +15,8 @@ from sync.hub.prices.store import Prices
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.sites import Sites
 from sync.hub.store import Store
-from tests.hub.costing import ADMIN, GRID, MINUTE_MS, As, at, counter, hub, readings, settle, take
-from tests.hub.stores import KINDS, opened, place
+from tests.hub.costing import ADMIN, GRID, MINUTE_MS, at, counter, hub, readings, settle, take
+from tests.hub.signing import SignedIn
 
 HOUR_MS = 3_600_000
 NOW = at("2026-11-21T12:00")
@@ -39,11 +37,10 @@ versions:
 """
 
 
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        await settle(store)
-        yield store
+@pytest.fixture
+async def store(store: Store) -> Store:
+    await settle(store)
+    return store
 
 
 async def given(client: Any, text: str = TARIFF, since: str = "2026-01-01") -> str:
@@ -70,7 +67,7 @@ def minutes(begin: str, end: str) -> list[int]:
 async def test_a_day_costs_what_its_counters_say(store: Store) -> None:
     times = minutes("2026-11-19T23:00", "2026-11-21T01:00")
     await take(store, readings(times, lambda ts: 1200.0, lambda ts: 600.0 if ts > at("2026-11-20T12:00") else 0.0))
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         assert (await client.put("/api/v1/sites/lane/price-area", json={"area": "PL"})).status == 200
         of_day = [Price(at("2026-11-20T12:00") + n * QUARTER_MS, 15, Decimal(300), "PLN") for n in range(48)]
@@ -91,7 +88,7 @@ async def test_what_was_counted_without_readings_is_spread_evenly_and_told(store
     times = [ts for ts in minutes("2026-11-19T23:00", "2026-11-21T01:00")
              if not at("2026-11-20T20:00") < ts < at("2026-11-21T00:00")]  # fmt: skip
     await take(store, readings(times, lambda ts: 1000.0, lambda ts: 0.0))
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         report = await cost(client)
     (gap, _) = report["gaps"]
@@ -104,7 +101,7 @@ async def test_what_was_counted_without_readings_is_spread_evenly_and_told(store
 
 async def test_what_nobody_knows_is_not_billed_and_told(store: Store) -> None:
     await take(store, readings(minutes("2026-11-20T06:00", "2026-11-20T12:00"), lambda ts: 1000.0, lambda ts: 0.0))
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         report = await cost(client)
     told = [(gap["ts"], gap["until"], gap["kwh"]) for gap in report["gaps"] if gap["way"] == "import"]
@@ -116,7 +113,7 @@ async def test_what_nobody_knows_is_not_billed_and_told(store: Store) -> None:
 
 async def test_a_sale_without_a_market_price_is_told(store: Store) -> None:
     await take(store, readings(minutes("2026-11-19T23:00", "2026-11-21T00:00"), lambda ts: 0.0, lambda ts: 1000.0))
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         (left,) = (await cost(client))["not_billed"]
         assert (left["component"], left["why"]) == ("Sold", "no price")
@@ -128,7 +125,7 @@ async def test_a_site_changes_its_tariff_on_a_day(store: Store) -> None:
     await take(store, readings(times, lambda ts: 1000.0, lambda ts: 0.0))
     flat = TARIFF.replace("Two zones", "Flat")
     flat = flat[: flat.index("      - name: Energy")] + "      - {name: All, price: 1}\n"
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client, since="2026-11-05")
         await given(client, flat, since="2026-11-11")
         report = await cost(client, "since=2026-11-01&until=2026-12-01&by=month")
@@ -144,7 +141,7 @@ async def test_a_site_changes_its_tariff_on_a_day(store: Store) -> None:
 async def test_the_long_day_of_autumn_is_whole(store: Store) -> None:
     times = list(range(at("2026-10-24T22:00"), at("2026-10-26T02:00") + 1, MINUTE_MS))
     await take(store, readings(times, lambda ts: 1000.0, lambda ts: 0.0))
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         report = await cost(client, "since=2026-10-25&until=2026-10-26&by=day")
     kwh = {line["period"]: Decimal(line["kwh"] or 0) for line in report["lines"] if line["device"]}
@@ -157,7 +154,7 @@ async def test_the_report_as_csv_has_the_same_lines_and_no_formulas(store: Store
     await take(
         store, readings(minutes("2026-11-20T06:00", "2026-11-20T12:00"), lambda ts: 1e3, lambda ts: 0, layout), layout
     )
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         report = await cost(client)
         answer = await client.get("/api/v1/sites/lane/cost?since=2026-11-20&until=2026-11-21&by=day&format=csv")
@@ -182,14 +179,14 @@ async def test_the_report_as_csv_has_the_same_lines_and_no_formulas(store: Store
 )  # fmt: skip
 async def test_odd_questions_are_answered_with_words(store: Store, query: str, status: int, said: str) -> None:
     await take(store, readings([NOW - HOUR_MS, NOW], lambda ts: 0.0, lambda ts: 0.0))
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         answer = await client.get(f"/api/v1/sites/lane/cost?{query}")
         assert (answer.status, said in (await answer.json())["error"]) == (status, True)
 
 
 async def test_a_site_without_tariff_or_meter_says_so(store: Store) -> None:
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         answer = await client.get("/api/v1/sites/lane/cost?since=2026-11-20&until=2026-11-21")
         assert (answer.status, "has no tariff" in await answer.text()) == (409, True)
         await given(client)
@@ -198,7 +195,7 @@ async def test_a_site_without_tariff_or_meter_says_so(store: Store) -> None:
 
 
 async def test_tariffs_of_others_are_not_there(store: Store) -> None:
-    sign_in = As(ADMIN)
+    sign_in = SignedIn(ADMIN)
     async with hub(store, NOW, sign_in) as client:
         tariff = await given(client)
         sign_in.is_now = Caller("otto", (Grant(Role.ADMIN, "others"),))
@@ -219,7 +216,7 @@ async def test_tariffs_of_others_are_not_there(store: Store) -> None:
 
 
 async def test_only_admins_of_the_organisation_write_tariffs(store: Store) -> None:
-    sign_in = As(ADMIN)
+    sign_in = SignedIn(ADMIN)
     async with hub(store, NOW, sign_in) as client:
         tariff = await given(client)
         for grant in (Grant(Role.OPERATOR, "mills"), Grant(Role.ADMIN, "mills", "lane"), Grant(Role.VIEWER)):
@@ -231,7 +228,7 @@ async def test_only_admins_of_the_organisation_write_tariffs(store: Store) -> No
 
 async def test_a_wrong_tariff_is_refused_whole_with_its_lines(store: Store) -> None:
     wrong = TARIFF.replace('"0.40"', '"cheap"').replace("per: month", "per: moon")
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         answer = await client.post("/api/v1/tariffs", json={"organisation": "mills", "text": wrong})
         assert answer.status == 422
         said = (await answer.json())["error"].splitlines()
@@ -244,7 +241,7 @@ async def test_a_wrong_tariff_is_refused_whole_with_its_lines(store: Store) -> N
 
 
 async def test_a_tariff_that_a_site_has_stays_and_keeps_its_currency(store: Store) -> None:
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         tariff = await given(client)
         assert (await client.delete(f"/api/v1/tariffs/{tariff}")).status == 409
         euros = TARIFF.replace("PLN", "EUR")
@@ -268,7 +265,7 @@ async def test_a_tariff_that_a_site_has_stays_and_keeps_its_currency(store: Stor
 
 
 async def test_names_that_are_none_are_not_there(store: Store) -> None:
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         for path in ("/api/v1/tariffs/%00", "/api/v1/tariffs/%ED%A0%80", "/api/v1/tariffs/'%20OR%201=1"):
             assert (await client.get(path)).status == 404
         assert (await client.get("/api/v1/tariffs?after=kaEA")).status == 400
@@ -287,7 +284,7 @@ async def test_names_that_are_none_are_not_there(store: Store) -> None:
 
 
 async def test_sites_and_organisations_go_with_their_tariffs(store: Store) -> None:
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         tariff = await given(client)
         await client.put("/api/v1/sites/lane/price-area", json={"area": "PL"})
         async with store.sql.transaction() as db:
@@ -300,7 +297,7 @@ async def test_sites_and_organisations_go_with_their_tariffs(store: Store) -> No
 
 
 async def test_tariffs_come_in_pieces(store: Store) -> None:
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         for n in range(5):
             text = TARIFF.replace("Two zones", f"Number {n}")
             await client.post("/api/v1/tariffs", json={"organisation": "mills", "text": text})
@@ -337,7 +334,7 @@ async def test_a_counter_that_starts_anew_costs_nothing_that_it_did_not_count(st
         for ts in minutes("2026-11-20T12:01", "2026-11-21T00:00")
     ]
     await take(store, before + after)
-    async with hub(store, NOW, As(ADMIN)) as client:
+    async with hub(store, NOW, SignedIn(ADMIN)) as client:
         await given(client)
         report = await cost(client)
     total = sum(Decimal(line["kwh"]) for line in report["lines"] if line["way"] == "import")

@@ -24,7 +24,8 @@ from sync.hub.pricebars import bars
 from sync.hub.prices.settings import AreaConfig, PricesConfig
 from sync.hub.prices.store import KeptPrice, Prices
 from sync.hub.tariffs import Tariffs
-from tests.hub.costing import ADMIN, Stopped, at, readings, settle, take
+from tests.hub.clock import StoppedClock
+from tests.hub.costing import ADMIN, at, readings, settle, take
 from tests.hub.signed import QUICK, cookie
 from tests.hub.stores import opened
 from tests.hub.test_cost import TARIFF
@@ -69,7 +70,9 @@ async def page_of(folder: Path) -> AsyncIterator[tuple[Page, str]]:
         of_day = [Price(begin + n * QUARTER_MS, 15, Decimal(n - 20), "PLN") for n in range(96)]
         await prices.replace("PL", begin, begin + 96 * QUARTER_MS, of_day, NOW, "PSE RCE")
         static = Path(local_ui.__file__).parent / "static"
-        app = build_hub(HubConfig(store="hub.db", prices=areas), store, Stopped(NOW), static, [guard.headers], QUICK)
+        app = build_hub(
+            HubConfig(store="hub.db", prices=areas), store, StoppedClock(NOW), static, [guard.headers], QUICK
+        )
         async with TestServer(app) as server, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path="/usr/bin/chromium", args=FLAGS)
             context = await browser.new_context()

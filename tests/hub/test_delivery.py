@@ -17,10 +17,11 @@ from sync.hub.alertconfig import SmtpConfig
 from sync.hub.mail import Mail
 from sync.hub.notices import Message, subject, text
 from sync.hub.receivers import Notice, Receiver
+from sync.hub.store import Store
 from sync.hub.webhook import DeliveryError, Webhooks, check_address, may_reach
-from tests.hub.alerting import ALL, NOW, Fleet
+from tests.hub.alerting import ALL, Fleet
+from tests.hub.clock import NOW
 from tests.hub.mailsink import MailSink
-from tests.hub.stores import KINDS, opened, place
 from tests.sync.certificates import Authority
 
 
@@ -47,10 +48,9 @@ def kept() -> Kept:
     return Kept()
 
 
-@pytest.fixture(params=KINDS)
-async def fleet(request: pytest.FixtureRequest, tmp_path: Path, kept: Kept) -> AsyncIterator[Fleet]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield Fleet(store, {"webhook": kept})
+@pytest.fixture
+def fleet(store: Store, kept: Kept) -> Fleet:
+    return Fleet(store, {"webhook": kept})
 
 
 ILL = {"quarantined": 1}

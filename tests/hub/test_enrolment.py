@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -16,17 +15,11 @@ from sync.hub.rights import Grant, Role
 from sync.hub.store import Store
 from tests.hub.enrolling import Broker, MovedClock, asked, claim, come, hub_of, push
 from tests.hub.signed import sign_in
-from tests.hub.stores import KINDS, audit, opened, place
+from tests.hub.stores import audit, opened
 from tests.values import METER, power
 
 ONE, TWO = "the first secret, which is long", "the second secret, which is long"
 DAY_MS = 86_400_000
-
-
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield store
 
 
 async def said(hub: object, node: str) -> dict[str, object]:

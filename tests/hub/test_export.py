@@ -3,26 +3,23 @@
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
 from gateway.core.model import UNCERTAIN, Layout, Point, Record
 from sync.hub.store import Store
-from tests.hub.signing import NOW, OF_NORTH, client, keep, settle
-from tests.hub.stores import KINDS, opened, place
+from tests.hub.clock import NOW
+from tests.hub.signing import OF_NORTH, client, keep, settle
 from tests.hub.test_reading import routes
 from tests.values import METER, power
 
 DAY = 86_400_000
 
 
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        await settle(store)
-        yield store
+@pytest.fixture
+async def store(store: Store) -> Store:
+    await settle(store)
+    return store
 
 
 async def text(store: Store, query: str) -> str:

@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from sync.hub.rights import Grant, Role
 from sync.hub.sse import Pace
 from sync.hub.store import Store
 from tests.hub.fleetweb import signed_in
-from tests.hub.stores import KINDS, opened, place
 from tests.hub.test_rollouts import Hub
 from tests.sync.controlling import LATER
 
@@ -28,12 +25,6 @@ ORGANISATION = "INSERT INTO organisation (id, name, created) VALUES ($1, $1, 0)"
 SITE = "INSERT INTO site (id, organisation, name, created) VALUES ($1, $2, $1, 0)"
 STANDS = "UPDATE node SET site = $2 WHERE id = $1"
 ACTS = "SELECT person, action, object, organisation, site FROM act ORDER BY id"
-
-
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield store
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -19,20 +18,19 @@ from sync.hub.readingnodes import Nodes
 from sync.hub.sse import Pace, Streams
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
-from tests.hub.signing import NOW, OF_NORTH, Signed, keep, settle
-from tests.hub.stores import KINDS, opened, place
+from tests.hub.clock import NOW
+from tests.hub.signing import OF_NORTH, SignedIn, keep, settle
 from tests.values import METER, meter, power
 
 QUICK = Pace(apart_s=0.01, look_s=0.02)
 Client = TestClient[web.Request, web.Application]
 
 
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        await settle(store)
-        await keep(store, "mill-1", METER, [power(NOW - 1000, 1)])
-        yield store
+@pytest.fixture
+async def store(store: Store) -> Store:
+    await settle(store)
+    await keep(store, "mill-1", METER, [power(NOW - 1000, 1)])
+    return store
 
 
 @asynccontextmanager
@@ -40,7 +38,7 @@ async def looking(store: Store, pace: Pace) -> AsyncIterator[tuple[Client, Strea
     app, streams = web.Application(), Streams(SystemClock(), pace)
     app.on_shutdown.append(streams.end)
     routes = reading_routes(store.sql, Nodes(store.sql), streams, SystemClock())
-    Api(Signed(OF_NORTH), Tenants(store.sql), SystemClock()).add(app, routes)
+    Api(SignedIn(OF_NORTH), Tenants(store.sql), SystemClock()).add(app, routes)
     async with TestClient(TestServer(app)) as client:
         yield client, streams
 

@@ -1,8 +1,6 @@
 """GET /api/v1/market-prices: people by their sign-in, gateways by their secret; cheap to ask again."""
 
-from collections.abc import AsyncIterator
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +10,8 @@ from sync import wire
 from sync.hub.prices.store import Prices
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.store import Store
-from tests.hub.costing import SECRET, As, at, hub, settle
-from tests.hub.stores import KINDS, opened, place
+from tests.hub.costing import SECRET, at, hub, settle
+from tests.hub.signing import SignedIn
 
 NOW = at("2026-11-21T12:00")
 PATH = "/api/v1/market-prices"
@@ -21,12 +19,11 @@ NODE = {wire.NODE_ID: "node", wire.NODE_SECRET: SECRET}
 VIEWER = Caller("vera", (Grant(Role.VIEWER, "mills", "lane"),))
 
 
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        await settle(store)
-        await put(store, at("2026-11-21T00:00"), 96, NOW - 5000)
-        yield store
+@pytest.fixture
+async def store(store: Store) -> Store:
+    await settle(store)
+    await put(store, at("2026-11-21T00:00"), 96, NOW - 5000)
+    return store
 
 
 async def put(store: Store, begin: int, count: int, fetched: int) -> None:
@@ -35,7 +32,7 @@ async def put(store: Store, begin: int, count: int, fetched: int) -> None:
 
 
 async def test_a_person_gets_prices_with_their_source_and_age(store: Store) -> None:
-    async with hub(store, NOW, As(VIEWER)) as client:
+    async with hub(store, NOW, SignedIn(VIEWER)) as client:
         answer = await client.get(PATH, params={"area": "PL"})
         said = await answer.json()
     assert (said["area"], said["unit"], said["source"], said["fetched"]) == ("PL", "PLN/MWh", "PSE RCE", NOW - 5000)
@@ -45,7 +42,7 @@ async def test_a_person_gets_prices_with_their_source_and_age(store: Store) -> N
 
 @pytest.mark.P11
 async def test_nobody_gets_prices_without_a_credential(store: Store) -> None:
-    async with hub(store, NOW, As(None)) as client:
+    async with hub(store, NOW, SignedIn(None)) as client:
         assert (await client.get(PATH, params={"area": "PL"})).status == 401
         for headers in ({wire.NODE_ID: "node"}, NODE | {wire.NODE_SECRET: "wrong"}, NODE | {wire.NODE_ID: "x"}):
             answer = await client.get(PATH, params={"area": "PL"}, headers=headers)
@@ -53,7 +50,7 @@ async def test_nobody_gets_prices_without_a_credential(store: Store) -> None:
 
 
 async def test_a_gateway_gets_the_prices_of_its_site(store: Store) -> None:
-    sign_in = As(None)
+    sign_in = SignedIn(None)
     async with hub(store, NOW, sign_in) as client:
         answer = await client.get(PATH, headers=NODE)
         assert (answer.status, "has no price area" in await answer.text()) == (404, True)
@@ -66,7 +63,7 @@ async def test_a_gateway_gets_the_prices_of_its_site(store: Store) -> None:
 
 
 async def test_who_has_the_prices_already_gets_no_body_until_they_change(store: Store) -> None:
-    async with hub(store, NOW, As(None)) as client:
+    async with hub(store, NOW, SignedIn(None)) as client:
         first = await client.get(PATH, params={"area": "PL"}, headers=NODE)
         known = NODE | {"If-None-Match": first.headers["ETag"]}
         again = await client.get(PATH, params={"area": "PL"}, headers=known)
@@ -88,12 +85,12 @@ async def test_who_has_the_prices_already_gets_no_body_until_they_change(store: 
     ],
 )  # fmt: skip
 async def test_odd_questions_get_words(store: Store, query: str, status: int, said: str) -> None:
-    async with hub(store, NOW, As(VIEWER)) as client:
+    async with hub(store, NOW, SignedIn(VIEWER)) as client:
         answer = await client.get(f"{PATH}?{query}")
         assert (answer.status, said in (await answer.json())["error"]) == (status, True), await answer.text()
 
 
 async def test_an_area_without_prices_yet_is_empty(store: Store) -> None:
-    async with hub(store, NOW, As(VIEWER)) as client:
+    async with hub(store, NOW, SignedIn(VIEWER)) as client:
         said = await (await client.get(f"{PATH}?area=PL2")).json()
         assert (said["prices"], said["fetched"], said["currency"]) == ([], 0, "")

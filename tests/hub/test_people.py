@@ -15,7 +15,8 @@ from sync.hub.acts import Acts
 from sync.hub.app import SIGNED
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.sites import slug_of
-from tests.hub.signed import NOW, Hands, bearer, hub
+from tests.hub.clock import NOW, StoppedClock
+from tests.hub.signed import bearer, hub
 from tests.hub.stores import KINDS
 
 Client = TestClient[Any, Any]
@@ -48,7 +49,7 @@ class Fleet:
 
 @asynccontextmanager
 async def fleet(kind: str, request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Fleet]:
-    async with hub(kind, request, folder, Hands()) as client:
+    async with hub(kind, request, folder, StoppedClock()) as client:
         assert client.app is not None
         root = Who(client, await bearer(client.app, name="root"))
         for organisation in ("acme", "zeta"):
@@ -255,7 +256,7 @@ async def test_each_act_is_kept_and_shown_to_who_administers_the_place(
 async def test_the_administrator_is_made_once_where_nobody_is_known(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    async with hub(kind, request, tmp_path, Hands()) as client:
+    async with hub(kind, request, tmp_path, StoppedClock()) as client:
         assert client.app is not None
         people = client.app[SIGNED].people
         assert await people.add_first("a password", NOW)

@@ -1,6 +1,6 @@
 """What the hub gives back, on SQLite and on PostgreSQL alike, and to whom."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +16,18 @@ from sync.hub.readingnodes import Nodes
 from sync.hub.rights import Caller, Grant, Role
 from sync.hub.sse import Streams
 from sync.hub.store import Audit, Store
+from tests.hub.clock import NOW, StoppedClock
 from tests.hub.everything import hub
 from tests.hub.signed import bearer
-from tests.hub.signing import EVERYWHERE, NOW, OF_MILL, OF_NORTH, StoppedClock, client, keep, settle
-from tests.hub.stores import KINDS, audit, opened, place
+from tests.hub.signing import EVERYWHERE, OF_MILL, OF_NORTH, client, keep, settle
+from tests.hub.stores import audit
 from tests.values import METER, power
 
 
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        await settle(store)
-        yield store
+@pytest.fixture
+async def store(store: Store) -> Store:
+    await settle(store)
+    return store
 
 
 def routes(store: Store) -> Sequence[Route[Any, Any]]:

@@ -21,9 +21,9 @@ from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.ready import Ready, is_done, ready_of
 from sync.hub.rights import Grant, Role
 from sync.hub.store import Store
-from tests.hub.alerting import NOW, Fleet, StoppedClock
+from tests.hub.alerting import Fleet
+from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signed import bearer
-from tests.hub.stores import KINDS, opened, place
 from tests.needs import needs
 
 NODE = {wire.NODE_ID: "mill", wire.NODE_SECRET: "x", wire.CURSOR: f"{'0' * 16}:0-1"}
@@ -31,12 +31,6 @@ CONFIG = HubConfig(
     store="hub.db", nodes=(NodeConfig(id="mill", secret_sha256=digest("x")),), metrics_token_sha256=digest("t")
 )
 TOKEN = {"Authorization": "Bearer t"}
-
-
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield store
 
 
 @asynccontextmanager

@@ -32,7 +32,7 @@ from sync.hub.rollups import Rollups
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Store
 from tests.buffer.stocked import StandingClock
-from tests.hub.stores import KINDS, audit, nodes, opened, place
+from tests.hub.stores import audit, nodes, opened, place
 from tests.hub.test_postgres import ask
 from tests.hub.test_timescale import need_timescale, timescale_server
 from tests.sync.parts import site, synced
@@ -44,16 +44,6 @@ BEGIN = 20_000 * DAY_MS
 LIMITS = RetentionConfig(raw_days=30, minute_days=60)
 SOON, QUIET, OLD, ANCIENT = BEGIN + DAY_MS, BEGIN + 8 * DAY_MS, BEGIN + 39 * DAY_MS, BEGIN + 69 * DAY_MS
 WATTS = Layout("meter", "live", (Point("power", "i32", unit="W"), Point("energy", "u32", kind="counter")))
-
-
-@pytest.fixture(params=KINDS)
-async def where(request: pytest.FixtureRequest) -> str:
-    return await place(request.param, request)
-
-
-@pytest.fixture(params=KINDS)
-def somewhere(request: pytest.FixtureRequest) -> str:
-    return asyncio.run(place(request.param, request))
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from sync.hub.api import Route
 from sync.hub.app import API, SIGNED
 from sync.hub.people import Person, manages
 from sync.hub.rights import Caller, Grant, Place, Role
-from tests.hub.signed import NOW, Hands, bearer, hub
+from tests.hub.clock import NOW, StoppedClock
+from tests.hub.signed import bearer, hub
 from tests.hub.stores import KINDS
 
 Client = TestClient[Any, Any]
@@ -27,7 +28,7 @@ NAMED = {"organisation": ("zeta", "missing"), "site": ("zeta-mill", "missing"), 
 @asynccontextmanager
 async def two_tenants(kind: str, request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[Client]:
     """Acme's and Zeta's: each an organisation, a site, a node and a person; and a node that stands nowhere."""
-    async with hub(kind, request, folder, Hands()) as client:
+    async with hub(kind, request, folder, StoppedClock()) as client:
         app = client.app
         assert app is not None
         async with app[SIGNED].sql.transaction() as db:

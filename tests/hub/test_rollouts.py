@@ -1,8 +1,7 @@
 """Roll-outs over a fleet that answers as it is told, on both stores."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -21,7 +20,6 @@ from sync.hub.rolloutplan import Health
 from sync.hub.rollouts import Rollouts, common_place
 from sync.hub.rolloutstore import Rollout, RolloutStore, Spec
 from sync.hub.store import ONLINE_MS, Store
-from tests.hub.stores import KINDS, opened, place
 from tests.sync.controlling import LATER, NOW, Site
 
 AT = wire.Cursor("0123456789abcdef", 1, 1)
@@ -31,12 +29,6 @@ UNKNOWN_KIND = "this gateway does not know UPDATE; it knows CONFIGURE"
 ALERT = """INSERT INTO alert (node, device, kind, since, words, changed)
     VALUES ($1, $2, 'device_silent', $3, 'since long', $3)"""
 NODES = tuple(f"n{number}" for number in range(5))
-
-
-@pytest.fixture(params=KINDS)
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    async with opened(await place(request.param, request), tmp_path) as store:
-        yield store
 
 
 class Hub:

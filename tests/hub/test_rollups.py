@@ -23,22 +23,12 @@ from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
 from sync.hub.store import Store
 from tests.buffer.test_rolling import BEGIN, KEYS, LAYOUTS, LAYOUTS_BY_ID, POINTS, records
-from tests.hub.stores import KINDS, audit, opened, place
+from tests.hub.stores import audit, opened
 
 LATER = BEGIN + 99 * HOUR_MS
 WHOLE = BEGIN - DAY_MS, BEGIN + 2 * DAY_MS
 Stored = list[list[tuple[Any, ...]]]
 RESOLUTIONS: tuple[Resolution, ...] = ("raw", "1m", "1h")
-
-
-@pytest.fixture(params=KINDS)
-async def where(request: pytest.FixtureRequest) -> str:
-    return await place(request.param, request)
-
-
-@pytest.fixture(params=KINDS)
-def somewhere(request: pytest.FixtureRequest) -> str:
-    return asyncio.run(place(request.param, request))
 
 
 @pytest.fixture

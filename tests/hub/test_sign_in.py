@@ -21,7 +21,8 @@ from sync.hub.people import People
 from sync.hub.rights import Grant, Role
 from sync.hub.signinapi import local
 from sync.hub.tokens import LASTS_S
-from tests.hub.signed import NOW, Hands, hub
+from tests.hub.clock import NOW, StoppedClock
+from tests.hub.signed import hub
 from tests.hub.stores import KINDS
 
 PASSWORD = "correct horse battery staple"
@@ -31,11 +32,11 @@ BOTH = pytest.mark.parametrize("kind", KINDS)
 
 @asynccontextmanager
 async def bobs(
-    kind: str, request: pytest.FixtureRequest, folder: Path, clock: Hands | None = None, **people: Any
+    kind: str, request: pytest.FixtureRequest, folder: Path, clock: StoppedClock | None = None, **people: Any
 ) -> AsyncIterator[Client]:
     """A hub that knows Bob, who may do everything."""
     config = HubConfig(store="hub.db", people=PeopleConfig(**people))
-    async with hub(kind, request, folder, clock or Hands(), config) as client:
+    async with hub(kind, request, folder, clock or StoppedClock(), config) as client:
         assert client.app is not None
         await client.app[SIGNED].people.add("bob", PASSWORD, [Grant(Role.ADMIN)], NOW)
         yield client
@@ -189,7 +190,7 @@ def test_the_usual_parameters_are_those_of_the_rfc_for_little_memory() -> None:
 async def test_after_failures_a_name_waits_longer_each_time_whether_it_is_known_or_not(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    clock = Hands()
+    clock = StoppedClock()
     async with bobs(kind, request, tmp_path, clock) as client:
         waits: dict[str, list[str]] = {"bob": [], "nobody": []}
         for name, told in waits.items():
@@ -237,7 +238,7 @@ async def test_an_address_that_tries_many_names_waits_and_another_does_not(
 async def test_an_access_token_is_good_for_a_quarter_of_an_hour_and_a_refresh_token_once(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    clock = Hands()
+    clock = StoppedClock()
     async with bobs(kind, request, tmp_path, clock) as client:
         first = await tokens(client)
         other = await tokens(client)
@@ -317,7 +318,7 @@ async def test_a_session_lasts_from_its_last_request_on_or_from_its_begin_by_set
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     for slides, status in ((True, 200), (False, 303)):
-        clock, folder = Hands(), tmp_path / str(slides)
+        clock, folder = StoppedClock(), tmp_path / str(slides)
         folder.mkdir()
         async with bobs(kind, request, folder, clock, session_h=1, session_slides=slides) as client:
             await by_form(client)
@@ -331,7 +332,7 @@ async def test_a_session_lasts_from_its_last_request_on_or_from_its_begin_by_set
 
 @BOTH
 async def test_what_ran_out_is_forgotten(kind: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    clock = Hands()
+    clock = StoppedClock()
     async with bobs(kind, request, tmp_path, clock) as client:
         await by_form(client)
         await tokens(client)
@@ -365,7 +366,7 @@ async def test_who_asks_too_often_waits_and_nobody_else(request: pytest.FixtureR
 
 
 def test_buckets_fill_with_time_and_are_so_many_at_most() -> None:
-    clock = Hands()
+    clock = StoppedClock()
     buckets = Buckets(1, 2, clock, kept_max=2)
     assert [buckets.wait_s("a") for _ in range(3)] == [0, 0, 1]
     clock.pass_s(1)

@@ -14,13 +14,8 @@ from sync import wire
 from sync.hub.compare import Compare
 from sync.hub.door import Door, Refused
 from sync.hub.store import ONLINE_MS, Store
-from tests.hub.stores import KINDS, audit, nodes, opened, place
+from tests.hub.stores import audit, nodes, opened
 from tests.values import METER, meter, power
-
-
-@pytest.fixture(params=KINDS)
-async def where(request: pytest.FixtureRequest) -> str:
-    return await place(request.param, request)
 
 
 @pytest.fixture
