@@ -17,7 +17,6 @@ from sync.hub.secrets import Secrets, admits
 log = logging.getLogger(__name__)
 RETRY_S = (5, 60)  # who is turned away comes again after so long, each at another time
 
-
 Take = Callable[[web.Request, str, str], Awaitable[wire.Answer]]
 """Takes the request, its node and its cursor. Raises Refused, StorageError."""
 

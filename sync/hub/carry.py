@@ -19,7 +19,7 @@ from aiohttp.http import HttpProcessingError
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, StorageError
 from sync import carry
-from sync.hub.api import ApiError, SignIn
+from sync.hub.api import ApiError, Refusal, SignIn, json_response
 from sync.hub.door import Refused, Takes
 from sync.hub.secrets import Secrets
 
@@ -31,9 +31,7 @@ PATIENCE_S = 60  # for each chunk
 class CarryIn:
     """Takes the files of the nodes that `secrets` knows."""
 
-    def __init__(
-        self, door: Takes, secrets: Secrets, clock: Clock, sign_in: SignIn | None = None
-    ) -> None:  # fmt: skip
+    def __init__(self, door: Takes, secrets: Secrets, clock: Clock, sign_in: SignIn | None = None) -> None:
         self._sign_in = sign_in
         self._door = door
         self._secrets = secrets
@@ -150,4 +148,4 @@ async def _of_field(field: BodyPartReader) -> AsyncIterator[bytes]:
 
 
 def _error(status: int, words: str) -> web.Response:
-    return web.json_response({"error": words}, status=status)
+    return json_response(status, Refusal(words))

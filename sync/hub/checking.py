@@ -9,6 +9,7 @@ from gateway.core.model import Layout, decode_layout
 from gateway.core.rollup import DAY_MS, HOUR_MS
 from gateway.core.wording import age_text
 from sync.hub.rolled import chunks
+from sync.hub.rolling import RECORDS
 from sync.hub.sql import Sql
 
 LATE_MS = 3 * HOUR_MS  # later than this after an hour is over its roll-up is missed
@@ -28,7 +29,6 @@ ROLLED = """SELECT rollup_1m.hour, rollup_1m.at, rollup_1m.bytes, closed.minutes
     WHERE rollup_1m.series = $1 AND rollup_1m.hour >= $2 AND rollup_1m.at IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM dirty WHERE dirty.series = rollup_1m.series AND dirty.hour = rollup_1m.hour)
     ORDER BY rollup_1m.hour"""
-RECORDS = "SELECT ts, row FROM record WHERE series = $1 AND ts >= $2 AND ts < $3 ORDER BY ts"
 STILL = """SELECT 1 FROM rollup_1m WHERE series = $1 AND hour = $2 AND at = $3
     AND NOT EXISTS (SELECT 1 FROM dirty WHERE series = $1 AND dirty.hour = $2)"""
 

@@ -18,7 +18,6 @@ from sync.hub.pricebars import bars
 from sync.hub.prices.store import Prices
 from sync.hub.rights import Place, Role
 from sync.hub.shell import Page
-from sync.hub.tariffapi import TariffApi
 from sync.hub.tariffs import Assigned, Tariffs
 
 GAPS_SHOWN = 20
@@ -49,11 +48,8 @@ class CostPageQuery(msgspec.Struct, frozen=True):
 
 
 class CostPages:
-    def __init__(
-        self, cost: CostApi, tariff_api: TariffApi, tariffs: Tariffs, prices: Prices, areas: Sequence[str]
-    ) -> None:
+    def __init__(self, cost: CostApi, tariffs: Tariffs, prices: Prices, areas: Sequence[str]) -> None:
         self._cost = cost
-        self._tariff_api = tariff_api
         self._tariffs = tariffs
         self._prices = prices
         self._areas = areas

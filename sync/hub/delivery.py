@@ -34,13 +34,9 @@ class Delivery:
     """`ways`: by the receivers' kind; `url`: where people reach the hub."""
 
     def __init__(
-        self,
-        receivers: Receivers,
-        ways: Mapping[str, Sender],
-        config: AlertsConfig,
-        clock: Clock,
+        self, receivers: Receivers, ways: Mapping[str, Sender], config: AlertsConfig, clock: Clock,
         url: str | None = None,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._receivers = receivers
         self._ways = ways
         self._config = config

@@ -4,8 +4,9 @@ import asyncio
 from typing import Literal, NamedTuple, Protocol
 
 from gateway.core.metering import KWH, Flow, flow
-from gateway.core.model import Layout, Point, decode_layout
+from gateway.core.model import Layout, Point
 from gateway.core.rollup import DAY_MS, HOUR_MS, Bucket
+from sync.hub.layouts import known_layout
 from sync.hub.sql import Sql
 
 SERIES = """SELECT series.node, series.encoded FROM series JOIN node ON node.id = series.node
@@ -62,10 +63,8 @@ class RolledUpEnergy:
 
     async def meters(self, site: str) -> list[Meter]:
         """See `EnergySource.meters`."""
-        layouts = [
-            (node, decode_layout(bytes(encoded))) for node, encoded in await self._sql.fetch(SERIES, site)
-        ]  # the newest last
-        return meters_of(layouts)
+        rows = await self._sql.fetch(SERIES, site)  # the newest last
+        return meters_of([(node, known_layout(encoded)) for node, encoded in rows])
 
     async def flows(self, meter: Meter, since: int, until: int) -> Flows:
         """See `EnergySource.flows`."""

@@ -41,7 +41,7 @@ class MadeClaim(msgspec.Struct, frozen=True):
     claim: Claim
 
 
-class Standing(msgspec.Struct, frozen=True):
+class Admission(msgspec.Struct, frozen=True):
     """Whether the node is shut out."""
 
     node: str
@@ -87,11 +87,11 @@ class EnrolApi:
             ),
             Route(
                 method="POST", path=node + "/revoke", summary="Shut a node out at once", right=Role.OPERATOR,
-                handle=self._revoke, query=Nothing, body=Nothing, answer=Standing,
+                handle=self._revoke, query=Nothing, body=Nothing, answer=Admission,
             ),
             Route(
                 method="POST", path=node + "/restore", summary="Let a revoked node in again", right=Role.OPERATOR,
-                handle=self._restore, query=Nothing, body=Nothing, answer=Standing,
+                handle=self._restore, query=Nothing, body=Nothing, answer=Admission,
             ),
             Route(
                 method="POST", path=node + "/secret", summary="Have a node go over to another secret",
@@ -136,7 +136,7 @@ class EnrolApi:
         found = await self._enrolled.nodes(call.caller, after, limit + 1, call.now)
         return listed(found, limit, itself, lambda node: (node.node,))
 
-    async def _revoke(self, call: Call[Nothing, Nothing]) -> Standing:
+    async def _revoke(self, call: Call[Nothing, Nothing]) -> Admission:
         node = call.path["node"]
         await self._registry.revoke(node)
         self._dismiss(node)
@@ -146,9 +146,9 @@ class EnrolApi:
                 await self._broker.shut_out(node)
         except HoldfastError as error:
             raise ApiError(503, f"revoked, but not at the broker yet: {error.in_full}; do it once more") from error
-        return Standing(node, revoked=True)
+        return Admission(node, revoked=True)
 
-    async def _restore(self, call: Call[Nothing, Nothing]) -> Standing:
+    async def _restore(self, call: Call[Nothing, Nothing]) -> Admission:
         node = call.path["node"]
         try:
             if self._broker is not None:
@@ -157,7 +157,7 @@ class EnrolApi:
             raise ApiError(503, f"the broker does not let it in: {error.in_full}; do it once more") from error
         await self._registry.restore(node)
         await self._acts.note(call, "restore", node)
-        return Standing(node, revoked=False)
+        return Admission(node, revoked=False)
 
     async def _change(self, call: Call[Nothing, Nothing]) -> Ordered:
         """An order that is under way is given again, not once more."""

@@ -17,8 +17,6 @@ NODES = """SELECT node.id, coalesce(node.site, ''), coalesce(site.organisation, 
     ORDER BY node.id LIMIT $4"""
 SITES = """SELECT id, name, organisation FROM site WHERE id > $1 AND ($2 = '' OR organisation = $2)
     AND ($3 = '' OR id = $3) ORDER BY id LIMIT $4"""
-
-
 CLAIMS = """SELECT claim.sha256, claim.site, claim.node, claim.replaces, claim.created, claim.expires, claim.made_by
     FROM claim JOIN site ON site.id = claim.site
     WHERE claim.sha256 > $1 AND ($2 = '' OR site.organisation = $2) AND ($3 = '' OR site.id = $3)

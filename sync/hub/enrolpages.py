@@ -9,17 +9,17 @@ from gateway.core import wording
 from sync.hub.api import Call, Nothing
 from sync.hub.claims import Claim
 from sync.hub.enrolled import EnrolledNode, EnrolledNodes, Hardware
+from sync.hub.paging import itself, listed, name_before
 from sync.hub.rights import Place, Role
-from sync.hub.shell import NoQuery, Page
+from sync.hub.shell import ListShown, Page
 
 SHOWN = 50  # nodes on one page
 CHOICES = 1000
 
 
-class Look(NoQuery, frozen=True, forbid_unknown_fields=False):
+class EnrolShown(ListShown, frozen=True):
     """`replaces`: the node whose place a gateway is to take."""
 
-    after: str = ""
     site: str = ""
     replaces: str = ""
 
@@ -34,13 +34,21 @@ class EnrolPages:
 
     def pages(self) -> Sequence[Page[Any]]:
         return (
-            Page(path="/enrol", template="enrol.html", right=Role.OPERATOR, view=self._view, query=Look, nav="Enrol"),
+            Page(
+                path="/enrol",
+                template="enrol.html",
+                right=Role.OPERATOR,
+                view=self._view,
+                query=EnrolShown,
+                nav="Enrol",
+            ),
         )
 
-    async def _view(self, call: Call[Look, Nothing]) -> dict[str, Any]:
+    async def _view(self, call: Call[EnrolShown, Nothing]) -> dict[str, Any]:
         caller, look = call.caller, call.query
         sites = await self._enrolled.sites(caller, "", CHOICES)
-        nodes = await self._enrolled.nodes(caller, look.after.replace("\0", ""), SHOWN, call.now)
+        nodes = await self._enrolled.nodes(caller, name_before(look.after), SHOWN + 1, call.now)
+        piece = listed(nodes, SHOWN, itself, lambda node: (node.node,))
         claims = await self._enrolled.claims(caller, CHOICES, call.now)
         return {
             "sites": sites,
@@ -50,9 +58,9 @@ class EnrolPages:
             "claims": [_claim_view(claim, call.now) for claim in claims],
             "nodes": [
                 _node_view(node, call.now) | {"may": caller.may(Role.OPERATOR, Place(node.organisation, node.site))}
-                for node in nodes
+                for node in piece.items
             ],
-            "next": nodes[-1].node if len(nodes) == SHOWN else "",
+            "next": piece.next,
         }
 
 

@@ -34,7 +34,7 @@ class Pricing(Part):
         tariff_api = TariffApi(tariffs, acts, areas)
         cost = CostApi(CostReports(RolledUpEnergy(sql, Rollups(sql)), tariffs, prices))
         self._apis = market, tariff_api, cost
-        self._pages = CostPages(cost, tariff_api, tariffs, prices, areas)
+        self._pages = CostPages(cost, tariffs, prices, areas)
         self._areas = areas
 
     def routes(self) -> Sequence[Route[Any, Any]]:

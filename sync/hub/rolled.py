@@ -3,12 +3,11 @@
 import logging
 import struct
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import accumulate
 
 from gateway.core.chunk import ChunkFormat
 from gateway.core.errors import CodecError
-from gateway.core.model import Layout, Raw, decode_layout
+from gateway.core.model import Layout, Raw
 from gateway.core.picking import Columns
 from gateway.core.rollup import HOUR_MS, MINUTE_MS, Bucket, hour, renewed
 from gateway.core.row import Place
@@ -16,7 +15,6 @@ from gateway.core.row import Place
 NOTHING = Columns([], [], [])
 
 log = logging.getLogger(__name__)
-layout_of = lru_cache(1000)(decode_layout)
 
 
 def columns(layout: Layout, rows: Sequence[tuple[int, bytes]], indexes: Sequence[int]) -> Columns:

@@ -9,7 +9,8 @@ from functools import partial
 from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS, HOUR_MS
 from sync.hub.hourwork import each
-from sync.hub.rolled import chunks, layout_of
+from sync.hub.layouts import known_layout
+from sync.hub.rolled import chunks
 from sync.hub.sql import Sql, Work
 
 EVERY_S = 10.0
@@ -57,7 +58,7 @@ async def _roll_up(now: int, db: Work, series: int, hour: int, encoded: bytes) -
         day = hour // DAY_MS * DAY_MS
         hours = await db.fetch(HOURS, series, day)
         base, of_day = (found[0][0] if found else None for found in (gone, hours))
-        made = await asyncio.to_thread(chunks, layout_of(encoded), hour, base, rows, day, of_day)
+        made = await asyncio.to_thread(chunks, known_layout(encoded), hour, base, rows, day, of_day)
         await db.execute(PUT_MINUTES, series, hour, now, made[0])
         await db.execute(PUT_HOURS, series, day, made[1])
     await db.execute(UNMARK, series, hour)

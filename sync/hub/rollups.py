@@ -12,15 +12,15 @@ from gateway.core.model import Layout, Point
 from gateway.core.picking import Columns
 from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket, hour
 from gateway.core.status import History, Resolution
-from sync.hub.rolled import columns, decoded, layout_of, minutes
+from sync.hub.layouts import series_of
+from sync.hub.rolled import columns, decoded, minutes
+from sync.hub.rolling import RECORDS
 from sync.hub.sql import Row, Sql
 
 PIECE_MS = 10 * DAY_MS  # chunks have all points of a layout: so many are in memory at once
 
-SERIES = "SELECT id, encoded FROM series WHERE node = $1 ORDER BY id"
 NEWEST = "SELECT day FROM rollup_1h WHERE series = $1 ORDER BY day DESC LIMIT 1"
 NEWEST_RECORD = "SELECT ts FROM record WHERE series = $1 ORDER BY ts DESC LIMIT 1"
-RECORDS = "SELECT ts, row FROM record WHERE series = $1 AND ts >= $2 AND ts < $3 ORDER BY ts"
 DIRTY = "SELECT hour FROM dirty WHERE series = $1 AND hour >= $2 AND hour < $3 ORDER BY hour"
 MINUTES = "SELECT hour, bytes FROM rollup_1m WHERE series = $1 AND hour >= $2 AND hour < $3"
 HOURS = "SELECT day, bytes FROM rollup_1h WHERE series = $1 AND day >= $2 AND day < $3"
@@ -75,14 +75,11 @@ class Rollups:
 
     async def _readers(self, node: str, device: str, key: str) -> "list[_Reader]":
         """One a layout that has the point, in the unit of the newest."""
-        layouts = await self._layouts(node)
+        layouts = await series_of(self._sql, node)
         ids = {layout.id: series for series, layout in layouts}
         found = layouts_with((layout for _, layout in layouts), device, key)
         newest = {layout.id: await self._newest(ids[layout.id]) for layout, _ in found} if len(found) > 1 else {}
         return [_Reader(self._sql, ids[one[0].id], one) for one in of_one_unit(found, lambda one: newest[one[0].id])]
-
-    async def _layouts(self, node: str) -> list[tuple[int, Layout]]:
-        return [(series, layout_of(encoded)) for series, encoded in await self._sql.fetch(SERIES, node)]
 
     async def _newest(self, series: int) -> int:
         rows = [*await self._sql.fetch(NEWEST, series), *await self._sql.fetch(NEWEST_RECORD, series)]
@@ -90,7 +87,7 @@ class Rollups:
 
     async def completeness(self, node: str, since: int, until: int) -> list[HoursHeld]:
         """Of each layout of the node the hours that begin in since <= ts < until; one without records is not there."""
-        layouts = dict(await self._layouts(node))
+        layouts = dict(await series_of(self._sql, node))
         held: dict[int, dict[int, int]] = {series: {} for series in layouts}
         fresh = await self._sql.fetch(
             DIRTY_OF_NODE, node, since, until

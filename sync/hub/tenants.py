@@ -1,7 +1,5 @@
 """Where a node stands: its site and its organisation."""
 
-from collections.abc import Collection
-
 from sync.hub.rights import NOWHERE, Place
 from sync.hub.sql import Sql
 
@@ -14,16 +12,14 @@ PLACE_OF_SITE = "SELECT organisation FROM site WHERE id = $1"
 class Tenants:
     """All methods raise StorageError."""
 
-    def __init__(self, sql: Sql, configured: Collection[str] = ()) -> None:
-        """`configured`: nodes that are there before anything came of them."""
+    def __init__(self, sql: Sql) -> None:
         self._sql = sql
-        self._configured = configured
 
     async def place(self, node: str) -> Place | None:
         """None for a node that was never heard of; NOWHERE for one that has no site."""
         rows = await self._sql.fetch(PLACE, node)
         if not rows:
-            return NOWHERE if node in self._configured else None
+            return None
         return Place(*rows[0]) if rows[0][1] else NOWHERE
 
     async def place_of_organisation(self, organisation: str) -> Place | None:

@@ -15,15 +15,13 @@ KEY_BYTES = 32
 SETTING = "jwt_key"
 KEEP = "INSERT INTO setting (name, value) VALUES ($1, $2) ON CONFLICT DO NOTHING"
 KEPT = "SELECT value FROM setting WHERE name = $1"
-
-
 # Its time is looked at by the hub's clock.
 OPTIONS: Options = {
     "require": ["iss", "aud", "exp"], "verify_exp": False, "verify_iat": False, "verify_nbf": False
 }  # fmt: skip
 
 
-class Claims(msgspec.Struct, frozen=True):
+class Content(msgspec.Struct, frozen=True):
     """`exp` and `iat`: seconds since 1970 UTC; `fam`: the family of refresh tokens that it came with."""
 
     sub: str
@@ -44,13 +42,13 @@ class Tokens:
                   "exp": now // 1000 + LASTS_S}  # fmt: skip
         return jwt.encode(claims, await self._key(), ALGORITHM)
 
-    async def read(self, token: str, now: int) -> Claims | None:
+    async def read(self, token: str, now: int) -> Content | None:
         """None for what we have not made, not for this, or too long ago."""
         try:
             plain = jwt.decode(
                 token, await self._key(), [ALGORITHM], audience=AUDIENCE, issuer=ISSUER, options=OPTIONS
             )  # fmt: skip
-            claims = msgspec.convert(plain, Claims)
+            claims = msgspec.convert(plain, Content)
         except (jwt.PyJWTError, ValueError):  # msgspec's errors are ValueErrors
             return None
         return claims if claims.exp * 1000 > now else None

@@ -72,14 +72,9 @@ class MarketPriceApi:
     """`areas`: those that prices are fetched for; `troubles`: see `Fetching.troubles`."""
 
     def __init__(
-        self,
-        prices: Prices,
-        areas: Sequence[str],
-        troubles: Mapping[str, str],
-        sites: Sites,
-        nodes: Nodes,
+        self, prices: Prices, areas: Sequence[str], troubles: Mapping[str, str], sites: Sites, nodes: Nodes,
         clock: Clock,
-    ) -> None:
+    ) -> None:  # fmt: skip
         self._prices = prices
         self._areas = areas
         self._troubles = troubles

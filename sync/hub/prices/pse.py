@@ -16,7 +16,6 @@ from sync.hub.prices.asking import Asker, decimal_of, parsed_json
 from sync.hub.prices.provider import PriceError
 
 URL = "https://api.raporty.pse.pl/api/rce-pln"
-TIMEZONE = "Europe/Warsaw"
 CURRENCY = "PLN"
 MINUTES = 15
 
