@@ -27,7 +27,6 @@ from sync.hub.postgresrecords import RecordRow, append
 from sync.hub.postgressql import PostgresSql
 from sync.hub.store import Audit
 
-COUNT_RECORDS = "UPDATE node SET records = records + $1, newest = greatest(newest, $2) WHERE id = $3"
 APPEND_SERIES = """INSERT INTO series (node, layout, encoded) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[])
     ON CONFLICT DO NOTHING"""
 APPEND_POINT = """INSERT INTO point SELECT series.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
@@ -36,6 +35,13 @@ APPEND_EVENTS = """INSERT INTO event (node, epoch, seq, ts, kind, device, detail
     SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
     ON CONFLICT DO NOTHING"""
 APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
+# All that is said of a batch of records, at once: each question costs a live batch a way to the server and back.
+APPEND_ACCOUNT = """WITH
+    counted AS (UPDATE node SET records = records + $6, newest = greatest(newest, $10) WHERE id = $2),
+    marked AS (INSERT INTO dirty (series, hour, since)
+        SELECT *, $1::bigint FROM unnest($11::integer[], $12::bigint[]) WHERE $6 > 0 ON CONFLICT DO NOTHING)
+    INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
 SERIES = "SELECT id, encoded FROM series WHERE node = $1 AND layout = $2"
 LAYOUTS = "SELECT encoded FROM series WHERE node = $1 ORDER BY id"
@@ -50,8 +56,6 @@ ACCOUNTS = """SELECT count(ts) + coalesce(min(count), 0), (coalesce(min(digest),
     GROUP BY place ORDER BY place"""
 CLOSED_OF = """SELECT series, hour, count, times FROM closed
     JOIN unnest($1::integer[], $2::bigint[]) AS touched (of_series, of_hour) ON series = of_series AND hour = of_hour"""
-MARK = """INSERT INTO dirty (series, hour, since) SELECT *, $3::bigint FROM unnest($1::integer[], $2::bigint[])
-    ON CONFLICT DO NOTHING"""
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = $1 AND epoch = $2 AND ts >= $3 AND ts < $4"""
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER BY ts DESC LIMIT $2"
@@ -108,13 +112,11 @@ class PostgresStore:
     async def _take_records(self, rows: Sequence[RecordRow], hours: Sequence[tuple[int, int]], audit: Audit) -> Audit:
         """`hours`: those that `rows` touch."""
         async with self._batch(audit) as db:
-            columns = list(zip(*hours, strict=True))
+            columns = list(zip(*hours, strict=True)) or [(), ()]
             new = not_gone(rows, await db.fetch(CLOSED_OF, *columns)) if hours else rows
-            accepted = await append(db, new)
-            if accepted:
-                await db.execute(MARK, *columns, audit.at)
-            await db.execute(COUNT_RECORDS, accepted, max(map(itemgetter(1), rows), default=0), audit.node)
-            return await _noted(db, audit, accepted, len(rows))
+            audit = _counted(audit, await append(db, new), len(rows))
+            await db.execute(APPEND_ACCOUNT, *_audit(audit), max(map(itemgetter(1), rows), default=0), *columns)
+            return audit
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """See `Store.take_events`."""
@@ -128,7 +130,9 @@ class PostgresStore:
             accepted = int(done.rpartition(" ")[2])  # as in INSERT 0 1
             if accepted and points:
                 await db.executemany(APPEND_POINT, points)
-            return await _noted(db, audit, accepted, len(rows))
+            audit = _counted(audit, accepted, len(rows))
+            await db.execute(APPEND_AUDIT, *_audit(audit))
+            return audit
 
     @asynccontextmanager
     async def _batch(self, audit: Audit) -> AsyncIterator[Any]:
@@ -207,10 +211,8 @@ def _double(number: int) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-async def _noted(db: Any, audit: Audit, accepted: int, count: int) -> Audit:
-    audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=count - accepted)
-    await db.execute(APPEND_AUDIT, *_audit(audit))
-    return audit
+def _counted(audit: Audit, accepted: int, count: int) -> Audit:
+    return msgspec.structs.replace(audit, accepted=accepted, duplicate=count - accepted)
 
 
 def _audit(audit: Audit) -> Row:
