@@ -21,6 +21,7 @@ from sync.hub.chores import Chore
 from sync.hub.closed import not_gone, touched
 from sync.hub.commands import SAW_NODE, Commands
 from sync.hub.extensions import extend
+from sync.hub.layouts import KnownSeries
 from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
 from sync.hub.postgresrecords import RecordRow, append
@@ -43,7 +44,6 @@ APPEND_ACCOUNT = """WITH
         SELECT *, $1::bigint FROM unnest($11::integer[], $12::bigint[]) WHERE $6 > 0 ON CONFLICT DO NOTHING)
     INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
-SERIES = "SELECT id, encoded FROM series WHERE node = $1 AND layout = $2"
 LAYOUTS = "SELECT encoded FROM series WHERE node = $1 ORDER BY id"
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
 # As gateway.core.accounts has it; the sum of bigints is a numeric, which never runs over.
@@ -69,7 +69,7 @@ class PostgresStore:
         self.control = Commands(self.sql)
         self.partitions = Partitions(self.sql)
         self._database = database
-        self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}  # those that were asked for; they never change
+        self._series = KnownSeries(self.sql)
 
     @classmethod
     async def open(cls, address: str) -> "PostgresStore":
@@ -78,13 +78,10 @@ class PostgresStore:
         await extend(database, address)
         return cls(database)
 
-    async def layout(self, node: str, layout_id: bytes) -> Layout | None:
-        """See `Store.layout`; another hub may have taken it."""
-        if (node, layout_id) not in self._layouts:
-            for series, encoded in await self._database.fetch(SERIES, node, layout_id):
-                self._layouts[node, layout_id] = series, decode_layout(encoded)
-        known = self._layouts.get((node, layout_id))
-        return known[1] if known else None
+    async def row_size(self, node: str, layout_id: bytes) -> int | None:
+        """See `Store.row_size`."""
+        known = await self._series.of(node, layout_id)
+        return known.row_size if known else None
 
     async def take_layouts(self, layouts: Sequence[Layout], audit: Audit) -> Audit:
         """See `Store.take_layouts`."""
@@ -94,7 +91,7 @@ class PostgresStore:
 
     async def take_records(self, records: Sequence[Record], audit: Audit) -> Audit:
         """See `Store.take_records`."""
-        series = {layout_id: await self._series(audit.node, layout_id) for layout_id in {r.layout_id for r in records}}
+        series = await self._series.ids(audit.node, {record.layout_id for record in records})
         rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
         hours = touched(rows)
         await self.partitions.ensure(
@@ -148,16 +145,15 @@ class PostgresStore:
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """See `Store.records`."""
-        series = await self._series(node, layout_id)
+        series = (await self._series.ids(node, {layout_id}))[layout_id]
         return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._database.fetch(RECORDS, series)]
 
     async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]:
         """See `Store.accounts`; what was never sent has the series 0, which there is none of."""
-        ids = {layout_id for layout_id, _ in wanted}
-        series = {one: await self._series(node, one) if await self.layout(node, one) else 0 for one in ids}
+        series = await self._series.ids(node, {layout_id for layout_id, _ in wanted})
         hours = [hour for _, hour in wanted]
         bounds = min(hours, default=0), max(hours, default=0) + HOUR_MS  # by them weeks are left out in planning
-        rows = await self._database.fetch(ACCOUNTS, [series[one] for one, _ in wanted], hours, *bounds)
+        rows = await self._database.fetch(ACCOUNTS, [series.get(one, 0) for one, _ in wanted], hours, *bounds)
         return [Account(count, int(digest)) for count, digest in rows]
 
     async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
@@ -167,11 +163,6 @@ class PostgresStore:
         rows = await self._database.fetch(EVENTS_BETWEEN, node, epoch, min(hours), max(hours) + HOUR_MS)
         found = by_hour(Event(*row) for row in rows)
         return [of_events(found[hour]) for hour in hours]
-
-    async def _series(self, node: str, layout_id: bytes) -> int:
-        """Of a layout that is known."""
-        await self.layout(node, layout_id)
-        return self._layouts[node, layout_id][0]
 
     async def layouts(self, node: str) -> list[Layout]:
         return [decode_layout(encoded) for (encoded,) in await self._database.fetch(LAYOUTS, node)]
