@@ -9,7 +9,7 @@ import aiosqlite
 import pytest
 
 from gateway.core.database import Database
-from gateway.core.model import Event
+from gateway.core.model import Record
 from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit
 from tests.hub.stores import audit
@@ -43,31 +43,25 @@ async def store(database: Counting) -> SqliteStore:
     return store
 
 
-async def count(store: SqliteStore, table: str) -> int:
-    return int(
-        (
-            await store.sql.fetch(
-                {"record": "SELECT count(*) FROM record", "event": "SELECT count(*) FROM event"}[table]
-            )
-        )[0][0]
-    )
+async def held(store: SqliteStore) -> int:
+    return int((await store.sql.fetch("SELECT count(*) FROM record"))[0][0])
 
 
 async def test_batches_that_wait_share_a_transaction(database: Counting, store: SqliteStore) -> None:
     before = database.transactions
     taken = await asyncio.gather(*(store.take_records([power(ms), power(0)], audit()) for ms in range(1, 31)))
     assert database.transactions - before <= 3
-    assert sum(one.accepted for one in taken) == await count(store, "record") == 31
+    assert sum(one.accepted for one in taken) == await held(store) == 31
     assert sum(one.duplicate for one in taken) == 29
 
 
 async def test_a_batch_that_cannot_be_kept_fails_alone(store: SqliteStore) -> None:
-    bad = store.take_events([Event(1, "kind", detail="\ud800", seq=1)], "e", audit())
+    bad = store.take_records([Record(METER.id, 1 << 70, power(1).row)], audit())
     good = [store.take_records([power(ms)], audit()) for ms in range(10)]
     taken = await asyncio.gather(*good[:5], bad, *good[5:], return_exceptions=True)
-    assert isinstance(taken[5], UnicodeEncodeError)
+    assert isinstance(taken[5], OverflowError)
     assert [one.accepted for one in taken if isinstance(one, Audit)] == [1] * 10
-    assert (await count(store, "record"), await count(store, "event")) == (10, 0)
+    assert await held(store) == 10
 
 
 async def test_who_gives_up_while_others_wait_takes_nothing_from_them(database: Counting, store: SqliteStore) -> None:
@@ -80,4 +74,4 @@ async def test_who_gives_up_while_others_wait_takes_nothing_from_them(database: 
             await asyncio.wait(waiting[index : index + 1])
     taken = await asyncio.gather(*waiting, return_exceptions=True)
     assert [one.accepted for one in taken if isinstance(one, Audit)] == [1] * 7
-    assert await count(store, "record") == 7
+    assert await held(store) == 7
