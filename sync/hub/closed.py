@@ -1,6 +1,7 @@
 """What the hub knows of records that have gone: how many, what they sum to, which times they had; pure."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
@@ -44,9 +45,22 @@ def sum_of(one: Account, other: Account) -> Account:
     return Account(one.count + other.count, (one.digest + other.digest) % MODULUS)
 
 
+def times_by_series(rows: Iterable[Row]) -> dict[int, list[int]]:
+    """The times of records (series, ts, ...), in their order."""
+    times: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        times[row[0]].append(row[1])
+    return times
+
+
 def touched(rows: Iterable[Row]) -> list[tuple[int, int]]:
     """The hours (series, begin) of records (series, ts, ...)."""
-    return sorted({(row[0], row[1] - row[1] % HOUR_MS) for row in rows})
+    hours: set[tuple[int, int]] = set()
+    for series, times in times_by_series(rows).items():
+        first, last = min(times) // HOUR_MS, max(times) // HOUR_MS
+        of_series = range(first, last + 1) if last - first <= 1 else {ts // HOUR_MS for ts in times}
+        hours.update((series, hour * HOUR_MS) for hour in of_series)
+    return sorted(hours)
 
 
 def not_gone(rows: Sequence[R], closed: Iterable[Row]) -> Sequence[R]:

@@ -98,13 +98,12 @@ class Door:
         except TooLargeError as error:
             raise Refused(413, f"more than {RECORDS_MAX} records in one batch") from error
         ids = {record.layout_id for record in records}
-        layouts = {layout_id: await self._store.layout(node, layout_id) for layout_id in ids}
-        if unknown := sorted(layout_id.hex() for layout_id, layout in layouts.items() if layout is None):
+        sizes = {layout_id: await self._store.row_size(node, layout_id) for layout_id in ids}
+        if unknown := sorted(layout_id.hex() for layout_id, size in sizes.items() if size is None):
             raise Refused(409, "send these layouts first, then the batch again", tuple(unknown))
-        sizes = {layout_id: layout.rows.size for layout_id, layout in layouts.items() if layout}
         if all(len(record.row) == sizes[record.layout_id] and 0 <= record.ts < TS_MAX for record in records):
             return records, []
-        reasons = [_why_not(record, layouts[record.layout_id]) for record in records]
+        reasons = [_why_not(record, sizes[record.layout_id]) for record in records]
         good = [record for record, reason in zip(records, reasons, strict=True) if not reason]
         rejected = [wire.Rejection(r.seq, reason) for r, reason in zip(records, reasons, strict=True) if reason]
         return good, rejected
@@ -118,9 +117,9 @@ def _decoded(packs: Sequence[bytes]) -> list[Record]:
     return records
 
 
-def _why_not(record: Record, layout: Layout | None) -> str:
+def _why_not(record: Record, row_size: int | None) -> str:
     """Why it can never be kept; empty: it can."""
-    if layout is None or len(record.row) != layout.rows.size:
+    if len(record.row) != row_size:
         return f"a row of {len(record.row)} bytes does not fit its layout"
     if not 0 <= record.ts < TS_MAX:
         return f"{record.ts} is no time in milliseconds since 1970"

@@ -21,13 +21,13 @@ from sync.hub.chores import Chore
 from sync.hub.closed import not_gone, touched
 from sync.hub.commandstore import SAW_NODE, CommandStore
 from sync.hub.extensions import extend
+from sync.hub.layouts import KnownSeries
 from sync.hub.partitions import Partitions
 from sync.hub.postgresdatabase import PostgresDatabase, Row, text_of
 from sync.hub.postgresrecords import RecordRow, append
 from sync.hub.postgressql import PostgresSql
 from sync.hub.store import Audit
 
-COUNT_RECORDS = "UPDATE node SET records = records + $1, newest = greatest(newest, $2) WHERE id = $3"
 APPEND_SERIES = """INSERT INTO series (node, layout, encoded) SELECT * FROM unnest($1::text[], $2::bytea[], $3::bytea[])
     ON CONFLICT DO NOTHING"""
 APPEND_POINT = """INSERT INTO point SELECT series.id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15
@@ -37,7 +37,13 @@ APPEND_EVENTS = """INSERT INTO event (node, epoch, seq, ts, kind, device, detail
     ON CONFLICT DO NOTHING"""
 APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
-SERIES = "SELECT id, encoded FROM series WHERE node = $1 AND layout = $2"
+# All that is said of a batch of records, at once: each question costs a live batch a way to the server and back.
+APPEND_ACCOUNT = """WITH
+    counted AS (UPDATE node SET records = records + $6, newest = greatest(newest, $10) WHERE id = $2),
+    marked AS (INSERT INTO dirty (series, hour, since)
+        SELECT *, $1::bigint FROM unnest($11::integer[], $12::bigint[]) WHERE $6 > 0 ON CONFLICT DO NOTHING)
+    INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"""
 LAYOUTS = "SELECT encoded FROM series WHERE node = $1 ORDER BY id"
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
 # As gateway.core.accounts has it; the sum of bigints is a numeric, which never runs over.
@@ -50,8 +56,6 @@ ACCOUNTS = """SELECT count(ts) + coalesce(min(count), 0), (coalesce(min(digest),
     GROUP BY place ORDER BY place"""
 CLOSED_OF = """SELECT series, hour, count, times FROM closed
     JOIN unnest($1::integer[], $2::bigint[]) AS touched (of_series, of_hour) ON series = of_series AND hour = of_hour"""
-MARK = """INSERT INTO dirty (series, hour, since) SELECT *, $3::bigint FROM unnest($1::integer[], $2::bigint[])
-    ON CONFLICT DO NOTHING"""
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = $1 AND epoch = $2 AND ts >= $3 AND ts < $4"""
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER BY ts DESC LIMIT $2"
@@ -65,7 +69,7 @@ class PostgresStore:
         self.control = CommandStore(self.sql)
         self.partitions = Partitions(self.sql)
         self._database = database
-        self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}  # those that were asked for; they never change
+        self._series = KnownSeries(self.sql)
 
     @classmethod
     async def open(cls, address: str) -> "PostgresStore":
@@ -74,13 +78,10 @@ class PostgresStore:
         await extend(database, address)
         return cls(database)
 
-    async def layout(self, node: str, layout_id: bytes) -> Layout | None:
-        """See `Store.layout`; another hub may have taken it."""
-        if (node, layout_id) not in self._layouts:
-            for series, encoded in await self._database.fetch(SERIES, node, layout_id):
-                self._layouts[node, layout_id] = series, decode_layout(encoded)
-        known = self._layouts.get((node, layout_id))
-        return known[1] if known else None
+    async def row_size(self, node: str, layout_id: bytes) -> int | None:
+        """See `Store.row_size`."""
+        known = await self._series.of(node, layout_id)
+        return known.row_size if known else None
 
     async def take_layouts(self, layouts: Sequence[Layout], audit: Audit) -> Audit:
         """See `Store.take_layouts`."""
@@ -90,7 +91,7 @@ class PostgresStore:
 
     async def take_records(self, records: Sequence[Record], audit: Audit) -> Audit:
         """See `Store.take_records`."""
-        series = {layout_id: await self._series(audit.node, layout_id) for layout_id in {r.layout_id for r in records}}
+        series = await self._series.ids(audit.node, {record.layout_id for record in records})
         rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
         hours = touched(rows)
         await self.partitions.ensure(
@@ -108,13 +109,11 @@ class PostgresStore:
     async def _take_records(self, rows: Sequence[RecordRow], hours: Sequence[tuple[int, int]], audit: Audit) -> Audit:
         """`hours`: those that `rows` touch."""
         async with self._batch(audit) as db:
-            columns = list(zip(*hours, strict=True))
+            columns = list(zip(*hours, strict=True)) or [(), ()]
             new = not_gone(rows, await db.fetch(CLOSED_OF, *columns)) if hours else rows
-            accepted = await append(db, new)
-            if accepted:
-                await db.execute(MARK, *columns, audit.at)
-            await db.execute(COUNT_RECORDS, accepted, max(map(itemgetter(1), rows), default=0), audit.node)
-            return await _noted(db, audit, accepted, len(rows))
+            audit = _counted(audit, await append(db, new), len(rows))
+            await db.execute(APPEND_ACCOUNT, *_audit(audit), max(map(itemgetter(1), rows), default=0), *columns)
+            return audit
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """See `Store.take_events`."""
@@ -128,7 +127,9 @@ class PostgresStore:
             accepted = int(done.rpartition(" ")[2])  # as in INSERT 0 1
             if accepted and points:
                 await db.executemany(APPEND_POINT, points)
-            return await _noted(db, audit, accepted, len(rows))
+            audit = _counted(audit, accepted, len(rows))
+            await db.execute(APPEND_AUDIT, *_audit(audit))
+            return audit
 
     @asynccontextmanager
     async def _batch(self, audit: Audit) -> AsyncIterator[Any]:
@@ -144,16 +145,15 @@ class PostgresStore:
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """See `Store.records`."""
-        series = await self._series(node, layout_id)
+        series = (await self._series.ids(node, {layout_id}))[layout_id]
         return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._database.fetch(RECORDS, series)]
 
     async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]:
         """See `Store.accounts`; what was never sent has the series 0, which there is none of."""
-        ids = {layout_id for layout_id, _ in wanted}
-        series = {one: await self._series(node, one) if await self.layout(node, one) else 0 for one in ids}
+        series = await self._series.ids(node, {layout_id for layout_id, _ in wanted})
         hours = [hour for _, hour in wanted]
         bounds = min(hours, default=0), max(hours, default=0) + HOUR_MS  # by them weeks are left out in planning
-        rows = await self._database.fetch(ACCOUNTS, [series[one] for one, _ in wanted], hours, *bounds)
+        rows = await self._database.fetch(ACCOUNTS, [series.get(one, 0) for one, _ in wanted], hours, *bounds)
         return [Account(count, int(digest)) for count, digest in rows]
 
     async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
@@ -163,11 +163,6 @@ class PostgresStore:
         rows = await self._database.fetch(EVENTS_BETWEEN, node, epoch, min(hours), max(hours) + HOUR_MS)
         found = by_hour(Event(*row) for row in rows)
         return [of_events(found[hour]) for hour in hours]
-
-    async def _series(self, node: str, layout_id: bytes) -> int:
-        """Of a layout that is known."""
-        await self.layout(node, layout_id)
-        return self._layouts[node, layout_id][0]
 
     async def layouts(self, node: str) -> list[Layout]:
         return [decode_layout(encoded) for (encoded,) in await self._database.fetch(LAYOUTS, node)]
@@ -207,10 +202,8 @@ def _double(number: int) -> float:
         return math.inf if number > 0 else -math.inf
 
 
-async def _noted(db: Any, audit: Audit, accepted: int, count: int) -> Audit:
-    audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=count - accepted)
-    await db.execute(APPEND_AUDIT, *_audit(audit))
-    return audit
+def _counted(audit: Audit, accepted: int, count: int) -> Audit:
+    return msgspec.structs.replace(audit, accepted=accepted, duplicate=count - accepted)
 
 
 def _audit(audit: Audit) -> Row:

@@ -41,6 +41,7 @@ class PostgresDatabase:
                 max_size=CONNECTIONS,
                 timeout=WAIT_S,
                 command_timeout=STATEMENT_S,
+                reset=_leave,
                 # What we acknowledge is on the server's disk, whatever the server's own setting.
                 server_settings={"synchronous_commit": "on", "application_name": "holdfast hub"},
             )
@@ -97,6 +98,11 @@ class PostgresDatabase:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+async def _leave(connection: Any) -> None:
+    """A connection goes back as it is: we set nothing on it that outlives a transaction, and asking costs a way to the
+    server and back each time."""
 
 
 def _name(address: str) -> str:

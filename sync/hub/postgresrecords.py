@@ -3,9 +3,10 @@
 What each costs: docs/decisions/0014-partitions.md.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
+
+from sync.hub.closed import times_by_series
 
 COPY_LEAST = 200  # records; of fewer, to ask first costs more than COPY saves
 COLUMNS = ("series", "ts", "flags", "row")
@@ -33,10 +34,8 @@ async def append(db: Any, rows: Sequence[RecordRow]) -> int:
 
 async def _all_new(db: Any, rows: Sequence[RecordRow]) -> bool:
     """Whether no key comes twice, and nothing is held between the first and the last time of any series."""
-    times: dict[int, set[int]] = defaultdict(set)
-    for series, ts, _, _ in rows:
-        times[series].add(ts)
-    if sum(map(len, times.values())) < len(rows):
+    times = times_by_series(rows)
+    if any(len(set(of)) < len(of) for of in times.values()):
         return False
     los, his = [min(of) for of in times.values()], [max(of) for of in times.values()]
     return not await db.fetchval(SOME_HELD, list(times), los, his, min(los), max(his))

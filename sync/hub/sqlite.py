@@ -10,28 +10,24 @@ from gateway.core.accounts import HOUR_MS, Account, by_hour, of_events, of_recor
 from gateway.core.database import Database
 from gateway.core.model import Event, Layout, Record, decode_layout
 from sync.hub.chores import Chore
-from sync.hub.closed import not_gone, sum_of, touched
-from sync.hub.commandstore import SAW_NODE, CommandStore
-from sync.hub.sql import SqliteSql, numbered
+from sync.hub.closed import sum_of
+from sync.hub.commandstore import CommandStore
+from sync.hub.layouts import KnownSeries
+from sync.hub.sql import SqliteSql
+from sync.hub.sqlitebatches import APPEND_AUDIT, Batch, Batches
 from sync.hub.store import Audit
 
-COUNT_RECORDS = "UPDATE node SET records = records + ?, newest = max(newest, ?) WHERE id = ?"
 APPEND_SERIES = "INSERT OR IGNORE INTO series (node, layout, encoded) VALUES (?, ?, ?)"
-SERIES = "SELECT id, node, layout, encoded FROM series"
+LAYOUTS = "SELECT encoded FROM series WHERE node = ? ORDER BY id"
 APPEND_RECORD = "INSERT OR IGNORE INTO record (series, ts, flags, row) VALUES (?, ?, ?, ?)"
 APPEND_EVENT = """INSERT OR IGNORE INTO event (node, epoch, seq, ts, kind, device, detail)
     VALUES (?, ?, ?, ?, ?, ?, ?)"""
-APPEND_AUDIT = """INSERT INTO audit (at, node, type, cursor, bytes, accepted, duplicate, error, rejected)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = ? ORDER BY ts"
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
     WHERE node = ? AND epoch = ? AND ts >= ? AND ts < ?"""
 HOUR = "SELECT ts, row FROM record WHERE series = ? AND ts >= ? AND ts < ?"
 EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = ? ORDER BY ts DESC LIMIT ?"
-CLOSED_OF = """SELECT series, hour, count, times FROM closed
-    WHERE (series, hour) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))"""
 CLOSED = "SELECT count, digest FROM closed WHERE series = ? AND hour = ?"
-MARK = "INSERT OR IGNORE INTO dirty (series, hour, since) VALUES (?, ?, ?)"
 
 
 class SqliteStore:
@@ -41,55 +37,34 @@ class SqliteStore:
         self.sql = SqliteSql(database)
         self.control = CommandStore(self.sql)
         self._database = database
-        self._layouts: dict[tuple[str, bytes], tuple[int, Layout]] = {}
+        self._series = KnownSeries(self.sql)
+        self.batches = Batches(database)
 
     @classmethod
     async def open(cls, path: Path) -> "SqliteStore":
         """Open or make the file. Raises StorageError where that cannot be."""
-        store = cls(await Database.open(path, "sync.hub", page_size=4096))
-        await store._load_series()
-        return store
+        return cls(await Database.open(path, "sync.hub", page_size=4096))
 
-    async def _load_series(self) -> None:
-        for series, node, layout_id, encoded in await self._database.fetch(SERIES):
-            self._layouts[node, layout_id] = series, decode_layout(encoded)
-
-    async def layout(self, node: str, layout_id: bytes) -> Layout | None:
-        """See `Store.layout`."""
-        known = self._layouts.get((node, layout_id))
-        return known[1] if known else None
+    async def row_size(self, node: str, layout_id: bytes) -> int | None:
+        """See `Store.row_size`."""
+        known = await self._series.of(node, layout_id)
+        return known.row_size if known else None
 
     async def take_layouts(self, layouts: Sequence[Layout], audit: Audit) -> Audit:
         """Keep layouts of a node; what is known already is a duplicate."""
-        audit = await self._take(APPEND_SERIES, [(audit.node, layout.id, layout.encoded) for layout in layouts], audit)
-        await self._load_series()
-        return audit
+        rows = [(audit.node, layout.id, layout.encoded) for layout in layouts]
+        return await self.batches.take(Batch(APPEND_SERIES, rows, audit))
 
     async def take_records(self, records: Sequence[Record], audit: Audit) -> Audit:
         """Keep records whose layouts are all known; those that are here already are duplicates."""
-        rows = [(self._layouts[audit.node, r.layout_id][0], r.ts, r.flags, r.row) for r in records]
-        return await self._take(APPEND_RECORD, rows, audit, max((r.ts for r in records), default=0))
+        series = await self._series.ids(audit.node, {record.layout_id for record in records})
+        rows = [(series[r.layout_id], r.ts, r.flags, r.row) for r in records]
+        return await self.batches.take(Batch(APPEND_RECORD, rows, audit, are_records=True))
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:
         """Keep events; those of the same epoch, seq and time are duplicates."""
         rows = [(audit.node, epoch, e.seq, e.ts, e.kind, e.device, e.detail) for e in events]
-        return await self._take(APPEND_EVENT, rows, audit)
-
-    async def _take(self, append: str, rows: Sequence[tuple[object, ...]], audit: Audit, newest: int = 0) -> Audit:
-        """One transaction: the rows, the node's last sign of life, the audit row with what was new."""
-        async with self._database.transaction() as db:
-            await db.execute(numbered(SAW_NODE), (audit.node, audit.at))
-            new, hours = rows, touched(rows) if append is APPEND_RECORD else ()
-            if hours:
-                new = not_gone(rows, await db.execute_fetchall(CLOSED_OF, (msgspec.json.encode(hours).decode(),)))
-            accepted = max(0, (await db.executemany(append, new)).rowcount)
-            audit = msgspec.structs.replace(audit, accepted=accepted, duplicate=len(rows) - accepted)
-            if accepted and hours:
-                await db.executemany(MARK, [(*hour, audit.at) for hour in hours])
-            if append is APPEND_RECORD:
-                await db.execute(COUNT_RECORDS, (accepted, newest, audit.node))
-            await db.execute(APPEND_AUDIT, msgspec.structs.astuple(audit))
-        return audit
+        return await self.batches.take(Batch(APPEND_EVENT, rows, audit))
 
     async def note(self, audit: Audit) -> None:
         """Keep the audit row of a batch that was not taken."""
@@ -98,12 +73,13 @@ class SqliteStore:
 
     async def records(self, node: str, layout_id: bytes) -> list[Record]:
         """All records of one layout, by time."""
-        series, _ = self._layouts[node, layout_id]
+        series = (await self._series.ids(node, {layout_id}))[layout_id]
         return [Record(layout_id, ts, row, flags) for ts, flags, row in await self._database.fetch(RECORDS, (series,))]
 
     async def accounts(self, node: str, wanted: Sequence[tuple[bytes, int]]) -> list[Account]:
         """See `Store.accounts`."""
-        series = [(self._layouts.get((node, layout_id), (None, None))[0], hour) for layout_id, hour in wanted]
+        ids = await self._series.ids(node, {layout_id for layout_id, _ in wanted})
+        series = [(ids.get(layout_id), hour) for layout_id, hour in wanted]
         return await self._database.look(lambda connection: [_account(connection, *one) for one in series])
 
     async def event_accounts(self, node: str, epoch: str, hours: Sequence[int]) -> list[Account]:
@@ -115,7 +91,7 @@ class SqliteStore:
         return [of_events(found[hour]) for hour in hours]
 
     async def layouts(self, node: str) -> list[Layout]:
-        return [layout for (of_node, _), (_, layout) in self._layouts.items() if of_node == node]
+        return [decode_layout(encoded) for (encoded,) in await self._database.fetch(LAYOUTS, (node,))]
 
     async def events(self, node: str, most: int) -> list[Event]:
         """The newest events of a node, newest first."""

@@ -41,8 +41,8 @@ class Store(Protocol):
         """What is kept of commands and heartbeats."""
         ...
 
-    async def layout(self, node: str, layout_id: bytes) -> Layout | None:
-        """None: the node never sent it."""
+    async def row_size(self, node: str, layout_id: bytes) -> int | None:
+        """The bytes of a row of this layout; None: the node never sent the layout."""
         ...
 
     async def take_layouts(self, layouts: Sequence[Layout], audit: Audit) -> Audit:

@@ -93,9 +93,9 @@ async def test_a_question_for_some_hours_of_one_point_reads_no_other_records(whe
 
 async def test_two_hubs_share_one_database(where: str, tmp_path: Path) -> None:
     async with opened(where, tmp_path) as one, opened(where, tmp_path) as other:
-        assert await other.layout("node", METER.id) is None
+        assert await other.row_size("node", METER.id) is None
         await one.take_layouts([METER], audit())
-        assert await other.layout("node", METER.id) == METER
+        assert await other.row_size("node", METER.id) == METER.rows.size
         batch = [power(ms) for ms in range(200)]
         taken = await asyncio.gather(*(store.take_records(batch, audit()) for store in (one, other) * 4))
         assert sum(audit.accepted for audit in taken) == 200

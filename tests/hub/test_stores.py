@@ -76,15 +76,15 @@ async def test_two_nodes_with_the_same_layout_do_not_see_each_other(store: Store
     await store.take_records([power(2)], audit("south"))
     assert [r.ts for r in await store.records("north", METER.id)] == [1]
     assert [r.ts for r in await store.records("south", METER.id)] == [2]
-    assert await store.layout("east", METER.id) is None
+    assert await store.row_size("east", METER.id) is None
 
 
 async def test_a_layout_that_came_before_is_a_duplicate(store: Store) -> None:
-    assert await store.layout("node", METER.id) is None
+    assert await store.row_size("node", METER.id) is None
     first = await store.take_layouts([METER], audit())
     second = await store.take_layouts([METER, meter("other")], audit())
     assert [(a.accepted, a.duplicate) for a in (first, second)] == [(1, 0), (1, 1)]
-    assert await store.layout("node", METER.id) == METER
+    assert await store.row_size("node", METER.id) == METER.rows.size
     assert await store.layouts("node") == [METER, meter("other")]
 
 

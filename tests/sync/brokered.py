@@ -38,7 +38,7 @@ class BrokeredHub:
         return Consumer(way, door or self.door, self.listed, SystemClock())
 
     async def times(self, node: str = "node", layout: Layout = METER) -> list[int]:
-        if await self.store.layout(node, layout.id) is None:
+        if await self.store.row_size(node, layout.id) is None:
             return []
         return [record.ts for record in await self.store.records(node, layout.id)]
 

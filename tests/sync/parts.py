@@ -103,7 +103,7 @@ class Hub:
         return response
 
     async def times(self, layout: Layout = METER) -> list[int]:
-        if await self.store.layout("node", layout.id) is None:
+        if await self.store.row_size("node", layout.id) is None:
             return []
         return [record.ts for record in await self.store.records("node", layout.id)]
 

@@ -48,7 +48,7 @@ class Fleet:
             return False
 
     async def times(self) -> list[int]:
-        if await self.store.layout(self.node, METER.id) is None:
+        if await self.store.row_size(self.node, METER.id) is None:
             return []
         return [record.ts for record in await self.store.records(self.node, METER.id)]
 

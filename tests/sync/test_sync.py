@@ -229,4 +229,4 @@ async def test_a_node_cannot_write_into_anothers_series(tmp_path: Path) -> None:
     async with door(tmp_path) as (client, hub):
         known = msgspec.msgpack.encode(wire.Layouts([meter("other").encoded]))
         await client.post(wire.PATH, data=known, headers=headers(BATCH_TYPE="layouts"))
-        assert await hub.store.layout("another node", meter("other").id) is None
+        assert await hub.store.row_size("another node", meter("other").id) is None
