@@ -14,11 +14,18 @@ from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 CONNECTIONS = 8  # so many batches are stored at once; the others wait
 WAIT_S = 10.0  # for one of them, and for the server to answer when one is made
 STATEMENT_S = 60.0
+IDLE_S = 30.0  # amid a transaction: who stands still, or lost power, must not keep the nodes that it locked from all
+DEAD_S = 30  # between two signs of life of a connection; after a few without an answer the server gives it up
 MIGRATION_S = 24 * 3600.0  # it may move all records; other hubs that start meanwhile wait
 MIGRATING = "SELECT pg_advisory_xact_lock(7236013)"  # a number of ours: one hub at a time
 VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY)"
 VERSION = "SELECT coalesce(max(number), 0) FROM schema_version"
 MIGRATED = "INSERT INTO schema_version VALUES ($1)"
+# What we acknowledge is on the server's disk, whatever the server's own setting.
+SETTINGS = {
+    "synchronous_commit": "on", "application_name": "holdfast hub",
+    "tcp_keepalives_idle": str(DEAD_S), "tcp_keepalives_interval": str(DEAD_S), "tcp_keepalives_count": "3",
+}  # fmt: skip
 
 Row = Sequence[Any]
 
@@ -31,7 +38,7 @@ class PostgresDatabase:
         self._name = name
 
     @classmethod
-    async def open(cls, address: str) -> "PostgresDatabase":
+    async def open(cls, address: str, *, idle_s: float = IDLE_S) -> "PostgresDatabase":
         """`address`: postgresql://user:password@host:port/database. Raises ConfigError, StorageError."""
         name = _name(address)
         try:
@@ -41,8 +48,7 @@ class PostgresDatabase:
                 max_size=CONNECTIONS,
                 timeout=WAIT_S,
                 command_timeout=STATEMENT_S,
-                # What we acknowledge is on the server's disk, whatever the server's own setting.
-                server_settings={"synchronous_commit": "on", "application_name": "holdfast hub"},
+                server_settings=SETTINGS | {"idle_in_transaction_session_timeout": f"{1000 * idle_s:.0f}"},
             )
             await pool
         except (*_FAILURES, ValueError) as error:
@@ -114,7 +120,8 @@ def text_of(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# The last: what asyncpg makes of a server that ended a connection just when it was asked something.
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncpg.InternalClientError)
 
 
 def _told(name: str, error: BaseException) -> StorageError:
