@@ -16,11 +16,16 @@ WAIT_S = 10.0  # for one of them, and for the server to answer when one is made
 STATEMENT_S = 60.0
 IDLE_S = 30.0  # amid a transaction: who stands still, or lost power, must not keep the nodes that it locked from all
 DEAD_S = 30  # between two signs of life of a connection; after a few without an answer the server gives it up
+LOOKS, LOOK_S = 10, 0.1  # for hubs of an older release: one that just starts has its lock soon
 MIGRATION_S = 24 * 3600.0  # it may move all records; other hubs that start meanwhile wait
 MIGRATING = "SELECT pg_advisory_xact_lock(7236013)"  # a number of ours: one hub at a time
 VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY)"
 VERSION = "SELECT coalesce(max(number), 0) FROM schema_version"
 MIGRATED = "INSERT INTO schema_version VALUES ($1)"
+# Hubs that wait for the lock above begin to work with what is made here.
+OTHERS = """SELECT count(*) FROM pg_stat_activity CROSS JOIN pg_stat_clear_snapshot()
+    WHERE datname = current_database() AND application_name = 'holdfast hub' AND pid <> pg_backend_pid()
+    AND wait_event IS DISTINCT FROM 'advisory'"""
 # What we acknowledge is on the server's disk, whatever the server's own setting.
 SETTINGS = {
     "synchronous_commit": "on", "application_name": "holdfast hub",
@@ -92,9 +97,20 @@ class PostgresDatabase:
                     f"{self._name}: written by a newer release (schema {version}, this one knows {len(migrations)})",
                     hint="install that release, or use another database",
                 )
+            if 0 < version < len(migrations):
+                await self._alone(db)
             for number, migration in enumerate(migrations[version:], start=version + 1):
                 await db.execute(migration.read_text(), timeout=MIGRATION_S)
                 await db.execute(MIGRATED, number)
+
+    async def _alone(self, db: Any) -> None:
+        """A hub of the older release would go on and store records without what this one keeps beside them."""
+        for _ in range(LOOKS):
+            if not await db.fetchval(OTHERS):
+                return
+            await asyncio.sleep(LOOK_S)
+        hint = "stop every hub that uses this database, then start them again"
+        raise RefusedFileError(f"{self._name}: its schema is older, and another hub is connected", hint=hint)
 
     async def close(self) -> None:
         """Let what runs come to its end, for a while."""
