@@ -26,9 +26,12 @@ MIGRATED = "INSERT INTO schema_version VALUES ($1)"
 OTHERS = """SELECT count(*) FROM pg_stat_activity CROSS JOIN pg_stat_clear_snapshot()
     WHERE datname = current_database() AND application_name = 'holdfast hub' AND pid <> pg_backend_pid()
     AND wait_event IS DISTINCT FROM 'advisory'"""
-# What we acknowledge is on the server's disk, whatever the server's own setting.
+# Whatever the server's own settings: what we acknowledge is on its disk, and who waited for a node's lock sees what was
+# done meanwhile. How long a statement may take is said here.
 SETTINGS = {
-    "synchronous_commit": "on", "application_name": "holdfast hub",
+    "application_name": "holdfast hub",
+    "synchronous_commit": "on", "default_transaction_isolation": "read committed",
+    "statement_timeout": "0", "lock_timeout": "0",
     "tcp_keepalives_idle": str(DEAD_S), "tcp_keepalives_interval": str(DEAD_S), "tcp_keepalives_count": "3",
 }  # fmt: skip
 

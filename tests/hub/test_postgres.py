@@ -216,3 +216,16 @@ async def test_what_the_driver_makes_of_a_connection_that_was_ended_is_a_fault_o
             raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
     assert await database.fetch("SELECT 1")
     await database.close()
+
+
+async def test_settings_of_the_server_for_others_do_not_turn_batches_away(where: str, tmp_path: Path) -> None:
+    name = where.partition("?")[0].rpartition("/")[2]
+    for setting in ("default_transaction_isolation = serializable", "lock_timeout = 1", "statement_timeout = 1"):
+        await ask(where, f'ALTER DATABASE "{name}" SET {setting}')
+    async with opened(where, tmp_path) as one, opened(where, tmp_path) as other:
+        await one.take_layouts([METER], audit())
+        batches = [[power(1000 * n + ts) for ts in range(50)] for n in range(8)]
+        stores = (one, other)
+        taken = [store.take_records(batch, audit()) for batch in batches for store in stores]
+        assert sum(found.accepted for found in await asyncio.gather(*taken)) == 400
+        assert await one.sql.fetch("SELECT records FROM node") == [(400,)]
