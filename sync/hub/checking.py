@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator, Callable
 
 import msgspec
 
+from gateway.core.chunk import ChunkFormat
 from gateway.core.model import Layout, decode_layout
-from gateway.core.rollup import DAY_MS, HOUR_MS
+from gateway.core.rollup import DAY_MS, HOUR_MS, Bucket
 from gateway.core.wording import age_text
-from sync.hub.rolled import chunks
+from sync.hub.rolled import chunks, decoded
 from sync.hub.rolling import RECORDS
 from sync.hub.sql import Sql
 
@@ -24,11 +25,17 @@ COUNTS = """SELECT node.id, node.records, coalesce((SELECT count(*) FROM record 
         JOIN series ON series.id = closed.series WHERE series.node = node.id), 0) FROM node WHERE node.id = $1"""
 NODES = "SELECT id FROM node ORDER BY id"
 BEHIND = "SELECT count(*), min(hour) FROM dirty WHERE hour < $1 AND since < $1"
+# Hours that hold records of which no roll-up knows, nor ever will.
+UNKNOWN = """SELECT count(*), min(hour)
+    FROM (SELECT DISTINCT ts - ts % 3600000 AS hour FROM record WHERE series = $1) AS held
+    WHERE NOT EXISTS (SELECT 1 FROM rollup_1m WHERE series = $1 AND rollup_1m.hour = held.hour AND at IS NOT NULL)
+    AND NOT EXISTS (SELECT 1 FROM dirty WHERE series = $1 AND dirty.hour = held.hour)"""
 ROLLED = """SELECT rollup_1m.hour, rollup_1m.at, rollup_1m.bytes, closed.minutes FROM rollup_1m
     LEFT JOIN closed ON closed.series = rollup_1m.series AND closed.hour = rollup_1m.hour
     WHERE rollup_1m.series = $1 AND rollup_1m.hour >= $2 AND rollup_1m.at IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM dirty WHERE dirty.series = rollup_1m.series AND dirty.hour = rollup_1m.hour)
     ORDER BY rollup_1m.hour"""
+OF_DAY = "SELECT bytes FROM rollup_1h WHERE series = $1 AND day = $2"
 STILL = """SELECT 1 FROM rollup_1m WHERE series = $1 AND hour = $2 AND at = $3
     AND NOT EXISTS (SELECT 1 FROM dirty WHERE series = $1 AND dirty.hour = $2)"""
 
@@ -58,6 +65,9 @@ async def problems(sql: Sql, now: int, days: int, step: Step) -> AsyncIterator[s
         ((count, first),) = await sql.fetch(OTHER_SIZE, series, layout.rows.size)
         if count:
             yield f"{node}: {count:,} records of {layout.device} do not fit their layout; the first is of ts {first}"
+        ((count, first),) = await sql.fetch(UNKNOWN, series)
+        if count:
+            yield f"{node}: {count:,} hours of {layout.device} hold records that no roll-up has; the first is {first}"
         step(done := done + 1, work)
     ((count, oldest),) = await sql.fetch(BEHIND, now - HOUR_MS - LATE_MS)
     if count:
@@ -78,6 +88,15 @@ async def _roll_ups(sql: Sql, series: int, layout: Layout, since: int) -> AsyncI
     for hour, at, stored, base in await sql.fetch(ROLLED, series, since):
         rows = [(ts, bytes(row)) for ts, row in await sql.fetch(RECORDS, series, hour, hour + HOUR_MS)]
         day = hour // DAY_MS * DAY_MS
-        made = (await asyncio.to_thread(chunks, layout, hour, base, rows, day, None))[0] if rows else b""
-        if made != bytes(stored) and await sql.fetch(STILL, series, hour, at):  # nothing came for it meanwhile
+        of_day = await sql.fetch(OF_DAY, series, day)
+        minutes, hours = await asyncio.to_thread(chunks, layout, hour, base, rows, day, None) if rows else (b"", None)
+        same = minutes == bytes(stored) and _bucket(layout, day, hours, hour) == _bucket(
+            layout, day, bytes(of_day[0][0]) if of_day else None, hour
+        )
+        if not same and await sql.fetch(STILL, series, hour, at):  # nothing came for it meanwhile
             yield f"the roll-up of the hour {hour} is not what its records come to"
+
+
+def _bucket(layout: Layout, day: int, chunk: bytes | None, hour: int) -> list[Bucket]:
+    found = decoded(ChunkFormat(layout, HOUR_MS), day, chunk, range(len(layout.points)))
+    return [bucket for bucket in found if bucket.ts == hour]

@@ -10,10 +10,12 @@ from gateway.core.clock import Clock
 from gateway.core.errors import HoldfastError
 from sync.hub.sql import Sql
 
-# Taken where it is nobody's, run out, or ours.
+# Taken where it is nobody's, run out, or ours; or where it runs longer than any can, for a clock was ahead.
 TAKE = """INSERT INTO lease (name, holder, until) VALUES ($1, $2, $3) ON CONFLICT (name) DO UPDATE
-    SET holder = excluded.holder, until = excluded.until WHERE lease.holder = excluded.holder OR lease.until < $4"""
+    SET holder = excluded.holder, until = excluded.until
+    WHERE lease.holder = excluded.holder OR lease.until < $4 OR lease.until > $5"""
 GIVE_BACK = "DELETE FROM lease WHERE holder = $1"
+GIVE_BACK_ONE = "DELETE FROM lease WHERE holder = $1 AND name = $2"
 PATIENCE_S = 60.0  # of others, beyond the chore's own interval: so late another process goes on
 
 log = logging.getLogger(__name__)
@@ -49,7 +51,7 @@ class Chores:
                 for chore in self.all:
                     group.create_task(self._repeat(chore))
         finally:
-            await self._give_back()
+            await self._give_back(GIVE_BACK)
 
     async def _repeat(self, chore: Chore) -> None:
         while True:
@@ -60,23 +62,33 @@ class Chores:
             except HoldfastError as error:
                 if chore.name not in self.failed:
                     log.warning("a chore fails", extra={"chore": chore.name, "why": error.in_full})
-                self.failed[chore.name] = error.in_full
+                await self._has_failed(chore, error.in_full)
+            except Exception as error:  # the bulkhead: a bug in one chore must end neither the hub nor its neighbours
+                if chore.name not in self.failed:
+                    log.exception("a chore fails", extra={"chore": chore.name})
+                await self._has_failed(chore, repr(error))
             await asyncio.sleep(chore.every_s)
+
+    async def _has_failed(self, chore: Chore, why: str) -> None:
+        """Another process, if there is one, may do better."""
+        self.failed[chore.name] = why
+        await self._give_back(GIVE_BACK_ONE, chore.name)
 
     async def turn(self, chore: Chore) -> bool:
         """Do it if it is ours to do; whether it was. Raises what `work` raises."""
         now = self._clock.wall_ms()
         until = now + round(1000 * (chore.every_s + PATIENCE_S))
+        too_late = until + round(1000 * PATIENCE_S)  # clocks differ somewhat
         async with self._sql.transaction() as db:
-            is_ours = await db.execute(TAKE, chore.name, self._holder, until, now) == 1
+            is_ours = await db.execute(TAKE, chore.name, self._holder, until, now, too_late) == 1
         if is_ours:
             await chore.work(now)
             self.done[chore.name] = self._clock.wall_ms()
         return is_ours
 
-    async def _give_back(self) -> None:
+    async def _give_back(self, query: str, *which: str) -> None:
         try:
             async with self._sql.transaction() as db:
-                await db.execute(GIVE_BACK, self._holder)
+                await db.execute(query, self._holder, *which)
         except HoldfastError as error:  # it runs out
             log.warning("chores not handed on", extra={"why": str(error)})

@@ -8,6 +8,10 @@ from sync import wire
 from sync.hub.ledgers import Ledgers
 from sync.hub.store import Audit, Store
 
+# Hours whose records have gone for so long that nobody knows which they were: what comes for them is not stored.
+FORGOTTEN = """SELECT series.layout, hour FROM closed JOIN series ON series.id = closed.series
+    WHERE node = $1 AND hour >= $2 AND hour <= $3 AND times IS NULL"""
+
 
 class Compare:
     """The door's handler of ledgers."""
@@ -34,9 +38,19 @@ class Compare:
             for one, key in zip(hours, keys, strict=True)
             if key in ours and ours[key] != Account(one.count, one.digest)
         ]
+        differing = await self._curable(node, differing)
         told = {key: one.count for one, key in zip(hours, keys, strict=True)}
         theirs = [(key, told[key]) for key in layouts if ours[key].count != told[key]]
         await self._ledgers.note(node, layouts, theirs, self._clock.wall_ms())
         audit = Audit(self._clock.wall_ms(), node, "ledger", str(cursor), len(body), accepted=len(hours))
         await self._store.note(audit)
         return wire.Answer(str(cursor), accepted=len(hours), differing=differing)
+
+    async def _curable(self, node: str, differing: list[wire.Hour]) -> list[wire.Hour]:
+        """Those that the node could send again to some purpose; of the others it would, with every ledger."""
+        if not differing:
+            return differing
+        hours = [one.hour for one in differing]
+        rows = await self._store.sql.fetch(FORGOTTEN, node, min(hours), max(hours))
+        forgotten = {(bytes(layout).hex(), hour) for layout, hour in rows}
+        return [one for one in differing if (one.layout, one.hour) not in forgotten]

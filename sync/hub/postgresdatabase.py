@@ -14,11 +14,26 @@ from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 CONNECTIONS = 8  # so many batches are stored at once; the others wait
 WAIT_S = 10.0  # for one of them, and for the server to answer when one is made
 STATEMENT_S = 60.0
+IDLE_S = 30.0  # amid a transaction: who stands still, or lost power, must not keep the nodes that it locked from all
+DEAD_S = 30  # between two signs of life of a connection; after a few without an answer the server gives it up
+LOOKS, LOOK_S = 10, 0.1  # for hubs of an older release: one that just starts has its lock soon
 MIGRATION_S = 24 * 3600.0  # it may move all records; other hubs that start meanwhile wait
 MIGRATING = "SELECT pg_advisory_xact_lock(7236013)"  # a number of ours: one hub at a time
 VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY)"
 VERSION = "SELECT coalesce(max(number), 0) FROM schema_version"
 MIGRATED = "INSERT INTO schema_version VALUES ($1)"
+# Hubs that wait for the lock above begin to work with what is made here.
+OTHERS = """SELECT count(*) FROM pg_stat_activity CROSS JOIN pg_stat_clear_snapshot()
+    WHERE datname = current_database() AND application_name = 'holdfast hub' AND pid <> pg_backend_pid()
+    AND wait_event IS DISTINCT FROM 'advisory'"""
+# Whatever the server's own settings: what we acknowledge is on its disk, and who waited for a node's lock sees what was
+# done meanwhile. How long a statement may take is said here.
+SETTINGS = {
+    "application_name": "holdfast hub",
+    "synchronous_commit": "on", "default_transaction_isolation": "read committed",
+    "statement_timeout": "0", "lock_timeout": "0",
+    "tcp_keepalives_idle": str(DEAD_S), "tcp_keepalives_interval": str(DEAD_S), "tcp_keepalives_count": "3",
+}  # fmt: skip
 
 Row = Sequence[Any]
 
@@ -31,7 +46,7 @@ class PostgresDatabase:
         self._name = name
 
     @classmethod
-    async def open(cls, address: str) -> "PostgresDatabase":
+    async def open(cls, address: str, *, idle_s: float = IDLE_S) -> "PostgresDatabase":
         """`address`: postgresql://user:password@host:port/database. Raises ConfigError, StorageError."""
         name = _name(address)
         try:
@@ -42,8 +57,7 @@ class PostgresDatabase:
                 timeout=WAIT_S,
                 command_timeout=STATEMENT_S,
                 reset=_leave,
-                # What we acknowledge is on the server's disk, whatever the server's own setting.
-                server_settings={"synchronous_commit": "on", "application_name": "holdfast hub"},
+                server_settings=SETTINGS | {"idle_in_transaction_session_timeout": f"{1000 * idle_s:.0f}"},
             )
             await pool
         except (*_FAILURES, ValueError) as error:
@@ -87,9 +101,20 @@ class PostgresDatabase:
                     f"{self._name}: written by a newer release (schema {version}, this one knows {len(migrations)})",
                     hint="install that release, or use another database",
                 )
+            if 0 < version < len(migrations):
+                await self._alone(db)
             for number, migration in enumerate(migrations[version:], start=version + 1):
                 await db.execute(migration.read_text(), timeout=MIGRATION_S)
                 await db.execute(MIGRATED, number)
+
+    async def _alone(self, db: Any) -> None:
+        """A hub of the older release would go on and store records without what this one keeps beside them."""
+        for _ in range(LOOKS):
+            if not await db.fetchval(OTHERS):
+                return
+            await asyncio.sleep(LOOK_S)
+        hint = "stop every hub that uses this database, then start them again"
+        raise RefusedFileError(f"{self._name}: its schema is older, and another hub is connected", hint=hint)
 
     async def close(self) -> None:
         """Let what runs come to its end, for a while."""
@@ -120,7 +145,8 @@ def text_of(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# The last: what asyncpg makes of a server that ended a connection just when it was asked something.
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError, asyncpg.InternalClientError)
 
 
 def _told(name: str, error: BaseException) -> StorageError:

@@ -48,6 +48,10 @@ async def test_of_a_sound_store_nothing_is_said_while_a_hub_has_it_open(
         ("UPDATE series SET encoded = $row", "cannot be read, and so no record of it"),
         ("INSERT INTO dirty (series, hour, since) SELECT id, 3600000, 0 FROM series", "wait to be rolled up"),
         ("UPDATE rollup_1m SET bytes = $row", "is not what its records come to"),
+        ("UPDATE rollup_1h SET bytes = $row", "is not what its records come to"),
+        ("DELETE FROM rollup_1h", "is not what its records come to"),
+        ("DELETE FROM rollup_1m", "1 hours of meter hold records that no roll-up has"),
+        ("DELETE FROM dirty", "1 hours of meter hold records that no roll-up has"),
     ],
 )
 async def test_what_does_not_fit_is_named(store: Store, where: str, tmp_path: Path, statement: str, words: str) -> None:

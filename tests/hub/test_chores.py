@@ -22,13 +22,13 @@ class Process:
 
     def __init__(self, store: Store, clock: StoppedClock, name: str = "sweep", every_s: float = EVERY_S) -> None:
         self.done: list[int] = []
-        self.fails = False
+        self.fails: Exception | None = None
         self.chore = Chore(name, every_s, self._work)
         self.chores = Chores(store.sql, clock, [self.chore])
 
     async def _work(self, now: int) -> None:
         if self.fails:
-            raise StorageError("the disk is away", hint="bring it back")
+            raise self.fails
         self.done.append(now)
 
     async def turn(self) -> bool:
@@ -104,15 +104,61 @@ async def test_a_chore_that_fails_is_told_of_once_and_done_again_and_stops_no_ot
     caplog.set_level("INFO")
     clock = StoppedClock()
     failing, other = Process(stores[0], clock, "sweep", 0), Process(stores[0], clock, "dust", 0)
-    failing.fails = True
+    failing.fails = StorageError("the disk is away", hint="bring it back")
     chores = Chores(stores[0].sql, clock, [failing.chore, other.chore])
     task = asyncio.ensure_future(chores.run())
     await until(lambda: "sweep" in chores.failed and len(other.done) > 2)
     assert chores.failed == {"sweep": "the disk is away; bring it back"}
     assert list(chores.done) == ["dust"]
-    failing.fails = False
+    failing.fails = None
     await until(lambda: bool(failing.done) and not chores.failed)
     assert [record.message for record in caplog.records] == ["a chore fails", "a chore works again"]
     assert chores.done["sweep"] == clock.now
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_bug_in_a_chore_ends_neither_the_hub_nor_other_chores(
+    stores: tuple[Store, Store], caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    failing, other = Process(stores[0], clock, "sweep", 0), Process(stores[0], clock, "dust", 0)
+    failing.fails = KeyError("a bug")
+    chores = Chores(stores[0].sql, clock, [failing.chore, other.chore])
+    task = asyncio.ensure_future(chores.run())
+    await until(lambda: task.done() or ("sweep" in chores.failed and len(other.done) > 2))
+    assert chores.failed == {"sweep": "KeyError('a bug')"}
+    failing.fails = None
+    await until(lambda: bool(failing.done) and not chores.failed)
+    assert [bool(record.exc_info) for record in caplog.records if record.message == "a chore fails"] == [True]
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_where_a_chore_fails_in_one_process_another_may_do_it(stores: tuple[Store, Store]) -> None:
+    clock = Clock()
+    failing, other = (Process(store, clock) for store in stores)
+    failing.fails = StorageError("no way out to the internet from here")
+    task = asyncio.ensure_future(failing.chores.run())
+    await until(lambda: bool(failing.chores.failed))
+    await until(other.turn)
+    assert len(other.done) == 1
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_lease_of_a_clock_that_was_ahead_holds_nobody_up(stores: tuple[Store, Store]) -> None:
+    clock, ahead = Clock(), Clock()
+    ahead.now_ms += 10**9
+    dead, other, third = Process(stores[0], ahead), Process(stores[1], clock), Process(stores[0], clock)
+    assert await dead.turn()
+    assert await other.turn()
+    assert not await third.turn()
+
+
+async def test_clocks_that_differ_by_seconds_take_no_chore_from_each_other(stores: tuple[Store, Store]) -> None:
+    clock, ahead = Clock(), Clock()
+    ahead.now_ms += round(1000 * PATIENCE_S)
+    one, other = Process(stores[0], ahead), Process(stores[1], clock)
+    assert await one.turn()
+    assert not await other.turn()

@@ -1,5 +1,6 @@
 """Records that were there before the hub rolled anything up are rolled up like all others."""
 
+import asyncio
 import sqlite3
 from importlib import resources
 from pathlib import Path
@@ -8,10 +9,12 @@ import asyncpg
 import pytest
 
 from gateway.core.clock import SystemClock
+from gateway.core.errors import RefusedFileError
 from gateway.core.rollup import HOUR_MS
+from sync.hub.opening import open_store
 from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
-from tests.hub.stores import KINDS, opened, place
+from tests.hub.stores import KINDS, nodes, opened, place
 from tests.values import METER, power
 
 HOUR = 1_800_000_000_000 // HOUR_MS * HOUR_MS
@@ -60,3 +63,29 @@ async def test_what_an_older_release_stored_is_rolled_up(
         assert [hour for (hour,) in found] == [HOUR, HOUR + HOUR_MS]
         (held,) = await Rollups(store.sql).completeness("node", HOUR, HOUR + HOUR_MS)
         assert held.records == {HOUR: 2}
+        assert [node.newest for node in await nodes(store, HOUR)] == [TIMES[-1]]
+
+
+async def test_a_hub_brings_no_database_up_to_date_while_one_of_an_older_release_stores_into_it(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    where = await place("postgresql", request)
+    await old_database(where)
+    older = await asyncpg.connect(where, server_settings={"application_name": "holdfast hub"})
+    with pytest.raises(RefusedFileError, match="another hub is connected"):
+        async with opened(where, tmp_path):
+            raise AssertionError("it was opened")
+    await older.execute("INSERT INTO record (series, ts, flags, row) VALUES (1, 1, 0, $1)", ROWS[0][3])
+    await older.close()
+    async with opened(where, tmp_path) as one, opened(where, tmp_path) as other:
+        assert len(await other.records("node", METER.id)) == len(await one.records("node", METER.id)) == 4
+
+
+async def test_of_hubs_that_start_together_one_brings_the_database_up_to_date(
+    request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    where = await place("postgresql", request)
+    await old_database(where)
+    stores = await asyncio.gather(*(open_store(where, tmp_path) for _ in range(4)))
+    assert [len(await store.records("node", METER.id)) for store in stores] == [3] * 4
+    await asyncio.gather(*(store.close() for store in stores))

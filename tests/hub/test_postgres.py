@@ -11,6 +11,7 @@ from bench.postgres import PROGRAMS, Server, postgres
 from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 from gateway.core.model import Layout, Point, Record, readings_of
 from sync.hub.postgres import PostgresStore
+from sync.hub.postgresdatabase import PostgresDatabase
 from tests.hub.stores import audit, opened, place
 from tests.needs import lacks
 from tests.sync.parts import site, synced, syncing
@@ -192,3 +193,39 @@ async def test_a_site_reaches_a_hub_on_postgresql_through_an_outage_of_its_serve
         async with syncing(buffer, hub) as engine:
             await synced(engine, buffer)
         assert [record.ts for record in await store.records("node", METER.id)] == list(range(500))
+
+
+async def test_a_hub_that_stands_still_amid_a_transaction_does_not_keep_a_node_from_the_others(
+    where: str, tmp_path: Path
+) -> None:
+    async with opened(where, tmp_path) as store:
+        await store.take_layouts([METER], audit())
+        still = await PostgresDatabase.open(where, idle_s=0.2)
+        with pytest.raises(StorageError):
+            async with still.transaction() as db:
+                await db.execute("UPDATE node SET last_seen = last_seen")
+                assert (await store.take_records([power(1)], audit())).accepted == 1
+        assert (await still.fetch("SELECT records FROM node"))[0][0] == 1
+        await still.close()
+
+
+async def test_what_the_driver_makes_of_a_connection_that_was_ended_is_a_fault_of_the_store(where: str) -> None:
+    database = await PostgresDatabase.open(where)
+    with pytest.raises(StorageError):
+        async with database.connection():
+            raise asyncpg.InternalClientError("cannot switch to state 15; another operation (2) is in progress")
+    assert await database.fetch("SELECT 1")
+    await database.close()
+
+
+async def test_settings_of_the_server_for_others_do_not_turn_batches_away(where: str, tmp_path: Path) -> None:
+    name = where.partition("?")[0].rpartition("/")[2]
+    for setting in ("default_transaction_isolation = serializable", "lock_timeout = 1", "statement_timeout = 1"):
+        await ask(where, f'ALTER DATABASE "{name}" SET {setting}')
+    async with opened(where, tmp_path) as one, opened(where, tmp_path) as other:
+        await one.take_layouts([METER], audit())
+        batches = [[power(1000 * n + ts) for ts in range(50)] for n in range(8)]
+        stores = (one, other)
+        taken = [store.take_records(batch, audit()) for batch in batches for store in stores]
+        assert sum(found.accepted for found in await asyncio.gather(*taken)) == 400
+        assert await one.sql.fetch("SELECT records FROM node") == [(400,)]

@@ -417,6 +417,19 @@ async def test_a_gateway_is_not_asked_for_events_that_went_because_they_were_old
     assert [one.hour for one in answer.differing] == [cut + HOUR_MS]
 
 
+@pytest.mark.P10
+async def test_a_gateway_is_not_asked_for_ever_for_what_the_hub_would_not_store(store: Store) -> None:
+    await take(store, [watts(0), watts(9000)])
+    await close(store)
+    more = [wire.Hour(WATTS.id.hex(), BEGIN + n * HOUR_MS, 2, 5) for n in range(3)]
+    body, cursor = msgspec.msgpack.encode(wire.Ledger(more)), wire.Cursor("e" * 16, 0, 1)
+    compare = Compare(store, StandingClock())
+    assert [one.hour for one in (await compare.handle("node", cursor, body)).differing] == [one.hour for one in more]
+    await thin_out(store, ANCIENT)
+    assert await take(store, [watts(1)]) == (0, 1)
+    assert [one.hour for one in (await compare.handle("node", cursor, body)).differing] == [BEGIN + HOUR_MS]
+
+
 @given(st.sets(st.integers(0, HOUR_MS - 1), max_size=200))
 def test_the_times_of_an_hour_come_back_as_they_were(times: set[int]) -> None:
     packed = packed_times(BEGIN, [BEGIN + ms for ms in times])

@@ -214,3 +214,8 @@ CREATE TABLE notice (
 ) WITHOUT ROWID;
 CREATE INDEX notice_waiting ON notice (receiver, created) WHERE sent IS NULL;
 CREATE INDEX notice_of_alert ON notice (alert);
+
+-- What the hub held before.
+UPDATE node SET newest = coalesce((SELECT max(of_series) FROM
+    (SELECT (SELECT max(ts) FROM record WHERE record.series = series.id) AS of_series
+     FROM series WHERE series.node = node.id) AS held), 0);
