@@ -45,6 +45,7 @@ class Call(Generic[Q, B]):
     place: Place  # of the path's node, site or organisation; else NOWHERE
     now: int  # wall time, milliseconds since 1970 UTC
     request: web.Request
+    again: Callable[[], Awaitable[object]] | None = None  # checks it once more; raises ApiError, StorageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,7 +139,8 @@ class Api:
             if route.right is not None and (named := getattr(query, name, "")):
                 place = await self._place(caller, route.right, {name: named})
         body = await _body(request, route.body)
-        return Call(caller, request.match_info, query, body, place, self._clock.wall_ms(), request)
+        now, again = self._clock.wall_ms(), functools.partial(self.call, request, route)
+        return Call(caller, request.match_info, query, body, place, now, request, again)
 
     async def _known(self, request: web.Request) -> Caller:
         caller = await self._sign_in.caller(request)

@@ -21,7 +21,8 @@ TRY = """INSERT INTO sign_in_failure (name_sha256, address, failures, locked_unt
 LOCK = "UPDATE sign_in_failure SET locked_until = $3 WHERE name_sha256 = $1 AND address = $2"
 LOCKED_UNTIL = "SELECT locked_until FROM sign_in_failure WHERE name_sha256 = $1 AND address = $2"
 IS_KNOWN = "SELECT 1 FROM sign_in_failure WHERE name_sha256 = $1 AND address = $2 AND signed_in > $3"
-KNOW = """INSERT INTO sign_in_failure (name_sha256, address, failures, locked_until, signed_in) VALUES ($1, $2, 0, $3, $3)
+KNOW = """INSERT INTO sign_in_failure (name_sha256, address, failures, locked_until, signed_in)
+    VALUES ($1, $2, 0, $3, $3)
     ON CONFLICT (name_sha256, address) DO UPDATE SET failures = 0, locked_until = $3, signed_in = $3"""
 FORGET = "UPDATE sign_in_failure SET failures = 0, locked_until = 0 WHERE name_sha256 = $1"
 FORGET_AT = FORGET + " AND address = $2"
