@@ -114,7 +114,8 @@ def text_of(text: str) -> str:
     return text.replace("\0", "\ufffd")
 
 
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# The third is what asyncpg raises where the server has ended a connection that it was just about to use.
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 def _told(name: str, error: BaseException) -> StorageError:

@@ -68,6 +68,10 @@ class Nodes(Protocol):
         """Its id. Raises Refused, StorageError."""
         ...
 
+    def store_fails(self, error: StorageError) -> str:
+        """What it may be told."""
+        ...
+
 
 class MarketPriceApi:
     """`areas`: those that prices are fetched for; `troubles`: see `Fetching.troubles`."""
@@ -118,7 +122,7 @@ class MarketPriceApi:
         except ApiError as error:
             return json_response(error.status, Refusal(str(error)))
         except StorageError as error:
-            return json_response(503, Refusal(f"the hub's store fails just now: {error}"))
+            return json_response(503, Refusal(self._nodes.store_fails(error)))
 
     async def _answer(self, request: web.Request, area: str, query: PricesQuery, now: int) -> web.Response:
         if area not in self._areas:
