@@ -39,7 +39,7 @@ def backup(store: str, folder: Path, file: Path, *, force: bool = False) -> str:
     if not store.startswith(POSTGRES):
         return _backup_file(folder / store, file, force=force)
     with new_file(file, force=force) as part:
-        os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+        _make_private(part)
         _run("pg_dump", store, "--format=custom", f"--file={part}")
         return f"{part.stat().st_size / 1e6:,.1f} MB"
 
@@ -67,18 +67,24 @@ def _backup_file(path: Path, file: Path, *, force: bool) -> str:
     with new_file(file, force=force) as part:
         with looking_at(path) as source, snapshot(source):
             before = source.execute(HELD).fetchone()
+            _make_private(part)
             copy_file(source, path, part)
-        part.chmod(0o600)
         found = _verified(part)
         if found != before:
             raise StorageError(f"the copy is not what was copied: {found} instead of {before}", hint="try again")
         return f"{found[0]:,} nodes with {found[1]:,} records, {part.stat().st_size / 1e6:,.1f} MB"
 
 
+def _make_private(part: Path) -> None:
+    """Before anything is in it."""
+    os.close(os.open(part, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600))
+
+
 def _restore_file(path: Path, file: Path, now: datetime) -> str:
     _refuse_own(path, file)
     with alone(path), new_file(path, force=True) as part:
         with looking_at(file) as source, snapshot(source):
+            _make_private(part)
             copy_file(source, file, part)
         _verified(part)
         give_to_owner(part, path if path.exists() else path.parent)

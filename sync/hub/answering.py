@@ -28,7 +28,7 @@ class Answering:
         self._secrets = secrets
         self._clock = clock
         self._random = random or Random()
-        self._ration = Ration(clock)
+        self._ration, self._outages = Ration(clock), Ration(clock)
 
     async def to(self, request: web.Request, take: Take) -> web.Response:
         """What `take` answers to a node that has a secret of ours, or why it does not."""
@@ -40,7 +40,7 @@ class Answering:
         except Refused as refused:
             return self._refusal(request, refused, cursor)
         except StorageError as error:
-            return self._response(503, wire.Answer(cursor, error=f"the hub cannot store just now: {error}"))
+            return self._response(503, wire.Answer(cursor, error=self.store_fails(error)))
 
     async def admitted(self, request: web.Request) -> str:
         """The id of the node that asks. Raises StorageError, and Refused: for a node that is not there in the same
@@ -49,6 +49,12 @@ class Answering:
         if not await admits(self._secrets, node, request.headers.get(wire.NODE_SECRET, "")):
             raise Refused(401, "unknown node or wrong secret")
         return node
+
+    def store_fails(self, error: StorageError) -> str:
+        """What anybody may be told, also who was not let in yet; why is for the log."""
+        if (suppressed := self._outages.spend()) is not None:
+            log.warning("the store fails", extra={"why": error.in_full, "suppressed": suppressed})
+        return "the hub cannot store just now"
 
     def _refusal(self, request: web.Request, refused: Refused, cursor: str) -> web.Response:
         """The answer to what was not taken; the log tells of it, but not of each."""

@@ -6,6 +6,7 @@ and give them what their grants cover.
 """
 
 import functools
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -17,10 +18,12 @@ from multidict import MultiMapping
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
+from gateway.core.ration import Ration
 from sync import wire
 from sync.hub.rights import NOWHERE, Caller, Place, Role
 from sync.hub.tenants import Tenants
 
+log = logging.getLogger(__name__)
 BODY_MAX = 1 << 20  # bytes
 JSON = "application/json"
 NAMED = ("site", "node")
@@ -45,6 +48,7 @@ class Call(Generic[Q, B]):
     place: Place  # of the path's node, site or organisation; else NOWHERE
     now: int  # wall time, milliseconds since 1970 UTC
     request: web.Request
+    again: Callable[[], Awaitable[object]] | None = None  # checks it once more; raises ApiError, StorageError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +108,7 @@ class Api:
         self._sign_in = sign_in
         self._tenants = tenants
         self._clock = clock
+        self._outages = Ration(clock)
 
     def add(self, app: web.Application, routes: Sequence[Route[Any, Any]]) -> None:
         for route in routes:
@@ -121,12 +126,18 @@ class Api:
             except ApiError as error:
                 return json_response(error.status, Refusal(str(error)), error.headers)
             except StorageError as error:
-                return json_response(503, Refusal(f"the hub's store fails just now: {error}"))
+                return json_response(503, Refusal(self.store_fails(error)))
             if isinstance(result, web.StreamResponse):
                 return result
             return json_response(route.status, result) if result is not None else web.Response(status=204)
 
         return answer
+
+    def store_fails(self, error: StorageError) -> str:
+        """What anybody may be told; why, and what the store is, is for the log."""
+        if (suppressed := self._outages.spend()) is not None:
+            log.warning("the store fails", extra={"why": error.in_full, "suppressed": suppressed})
+        return "the hub's store fails just now"
 
     async def call(self, request: web.Request, route: Route[Q, B]) -> Call[Q, B]:
         """The request, checked in this order: signed in, rights, parameters, body. Raises ApiError, StorageError."""
@@ -139,7 +150,8 @@ class Api:
             if route.right is not None and (named := getattr(query, name, "")):
                 place = await self._place(caller, route.right, {name: named})
         body = await _body(request, route.body)
-        return Call(caller, request.match_info, query, body, place, self._clock.wall_ms(), request)
+        now, again = self._clock.wall_ms(), functools.partial(self.call, request, route)
+        return Call(caller, request.match_info, query, body, place, now, request, again)
 
     async def _known(self, request: web.Request) -> Caller:
         caller = await self._sign_in.caller(request)

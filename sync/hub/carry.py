@@ -7,6 +7,7 @@ that is signed in must come from a page of ours.
 
 import asyncio
 import io
+import logging
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -18,11 +19,13 @@ from aiohttp.http import HttpProcessingError
 
 from gateway.core.clock import Clock
 from gateway.core.errors import CodecError, StorageError
+from gateway.core.ration import Ration
 from sync import carry
 from sync.hub.api import ApiError, Refusal, SignIn, json_response
 from sync.hub.door import Refused, Takes
 from sync.hub.secrets import Secrets
 
+log = logging.getLogger(__name__)
 FILE_MAX = 4 << 30  # bytes
 CHUNK = 1 << 18
 PATIENCE_S = 60  # for each chunk
@@ -36,6 +39,7 @@ class CarryIn:
         self._door = door
         self._secrets = secrets
         self._clock = clock
+        self._outages = Ration(clock)
         self._one = asyncio.Lock()  # file at a time: what they take of the disk is bounded
 
     async def take(self, file: IO[bytes]) -> tuple[bytes, list[str]]:
@@ -78,8 +82,14 @@ class CarryIn:
         except ApiError as error:
             return _error(error.status, str(error))
         except StorageError as error:
-            return _error(503, f"the hub cannot store just now: {error}")
+            return _error(503, self._fails(error))
         return await self._received(request)
+
+    def _fails(self, error: StorageError | OSError) -> str:
+        if (suppressed := self._outages.spend()) is not None:
+            why = error.in_full if isinstance(error, StorageError) else str(error)
+            log.warning("a file could not be stored", extra={"why": why, "suppressed": suppressed})
+        return "the hub cannot store just now"
 
     async def _received(self, request: web.Request) -> web.Response:
         with tempfile.TemporaryFile() as file:
@@ -97,7 +107,7 @@ class CarryIn:
                 except TimeoutError:
                     return _error(408, "nothing of it was taken: the rest of the file did not come")
                 except (StorageError, OSError) as error:
-                    return _error(503, f"the hub cannot store just now: {error}")
+                    return _error(503, self._fails(error))
         name = f"{carry.opening(io.BytesIO(receipt)).node}.receipt"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "X-Refused": str(len(refused))}
         return web.Response(body=receipt, content_type="application/octet-stream", headers=headers)

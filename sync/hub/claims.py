@@ -25,7 +25,10 @@ OPEN_FOR = "SELECT 1 FROM claim WHERE node = $1 AND used IS NULL AND expires > $
 OPEN = """SELECT sha256, site, node, replaces, created, expires, made_by FROM claim
     WHERE site = $1 AND used IS NULL AND expires > $2 AND substr(sha256, 1, 16) > $3 ORDER BY sha256 LIMIT $4"""
 END = "DELETE FROM claim WHERE site = $1 AND substr(sha256, 1, 16) = $2 AND used IS NULL"
+# A node that went to another site since is not for who made the code any more.
 HOLD = """UPDATE claim SET holder = $2 WHERE sha256 = $1 AND expires > $3 AND (holder IS NULL OR holder = $2)
+    AND (replaces = 0 OR used IS NOT NULL OR EXISTS (SELECT 1 FROM node WHERE node.id = claim.node
+        AND (node.site IS NULL OR node.site = claim.site)))
     RETURNING site, node, replaces, used"""
 LET_GO = "UPDATE claim SET holder = NULL WHERE sha256 = $1 AND holder = $2 AND used IS NULL"
 USE = "UPDATE claim SET used = $3 WHERE sha256 = $1 AND holder = $2 AND used IS NULL"

@@ -75,7 +75,7 @@ class Course:
             told.update({one.command.id: one for one in fresh})
             return fresh or None
 
-        return await self._streams.send(call.request, look)
+        return await self._streams.send(call, look)
 
     async def _newest(self, node: str) -> list[Ordered]:
         """The newest commands, newest first, as they were a moment ago; those who ask together ask once."""

@@ -42,7 +42,7 @@ async def _not_created(address: str) -> str:
         return str(error)
     try:
         await connection.execute(CREATE)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError) as error:
         return str(error)
     finally:
         connection.terminate()

@@ -123,6 +123,9 @@ class People:
             before = await db.fetch(ADMINS)
             if not await db.execute(DISABLE, name, int(disabled)):
                 return False
+            if disabled:  # who is let in again signs in again: what was stolen meanwhile stays of no use
+                await db.execute(END_SESSIONS, name, "")
+                await db.execute(END_TOKENS, name)
             await _grant(db, name, grants)
             if before and not await db.fetch(ADMINS):
                 raise LastAdminError("nobody would be left who may do everything")

@@ -70,10 +70,10 @@ class Live:
         )  # fmt: skip
 
     async def _of_node(self, call: Call[Nothing, Nothing]) -> web.StreamResponse:
-        return await self._streams.send(call.request, self._watch(OF_NODE, call.path["node"]).look)
+        return await self._streams.send(call, self._watch(OF_NODE, call.path["node"]).look)
 
     async def _of_site(self, call: Call[SiteQuery, Nothing]) -> web.StreamResponse:
-        return await self._streams.send(call.request, self._watch(OF_SITE, call.query.site).look)
+        return await self._streams.send(call, self._watch(OF_SITE, call.query.site).look)
 
     def _watch(self, query: str, of: str) -> "Onlooker":
         return Onlooker(self._sql, self._nodes, self._clock, query, of)

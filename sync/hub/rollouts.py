@@ -22,6 +22,7 @@ from sync.hub.rolloutstore import Candidate, Rollout, RolloutNode, RolloutStore,
 from sync.hub.store import ONLINE_MS
 
 EVERY_S = 5.0  # between two looks at those that run
+MOVED = "it stands elsewhere by now"
 SOURCE, CONFIGURE = "site.yaml", "CONFIGURE"
 Alerts = Mapping[str, tuple[str, ...]]
 Standing = Callable[[], Awaitable[Alerts]]
@@ -81,7 +82,9 @@ class Rollouts:
             raise ValueError("stop it first")
         if not got:
             raise ValueError("no node has got another configuration by it")
-        nodes = [one for one in await self._store.candidates("", "") if one.node in got]
+        nodes = [one for one in await self._store.candidates("", "") if one.node in got and rollout.reaches(one.place)]
+        if not nodes:
+            raise ValueError("its nodes stand elsewhere by now")
         spec = msgspec.structs.replace(rollout.spec, patch="", text="", reason=f"undoes {rollout.id}")
         return await self.begin(spec, nodes, by, undoes=rollout.id)
 
@@ -114,7 +117,14 @@ class Rollouts:
         return [await self._looked_at_one(rollout, one, alerts, now) for one in await self._store.nodes(rollout.id)]
 
     async def _looked_at_one(self, rollout: Rollout, one: RolloutNode, alerts: Alerts, now: int) -> RolloutNode:
-        if one.ordered is None or one.before is None or one.ill:
+        if one.ill:
+            return one
+        if not rollout.reaches(one.place):  # others decide of it by now, and how it does is not for us to tell
+            if one.member.ended is not None:
+                return one
+            await self._store.ill(rollout.id, one.node, MOVED)
+            return msgspec.structs.replace(one, ill=MOVED)
+        if one.ordered is None or one.before is None:
             return one
         if one.state == "queued" and now > one.ordered + round(rollout.spec.valid_s * 1000):
             await self._commands.queued(one.node, now, 1)  # it expires by that, and is ill the next time

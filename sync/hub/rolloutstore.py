@@ -10,7 +10,7 @@ import msgspec
 from gateway.core.model import Command
 from sync.hub.commandstore import ORDER, heartbeat_of
 from sync.hub.configstore import WANT
-from sync.hub.rights import Place
+from sync.hub.rights import Grant, Place, Role
 from sync.hub.rolloutplan import Health, Member
 from sync.hub.sql import Row, Sql
 from sync.hub.store import ONLINE_MS
@@ -30,8 +30,9 @@ RUNNING = "SELECT id FROM rollout WHERE state = 'running' ORDER BY created, id"
 LIST = f"""SELECT {FIELDS} FROM rollout WHERE created < $1 OR (created = $1 AND id < $2)
     ORDER BY created DESC, id DESC LIMIT $3"""  # noqa: S608
 MEMBERS = """SELECT r.node, r.wave, r.command, r.ordered, r.ill, r.before, r.former IS NOT NULL, c.state, c.changed,
-        coalesce(c.detail, ''), n.last_seen, h.body
-    FROM rollout_node AS r JOIN node AS n ON n.id = r.node LEFT JOIN heartbeat AS h ON h.node = r.node
+        coalesce(c.detail, ''), n.last_seen, h.body, coalesce(s.organisation, ''), coalesce(s.id, '')
+    FROM rollout_node AS r JOIN node AS n ON n.id = r.node LEFT JOIN site AS s ON s.id = n.site
+    LEFT JOIN heartbeat AS h ON h.node = r.node
     LEFT JOIN command AS c ON c.id = r.command
     WHERE r.rollout = $1 AND r.node > $2 ORDER BY r.node LIMIT $3"""
 # Takes the row's lock: who stops a roll-out waits for who is ordering, and then finds what was ordered.
@@ -92,7 +93,11 @@ class Rollout(msgspec.Struct, frozen=True):
 
     @property
     def place(self) -> Place:
+        """Whose operators have it in hand; nodes that leave it are not theirs any more."""
         return Place(self.organisation, self.site)
+
+    def reaches(self, place: Place) -> bool:
+        return Grant(Role.OPERATOR, self.organisation, self.site).covers(place)
 
 
 class RolloutNode(msgspec.Struct, frozen=True):
@@ -110,6 +115,7 @@ class RolloutNode(msgspec.Struct, frozen=True):
     words: str
     last_seen: int
     beat: bytes | None
+    place: Place
 
     def health(self, now: int, alerts: tuple[str, ...] = ()) -> Health:
         beat = heartbeat_of(self.beat)
@@ -245,9 +251,11 @@ def _rollout(row: Row) -> Rollout:
 
 
 def _node(row: Row) -> RolloutNode:
-    node, wave, command, ordered, ill, before, had_text, state, changed, words, seen, beat = row
+    node, wave, command, ordered, ill, before, had_text, state, changed, words, seen, beat, *place = row
     then = msgspec.json.decode(before, type=Health) if before is not None else None
-    return RolloutNode(node, wave, command, ordered, ill, then, bool(had_text), state, changed, words, seen, beat)
+    return RolloutNode(
+        node, wave, command, ordered, ill, then, bool(had_text), state, changed, words, seen, beat, Place(*place)
+    )  # fmt: skip
 
 
 def _version(body: bytes | None) -> str:

@@ -66,10 +66,14 @@ class Shell:
                 response.headers.update(error.headers)
                 return response
             except StorageError as error:
-                words = f"The hub's store fails just now: {error}. The sites keep what they have; try again soon."
+                words = f"{self.store_fails(error).capitalize()}. The sites keep what they have; try again soon."
                 return self.response("error.html", None, "", {"words": words}, 503)
 
         return answer
+
+    def store_fails(self, error: StorageError) -> str:
+        """See `Api.store_fails`."""
+        return self._api.store_fails(error)
 
     async def _counts(self, request: web.Request, caller: Caller) -> Mapping[str, str]:
         """By the path of the menu's entry; parts of pages have no menu."""

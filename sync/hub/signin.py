@@ -102,17 +102,18 @@ class PeopleSignIn:
     async def check_password(self, request: web.Request, name: str, password: str) -> str:
         """The name as it is kept. Raises ApiError; what it says and how long it takes tells nobody who is known here,
         and the same name or address has to wait after some failures."""
-        _spare(self._tries, household(self.address(request)), "too many tries to sign in from your address")
+        address = household(self.address(request))
+        _spare(self._tries, address, "too many tries to sign in from your address")
         try:
             name = clean_name(name)
         except ValueError:
             name = ""  # nobody's
-        if wait_ms := await self.failures.wait_ms(name, self.now()):
+        if wait_ms := await self.failures.wait_ms(name, address, self.now()):
             words = "after too many failures this name has to wait"
             raise ApiError(429, words, retry_after_s=math.ceil(wait_ms / 1000))
         if not await self.people.matches(name, password):
             raise ApiError(401, WRONG)
-        await self.failures.forget(name)
+        await self.failures.succeeded(name, address, self.now())
         return name
 
     async def access(self, given: Given) -> Access:

@@ -120,7 +120,7 @@ class SignInApi:
         except ApiError as error:
             return self._page(to or "/", str(error), name, error.status, error.headers)
         except StorageError as error:
-            return self._page(to or "/", f"the hub's store fails just now: {error}", name, 503)
+            return self._page(to or "/", self._shell.store_fails(error), name, 503)
         return response
 
     def _page(

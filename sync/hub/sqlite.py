@@ -1,5 +1,7 @@
 """The hub's store on SQLite: each reading once, however often it comes."""
 
+import contextlib
+import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +45,7 @@ class SqliteStore:
     @classmethod
     async def open(cls, path: Path) -> "SqliteStore":
         """Open or make the file. Raises StorageError where that cannot be."""
+        _keep_private(path)
         return cls(await Database.open(path, "sync.hub", page_size=4096))
 
     async def row_size(self, node: str, layout_id: bytes) -> int | None:
@@ -103,6 +106,15 @@ class SqliteStore:
 
     async def close(self) -> None:
         await self._database.close()
+
+
+def _keep_private(path: Path) -> None:
+    """It holds what people and nodes sign in with: not all of this machine may read it."""
+    with contextlib.suppress(OSError):  # what cannot be written says so when it is opened
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o600))
+        for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            if file.exists():  # of a release before this one
+                file.chmod(file.stat().st_mode & 0o660)
 
 
 def _account(connection: sqlite3.Connection, series: int | None, hour: int) -> Account:

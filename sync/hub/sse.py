@@ -5,13 +5,14 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
-from sync.hub.api import ApiError
+from sync.hub.api import ApiError, Call
 
 log = logging.getLogger(__name__)
 Look = Callable[[], Awaitable[object | None]]
@@ -25,8 +26,9 @@ class Pace:
     apart_s: float = 0.5  # between two looks at least
     look_s: float = 1.0  # and at most, though nobody rang: another process may have taken something
     heartbeat_s: float = 15.0
+    check_s: float = 10.0  # then it is looked whether the caller still may
     patience_s: float = 10.0  # with who does not read
-    life_s: float = 600.0  # then the browser comes again by itself, and its rights are looked at again
+    life_s: float = 600.0  # then the browser comes again by itself
     streams_max: int = 500
 
 
@@ -50,28 +52,30 @@ class Streams:
         self._ended.set()
         self.ring()
 
-    async def send(self, request: web.Request, look: Look) -> web.StreamResponse:
+    async def send(self, call: Call[Any, Any], look: Look) -> web.StreamResponse:
         """What `look` finds, again and again. Raises ApiError, StorageError."""
         if self.open >= self._pace.streams_max:
             raise ApiError(503, "too many streams are open here; try again later")
         bell = self._bell
         found = await look()
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        await response.prepare(request)
+        await response.prepare(call.request)
         self.open += 1
         try:
-            await self._send(response, bell, found, look)
+            await self._send(call, response, bell, found, look)
         except TimeoutError:  # it does not read, and would keep what we write in memory
-            if request.transport is not None:
-                request.transport.abort()
+            if call.request.transport is not None:
+                call.request.transport.abort()
         except ConnectionError:  # it has gone
             pass
         finally:
             self.open -= 1
         return response
 
-    async def _send(self, response: web.StreamResponse, bell: asyncio.Event, found: object | None, look: Look) -> None:
-        spoke_s = self._clock.monotonic_s()
+    async def _send(
+        self, call: Call[Any, Any], response: web.StreamResponse, bell: asyncio.Event, found: object | None, look: Look
+    ) -> None:  # fmt: skip
+        spoke_s = checked_s = self._clock.monotonic_s()
         until_s = spoke_s + self._pace.life_s
         while not self._ended.is_set() and (now_s := self._clock.monotonic_s()) < until_s:
             if found is not None or now_s - spoke_s >= self._pace.heartbeat_s:
@@ -82,6 +86,10 @@ class Streams:
             await _either(bell, self._pace.look_s - self._pace.apart_s)
             bell = self._bell
             try:
+                if self._clock.monotonic_s() - checked_s >= self._pace.check_s:
+                    checked_s = self._clock.monotonic_s()
+                    if not await _may_still(call):
+                        break
                 found = await look()
             except StorageError as error:  # it may be back by the next look
                 found = None
@@ -91,6 +99,16 @@ class Streams:
     async def _write(self, response: web.StreamResponse, content: bytes) -> None:
         async with asyncio.timeout(self._pace.patience_s):
             await response.write(content)
+
+
+async def _may_still(call: Call[Any, Any]) -> bool:
+    """Whether it would be answered if it came now. Raises StorageError."""
+    try:
+        if call.again is not None:
+            await call.again()
+    except ApiError as error:
+        return error.status == 429  # that is no word about rights
+    return True
 
 
 async def _either(event: asyncio.Event, most_s: float) -> None:

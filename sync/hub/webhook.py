@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import msgspec
 from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from gateway.core.errors import HoldfastError
 from sync.hub.notices import Message, signature
@@ -83,7 +84,7 @@ def check_address(address: str, reach: Reach) -> None:
     """Raises DeliveryError in words for what cannot be the address of a webhook."""
     try:
         parts = urlsplit(address)
-        host, _ = parts.hostname or "", parts.port
+        host, _ = URL(address).host or "", parts.port  # as it will be connected to: other digits and dots made plain
     except ValueError as error:
         raise DeliveryError("no address") from error
     if parts.scheme not in ("http", "https") or not host:
@@ -100,11 +101,28 @@ def may_reach(host: str, reach: Reach) -> bool:
         address: Any = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return True
-    address = getattr(address, "ipv4_mapped", None) or address
+    address = _within(address)
     if reach == "anywhere":
         return True
     if address.is_loopback or address.is_link_local or address.is_unspecified or address.is_multicast:
         return False
-    if address == METADATA or address.is_reserved:
+    if address == METADATA or address.is_reserved or _is_ours(address):
         return False
     return bool(address.is_global) if reach == "public" else True
+
+
+def _within(address: Any) -> Any:
+    """The IPv4 address that one of IPv6 leads to, where it does; else the address itself."""
+    if address.version == 6:
+        return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1] or address
+    return address
+
+
+def _is_ours(address: Any) -> bool:
+    """Whether this machine itself has it: only then a socket takes it as its own."""
+    with socket.socket(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((str(address), 0))
+        except OSError:
+            return False
+    return True

@@ -121,7 +121,7 @@ async def test_a_chore_that_fails_is_told_of_once_and_done_again_and_stops_no_ot
 async def test_a_bug_in_a_chore_ends_neither_the_hub_nor_other_chores(
     stores: tuple[Store, Store], caplog: pytest.LogCaptureFixture
 ) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     failing, other = Process(stores[0], clock, "sweep", 0), Process(stores[0], clock, "dust", 0)
     failing.fails = KeyError("a bug")
     chores = Chores(stores[0].sql, clock, [failing.chore, other.chore])
@@ -136,7 +136,7 @@ async def test_a_bug_in_a_chore_ends_neither_the_hub_nor_other_chores(
 
 
 async def test_where_a_chore_fails_in_one_process_another_may_do_it(stores: tuple[Store, Store]) -> None:
-    clock = Clock()
+    clock = StoppedClock()
     failing, other = (Process(store, clock) for store in stores)
     failing.fails = StorageError("no way out to the internet from here")
     task = asyncio.ensure_future(failing.chores.run())
@@ -148,8 +148,8 @@ async def test_where_a_chore_fails_in_one_process_another_may_do_it(stores: tupl
 
 
 async def test_a_lease_of_a_clock_that_was_ahead_holds_nobody_up(stores: tuple[Store, Store]) -> None:
-    clock, ahead = Clock(), Clock()
-    ahead.now_ms += 10**9
+    clock, ahead = StoppedClock(), StoppedClock()
+    ahead.now += 10**9
     dead, other, third = Process(stores[0], ahead), Process(stores[1], clock), Process(stores[0], clock)
     assert await dead.turn()
     assert await other.turn()
@@ -157,8 +157,8 @@ async def test_a_lease_of_a_clock_that_was_ahead_holds_nobody_up(stores: tuple[S
 
 
 async def test_clocks_that_differ_by_seconds_take_no_chore_from_each_other(stores: tuple[Store, Store]) -> None:
-    clock, ahead = Clock(), Clock()
-    ahead.now_ms += round(1000 * PATIENCE_S)
+    clock, ahead = StoppedClock(), StoppedClock()
+    ahead.now += round(1000 * PATIENCE_S)
     one, other = Process(stores[0], ahead), Process(stores[1], clock)
     assert await one.turn()
     assert not await other.turn()

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -213,8 +214,10 @@ async def test_a_slow_receiver_is_given_up() -> None:
 
 @pytest.mark.P11
 @pytest.mark.parametrize(
-    "host", ["localhost", "localhost.", "127.0.0.1", "2130706433", "127.1", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]"]
-)
+    "host",
+    ["localhost", "localhost.", "127.0.0.1", "2130706433", "127.1", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]",
+     "\N{CIRCLED DIGIT ONE}27.0.0.1", "127\N{IDEOGRAPHIC FULL STOP}0.0.1"],
+)  # fmt: skip
 async def test_no_webhook_reaches_into_the_hubs_own_machine(host: str) -> None:
     reached: list[str] = []
 
@@ -239,6 +242,8 @@ def test_which_addresses_webhooks_may_be_sent_to() -> None:
     assert may_reach("93.184.215.14", "public")
     assert may_reach("::ffff:93.184.215.14", "public")
     assert not may_reach("::ffff:10.0.0.1", "public")
+    for way_in in ("2002:a9fe:a9fe::1", "2001:0:5db8:d822::5601:5601"):  # 6to4 and Teredo, to 169.254.169.254
+        assert not may_reach(way_in, "network"), way_in
     for address in (
         "ftp://h/x",
         "file:///etc/passwd",
@@ -250,6 +255,18 @@ def test_which_addresses_webhooks_may_be_sent_to() -> None:
     ):
         with pytest.raises(DeliveryError):
             check_address(address, "anywhere")
+
+
+@pytest.mark.P11
+def test_an_address_of_the_hubs_own_in_its_network_is_the_hubs_own_machine() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("198.51.100.1", 9))  # sends nothing; tells which address would be used
+        except OSError:
+            pytest.skip("this machine has no network")
+        own = str(probe.getsockname()[0])
+    assert not may_reach(own, "network")
+    assert may_reach(own, "anywhere")
 
 
 @pytest.fixture(scope="module")

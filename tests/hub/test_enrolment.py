@@ -253,6 +253,17 @@ async def test_replacing_a_revoked_node_lets_the_new_one_in_and_not_the_old_one(
 
 
 @pytest.mark.P11
+async def test_a_code_for_a_node_that_went_to_another_organisation_is_good_no_more(store: Store) -> None:
+    async with hub_of(store, Broker()) as hub:
+        await come(hub, await claim(hub, node="mill-1"), ONE)
+        code = await claim(hub, replaces="mill-1")
+        assert (await asked(hub, "PUT", "/api/v1/nodes/mill-1/site", {"site": "farm"}))[0] == 204
+        assert (await come(hub, code, TWO))[0] == 403
+        assert [await push(hub, "mill-1", secret) for secret in (ONE, TWO)] == [200, 401]
+        assert (await said(hub, "mill-1"))["site"] == "farm"
+
+
+@pytest.mark.P11
 async def test_an_id_that_is_taken_is_not_given_again_and_a_foreign_node_is_not_there(store: Store) -> None:
     async with hub_of(store) as hub:
         await come(hub, await claim(hub, node="mill-1"), ONE)

@@ -100,6 +100,24 @@ async def test_a_stream_ends_with_the_hub_and_when_its_time_is_over(store: Store
         assert (await answer.content.read()).endswith(b": ended by the hub; come again\n\n")
 
 
+@pytest.mark.P11
+@pytest.mark.parametrize("path", ["/api/v1/nodes/mill-1/live", "/api/v1/live?site=mill"])
+async def test_a_stream_ends_when_its_reader_may_look_no_longer(store: Store, path: str) -> None:
+    app, streams = web.Application(), Streams(SystemClock(), Pace(apart_s=0.01, look_s=0.02, check_s=0.05))
+    signed = SignedIn(OF_NORTH)
+    Api(signed, Tenants(store.sql), SystemClock()).add(
+        app, reading_routes(store.sql, Nodes(store.sql), streams, SystemClock())
+    )
+    async with TestClient(TestServer(app)) as client:
+        answer = await client.get(path)
+        await told(answer)
+        await keep(store, "mill-1", METER, [power(NOW, 2)])
+        assert (await told(answer))["nodes"][0]["records"] == 2, "it goes on while nothing changes"
+        signed.is_now = None
+        assert (await answer.content.read()).count(b"data: ") == 0
+        assert (await client.get(path)).status == 401
+
+
 async def test_more_streams_than_there_is_room_for_are_turned_away_until_one_has_gone(store: Store) -> None:
     async with looking(store, Pace(apart_s=0.001, look_s=0.002, heartbeat_s=0.01, streams_max=1)) as (client, streams):
         answer = await client.get("/api/v1/nodes/mill-1/live")

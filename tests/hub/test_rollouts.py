@@ -19,6 +19,8 @@ from sync.hub.rights import NOWHERE, Place
 from sync.hub.rolloutplan import Health
 from sync.hub.rollouts import Rollouts, common_place
 from sync.hub.rolloutstore import Rollout, RolloutStore, Spec
+from sync.hub.sites import Organisation, Sites
+from sync.hub.sites import Site as SiteOf
 from sync.hub.store import ONLINE_MS, Store
 from tests.sync.controlling import LATER, NOW, Site
 
@@ -300,6 +302,29 @@ async def test_what_cannot_be_rolled_out_is_refused_before_it_begins(hub: Hub, s
 
 async def test_the_releases_of_the_fleet_are_counted(hub: Hub) -> None:
     assert await hub.kept.versions() == [(NOWHERE, "1.0")] * 5
+
+
+@pytest.mark.P11
+async def test_a_node_that_went_to_another_organisation_gets_nothing_more_of_its_old_one(hub: Hub) -> None:
+    sites = Sites(hub.store.sql)
+    for organisation in ("north", "south"):
+        await sites.add_organisation(Organisation(organisation, organisation), 0)
+        await sites.add_site(SiteOf(f"{organisation}-1", organisation, organisation), 0)
+    for node in NODES:
+        await sites.move(node, "north-1")
+    rollout = await hub.begin()
+    await hub.turn()
+    await hub.end()
+    await sites.move("n1", "south-1")
+    await hub.turn(62)
+    stopped = await hub.state(rollout)
+    assert (stopped.state, "n1: it stands elsewhere by now" in stopped.why) == ("stopped", True)
+    assert "n1" not in await hub.ordered()
+    await sites.move("n0", "south-1")
+    with pytest.raises(ValueError, match="stand elsewhere"):
+        await hub.rollouts.undo(stopped, "Ann")
+    await sites.move("n0", "north-1")
+    assert (await hub.state(await hub.rollouts.undo(stopped, "Ann"))).nodes == 1
 
 
 def test_a_roll_out_stands_where_all_its_nodes_stand() -> None:

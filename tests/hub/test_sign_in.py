@@ -221,6 +221,41 @@ async def test_many_tries_at_once_count_each(kind: str, request: pytest.FixtureR
 
 
 @pytest.mark.P11
+@BOTH
+async def test_strangers_failures_lock_nobody_out_who_comes_from_elsewhere(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    clock = StoppedClock()
+    async with bobs(kind, request, tmp_path, clock, proxies=("127.0.0.0/8",)) as client:
+        home, stranger = ({"X-Forwarded-For": address} for address in ("203.0.113.8", "203.0.113.7"))
+        for _ in range(6):
+            refused = await by_api(client, password="wrong", headers=stranger)
+        assert refused.status == 429
+        assert (await by_api(client, headers=stranger)).status == 429, "not even with the right password"
+        assert (await by_api(client, headers=home)).status == 200
+
+
+@pytest.mark.P11
+@BOTH
+async def test_failures_at_many_addresses_lock_a_name_but_where_it_is_known(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    clock = StoppedClock()
+    async with bobs(kind, request, tmp_path, clock, proxies=("127.0.0.0/8",)) as client:
+        assert (await by_api(client, headers={"X-Forwarded-For": "203.0.113.8"})).status == 200
+        for name in ("bob", "nobody"):
+            statuses = [
+                (await by_api(client, name, "wrong", headers={"X-Forwarded-For": f"2001:db8:{n:x}::1"})).status
+                for n in range(101)
+            ]
+            assert statuses == [401] * 100 + [429], name
+        assert (await by_api(client, headers={"X-Forwarded-For": "203.0.113.9"})).status == 429
+        clock.pass_s(0.5)
+        assert (await by_api(client, headers={"X-Forwarded-For": "203.0.113.8"})).status == 200
+        assert (await by_api(client, headers={"X-Forwarded-For": "203.0.113.9"})).status == 200, "it begins anew"
+
+
+@pytest.mark.P11
 async def test_an_address_that_tries_many_names_waits_and_another_does_not(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -307,6 +342,9 @@ async def test_who_is_disabled_or_gets_other_rights_or_another_password_feels_it
         assert await me(client, token) == 401
         assert (await by_api(client, "eve")).status == 401
         await people.change("eve", [Grant(Role.VIEWER)], disabled=False)
+        assert await me(client, token) == 401, "who is let in again has to sign in again"
+        assert (await client.get("/me", allow_redirects=False)).status == 303
+        token = (await (await by_api(client, "eve")).json())["access_token"]
         assert await me(client, token) == 200
         await people.set_password("eve", "another password, longer")
         assert await me(client, token) == 401

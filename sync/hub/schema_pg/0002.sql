@@ -187,9 +187,11 @@ END
 $$;
 
 INSERT INTO dirty SELECT DISTINCT series, ts - ts % 3600000, 0 FROM record;
--- How often a name's sign-in failed in a row, also of names that nobody has; until when it is not tried again.
+-- How often a name's sign-in failed in a row at an address, and (*) at all that it is not known at, also of names that
+-- nobody has. Until when it is not tried again, and when it was signed in there.
 CREATE TABLE sign_in_failure (
-    name_sha256 text PRIMARY KEY, failures bigint NOT NULL, locked_until bigint NOT NULL
+    name_sha256 text, address text, failures bigint NOT NULL, locked_until bigint NOT NULL, signed_in bigint,
+    PRIMARY KEY (name_sha256, address)
 );
 CREATE INDEX grant_by_scope ON person_grant (organisation, site);
 CREATE INDEX session_of_person ON session (person);
