@@ -23,7 +23,10 @@ class RolloutPages:
                 path="/rollouts", template="rollouts.html", right=Role.VIEWER, view=self._list, query=Paging,
                 nav="Roll-outs",
             ),
-            Page(path="/rollouts/{rollout}", template="rollout.html", right=Role.VIEWER, view=self._one, query=Paging),
+            Page(
+                path="/rollouts/{rollout}", template="rollout.html", right=Role.VIEWER, view=self._one, query=Paging,
+                under="/rollouts",
+            ),
             Page(
                 path="/part/rollouts/{rollout}", template="_rollout.html", right=Role.VIEWER, view=self._one,
                 query=Paging,
