@@ -1,4 +1,4 @@
-"""What a node's page says beside its values: alerts that stand, the last commands, how it was enrolled, where it stands."""
+"""What a node's page says beside its values: alerts that stand, the last commands, its enrolment, where it stands."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ ALERTS_SHOWN, COMMANDS_SHOWN, SITES_SHOWN = 20, 5, 500
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """`sites`: where the caller may move it to; empty: nowhere, or it may not. `revoked`: when, in ms; null: it is not."""
+    """`sites`: where the caller may move it to. `revoked`: when, in ms; None: it is not."""
 
     alerts: list[Alert]
     commands: list[Ordered]

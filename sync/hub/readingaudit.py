@@ -88,7 +88,7 @@ class Audits:
         return listed(acts, query.limit, lambda act: ActLine(*msgspec.structs.astuple(act)), lambda act: (act.id,))
 
     async def batches(self, caller: Caller, query: AuditQuery) -> Listed[BatchLine]:
-        """The newest first; of nodes that `caller` may see. Raises ApiError for an `after` that is none, StorageError."""
+        """The newest first; of nodes that `caller` may see. Raises ApiError for a wrong `after`, StorageError."""
         where = Where()
         where.granted(caller)
         if query.since is not None or query.until is not None:

@@ -80,8 +80,8 @@ class Shell:
         return {page.path: await page.count(caller) for page in counting if page.count is not None}
 
     def response(
-        self, template: str, caller: Caller | None, here: Page[Any] | None, view: Mapping[str, object], status: int = 200,
-        counts: Mapping[str, str] | None = None,
+        self, template: str, caller: Caller | None, here: Page[Any] | None, view: Mapping[str, object],
+        status: int = 200, counts: Mapping[str, str] | None = None,
     ) -> web.Response:  # fmt: skip
         """A page as `caller` sees it; `here`: which page it is, None for one that is not in the menu."""
         menu = [

@@ -9,10 +9,10 @@ from gateway.core.clock import SystemClock
 from gateway.core.model import Command, Event, Layout, Point, Record
 from gateway.core.rollup import HOUR_MS
 from sync import wire
+from sync.hub.alerts import Cause
 from sync.hub.alertstore import Alerts
 from sync.hub.commandstore import Beat
 from sync.hub.compare import Compare
-from sync.hub.alerts import Cause
 from sync.hub.standing import Begin
 from sync.hub.store import Audit, Store
 from tests.hub.signing import ORGANISATION, SITE, STANDS
@@ -60,17 +60,25 @@ async def fill(store: Store, now: int, hours: int = 30) -> None:
         for layout in (METER, PV):
             records = [measured(layout, ts) for ts in minutely(at, hours)]
             await store.take_records(records, audit(node, at=at))
-        events = [Event(at - n * MINUTE_MS, "device_offline", "meter", '{"why":"<b>no answer</b>"}', n) for n in range(3)]
+        events = [
+            Event(at - n * MINUTE_MS, "device_offline", "meter", '{"why":"<b>no answer</b>"}', n) for n in range(3)
+        ]
         await store.take_events(events, "e", audit(node, "events", at=at))
-        beat = wire.Heartbeat("1.2.3", at, 1.0, "kernel", backlog=70, oldest=at - HOUR_MS, problems=("the clock is <wrong>",))
+        beat = wire.Heartbeat(
+            "1.2.3", at, 1.0, "kernel", backlog=70, oldest=at - HOUR_MS, problems=("the clock is <wrong>",)
+        )
         await store.control.beat(Beat(node, at, msgspec.json.encode(beat), 70, 1))
         async with store.sql.transaction() as db:
             await db.execute(STANDS, node.removesuffix("-1"), node)
             await db.execute(ENROLLED, HARDWARE, node)
     await store.note(Audit(now, "mill-1", "records", "c", 10, error="a batch of <another> hub"))
     await store.take_records([measured(PV, minutely(now, 2)[0])], audit("mill-1", at=now))
-    await Alerts(store.sql).change([Begin("mill-1", Cause("clock", "", now - HOUR_MS, "7 min <b>fast</b>"))], "", "~", now)
-    await store.control.order("mill-1", Command("c1", "LEDGER", not_after=now + HOUR_MS, who="Ann", reason="to <see>"), now)
+    await Alerts(store.sql).change(
+        [Begin("mill-1", Cause("clock", "", now - HOUR_MS, "7 min <b>fast</b>"))], "", "~", now
+    )
+    await store.control.order(
+        "mill-1", Command("c1", "LEDGER", not_after=now + HOUR_MS, who="Ann", reason="to <see>"), now
+    )
     await lacking(store, now)
 
 
