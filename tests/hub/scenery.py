@@ -82,9 +82,13 @@ async def fill(store: Store, now: int, hours: int = 30) -> None:
     await lacking(store, now)
 
 
+def begin_of_lacking(now: int) -> int:
+    return now // HOUR_MS * HOUR_MS - 7 * HOUR_MS
+
+
 async def lacking(store: Store, now: int) -> None:
     """The mill says that it has all of the hour that the hub has half of."""
-    begin = now // HOUR_MS * HOUR_MS - 7 * HOUR_MS
+    begin = begin_of_lacking(now)
     rows = [measured(PV, ts) for ts in range(begin, begin + HOUR_MS, MINUTE_MS)]
     hour = wire.Hour(PV.id.hex(), begin, 60, of_records((one.ts, one.row) for one in rows))
     await Compare(store, SystemClock()).handle(

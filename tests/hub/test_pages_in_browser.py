@@ -3,17 +3,19 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, async_playwright, expect
 
 from gateway.core.clock import SystemClock
+from gateway.core.localtime import local
 from local_ui import guard
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
 from sync.hub.shell import ENTRIES
 from tests.axe import violations
-from tests.hub.scenery import fill
+from tests.hub.scenery import begin_of_lacking, fill
 from tests.hub.signed import QUICK, STATIC, cookie
 from tests.hub.stores import opened
 from tests.local_ui.test_page_in_browser import FLAGS
@@ -89,20 +91,23 @@ async def test_the_keyboard_alone_goes_from_the_first_page_to_an_hour_of_a_node(
         await page.get_by_role("link", name="mill-1").focus()
         await press("Enter")
         await page.get_by_role("link", name="Completeness").press("Enter")
+        await expect(page.locator("h1")).to_have_text("mill-1: completeness")
+        await page.goto(f"{own}{MILL}/completeness?month=2020-02")
         told = page.locator("[data-calendar]").first.locator("[data-told]")
         await page.locator("td[tabindex='0']").first.focus()
         await expect(told).to_contain_text("00:00: nothing here, nothing expected")
         await press("End")
         await press("ArrowLeft")
         await expect(told).to_contain_text("of 0 expected")
+        lacking = local(begin_of_lacking(SystemClock().wall_ms()), ZoneInfo("Europe/Warsaw"))
+        await page.goto(f"{own}{MILL}/completeness?month={lacking:%Y-%m}")
         lacks = page.locator("td.lacks")
         await expect(lacks).to_have_text("50!")
         await lacks.click()
-        await expect(page.locator("[data-told]").nth(1)).to_contain_text(
-            "30 records of 60 expected; 30 more at the node"
-        )
+        said = f"{lacking:%Y-%m-%d %H}:00: 30 records of 60 expected; 30 more at the node"
+        await expect(page.locator("[data-told]").nth(1)).to_have_text(said)
         await page.get_by_role("link", name="←").press("Enter")
-        await expect(page.locator("td.whole.lacks")).to_have_count(0)
+        await expect(lacks).to_have_count(0)
         assert complaints == []
 
 
@@ -117,14 +122,14 @@ async def test_a_page_that_nobody_looks_at_asks_nothing_and_one_that_is_fetched_
         await page.set_viewport_size({"width": 390, "height": 300})
         await page.locator("#node-mill-1").focus()
         await page.evaluate("scrollTo(0, 120); document.querySelector('.scroll').scrollLeft = 77")
-        await page.evaluate("document.querySelector('[data-part]').insertAdjacentHTML('beforeend', '<i id=old></i>')")
+        await page.evaluate("document.querySelector('[data-part]').dataset.part = '/part/fleet?show=table&order=-id'")
         await looked_at(page, False)
         before = len(fetched)
         await looked_at(page, False)
         assert len(fetched) == before
         async with page.expect_response("**/part/fleet*"):
             await looked_at(page, True)
-        await expect(page.locator("#old")).to_have_count(0)
+        await expect(page.locator("tbody th").first).to_have_text("mill-1")
         await expect(page.locator("#node-mill-1")).to_be_focused()
         assert await page.evaluate("[scrollY, document.querySelector('.scroll').scrollLeft]") == [120, 77]
 
