@@ -97,7 +97,10 @@ class CompletenessApi:
             records = held.get(layout.id, {})
             for hour in range(since, until, HOUR_MS):
                 at, here = (hour - since) // step, records.get(hour, 0)
-                should = None if usual is None else expected(hour, begin, end, usual)
+                if hour + HOUR_MS <= begin or hour >= end:
+                    should: int | None = 0
+                else:
+                    should = None if usual is None else expected(hour, begin, end, usual)
                 before = device.expected[at]
                 device.held[at] += here
                 device.expected[at] = None if should is None or before is None else before + should
