@@ -3,6 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STATE ?= state
 VENDOR := local_ui/static/vendor
+AXE := node_modules/axe-core/axe.min.js
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on --require-hashes
 UV_COMPILE := uv pip compile --generate-hashes --universal --python-version 3.11 --no-emit-index-url --no-header --quiet
 
@@ -19,7 +20,7 @@ help:
 run: .venv/demo.stamp $(VENDOR)/uPlot.esm.js
 	@exec $(BIN)/holdfast demo --state $(STATE)
 
-test: .venv/dev.stamp $(VENDOR)/uPlot.esm.js servers
+test: .venv/dev.stamp $(AXE) servers
 	@$(BIN)/python -m pytest
 
 lint: .venv/dev.stamp
@@ -60,9 +61,14 @@ distclean: clean
 $(VENDOR)/uPlot.esm.js: package.json package-lock.json | .venv/demo.stamp
 	@echo "Fetching the pages' chart library ..."
 	@command -v npm >/dev/null || [ -x $(BIN)/npm ] || $(PIP) -r lock/node.txt
-	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --omit=dev --ignore-scripts --no-audit --no-fund --silent
 	@mkdir -p $(VENDOR)
 	@cp node_modules/uplot/dist/uPlot.min.css node_modules/uplot/dist/uPlot.esm.js $(VENDOR)/
+	@touch $@
+
+# And what checks the pages in the tests.
+$(AXE): $(VENDOR)/uPlot.esm.js
+	@PATH="$$PATH:$(CURDIR)/$(BIN)" npm ci --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 # Servers and a browser for the tests: as root they are installed, else their tests say what is missing.

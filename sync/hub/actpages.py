@@ -28,7 +28,11 @@ class ActPages:
         )  # fmt: skip
 
     def pages(self) -> Sequence[Page[Any]]:
-        return (Page(path="/acts", template="acts.html", right=Role.ADMIN, view=self._view, query=ListShown),)
+        view = Page(
+            path="/acts", template="acts.html", right=Role.ADMIN, view=self._view, query=ListShown,
+            nav="What people did",
+        )  # fmt: skip
+        return (view,)
 
     async def _list(self, call: Call[Paged, Nothing]) -> Listed[Act]:
         return await self._piece(call.caller, call.query.after, call.query.limit)

@@ -72,7 +72,7 @@ def _place_of(alert: Alert) -> str:
     return alert.site_name or alert.site or "Nodes without a site"
 
 
-def _what(alert: Alert) -> str:
+def alert_what(alert: Alert) -> str:
     kind = KIND_WORDS.get(alert.kind, alert.kind)
     return f"{kind}: {alert.device}" if alert.device else kind
 
@@ -85,7 +85,7 @@ def _standing(alert: Alert, caller: Caller, now: int) -> dict[str, Any]:
     return {
         "id": alert.id,
         "node": alert.node,
-        "what": _what(alert),
+        "what": alert_what(alert),
         "words": alert.words,
         "since": f"since {utc_text(alert.since)} UTC, for {span_text(now - alert.since)}",
         "often": f"came back {alert.times - 1} times" if alert.times > 1 else "",
@@ -100,7 +100,7 @@ def _ended(alert: Alert) -> dict[str, Any]:
         "lasted": span_text((alert.ended or alert.since) - alert.since),
         "site": alert.site_name,
         "node": alert.node,
-        "what": _what(alert),
+        "what": alert_what(alert),
         "words": alert.words,
         "seen": alert.acknowledged_by,
     }

@@ -51,7 +51,7 @@ class Course:
         return (
             Page(
                 path="/nodes/{node}/commands", template="commands.html", right=Role.VIEWER,
-                view=self._view, query=NoQuery,
+                view=self._view, query=NoQuery, under="/",
             ),
         )  # fmt: skip
 

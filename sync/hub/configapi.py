@@ -46,7 +46,7 @@ class ConfigPages:
         return (
             Page(
                 path="/nodes/{node}/configuration", template="configuration.html", right=Role.VIEWER,
-                view=self._view, query=NoQuery,
+                view=self._view, query=NoQuery, under="/",
             ),
             Page(
                 path="/part/nodes/{node}/configuration", template="_configuration.html", right=Role.VIEWER,

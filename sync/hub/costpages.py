@@ -58,7 +58,7 @@ class CostPages:
         return (
             Page(
                 path="/sites/{site}/cost", template="cost.html", right=Role.VIEWER, view=self._view,
-                query=CostPageQuery,
+                query=CostPageQuery, under="/sites",
             ),
         )  # fmt: skip
 

@@ -132,8 +132,8 @@ def node_view(node: NodeLine, devices: Sequence[DeviceState], timeline: Any, now
     return {
         "id": node.id,
         "site": node.site_name,
-        "presence": "online" if node.online else "offline",
-        "seen": f"{wording.age_text(now - node.last_seen)} ago" if node.last_seen else "never",
+        "presence": presence(node),
+        "seen": f"heard {wording.age_text(now - node.last_seen)} ago" if node.last_seen else "never heard",
         "lag": f"{wording.age_text(node.lag_ms)} behind" if node.lag_ms is not None else "no reading yet",
         "records": wording.number_text(node.records, ""),
         "version": node.version,
@@ -142,6 +142,12 @@ def node_view(node: NodeLine, devices: Sequence[DeviceState], timeline: Any, now
         "devices": [device_card(device, now) for device in devices],
         "strip": timeline,
     }
+
+
+def presence(node: NodeLine) -> str:
+    if not node.last_seen:
+        return "never heard"
+    return "online" if node.online else "offline"
 
 
 def strip(held: Sequence[HoursHeld], begin: int, now: int) -> dict[str, Any]:

@@ -6,12 +6,18 @@ from typing import Any
 from aiohttp import web
 
 from gateway.core.clock import Clock
+from sync.hub.alertstore import Alerts
 from sync.hub.api import Route
+from sync.hub.completenesspage import CompletenessPages
 from sync.hub.door import Door
 from sync.hub.fleetpage import FleetPages
+from sync.hub.ingestpage import IngestPages
+from sync.hub.nodefacts import NodeFacts
 from sync.hub.nodepage import NodePages
 from sync.hub.part import Part
 from sync.hub.reading import reading_routes
+from sync.hub.readingaudit import Audits
+from sync.hub.readingcompleteness import CompletenessApi
 from sync.hub.readingnodes import Nodes
 from sync.hub.rollups import Rollups
 from sync.hub.shell import Page
@@ -32,5 +38,11 @@ class Looking(Part):
         return reading_routes(self._store.sql, self._nodes, self._streams, self._clock)
 
     def pages(self) -> Sequence[Page[Any]]:
-        fleet = FleetPages(self._nodes, Rollups(self._store.sql))
-        return (*fleet.pages(), *NodePages(self._nodes, self._store).pages())
+        sql, rollups = self._store.sql, Rollups(self._store.sql)
+        parts = (
+            FleetPages(self._nodes, rollups),
+            NodePages(self._nodes, self._store, NodeFacts(sql, self._store.control, Alerts(sql))),
+            CompletenessPages(CompletenessApi(sql, rollups), self._nodes),
+            IngestPages(Audits(sql)),
+        )
+        return [page for part in parts for page in part.pages()]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Protocol
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -11,6 +12,7 @@ from gateway.core.status import DeviceState
 from sync.hub.api import Call, Nothing
 from sync.hub.devicecards import value_view
 from sync.hub.fleetpage import node_view
+from sync.hub.nodefacts import Facts, facts_view
 from sync.hub.readingnodes import NodeDetail
 from sync.hub.rights import Role
 from sync.hub.shell import NoQuery, Page, script_json
@@ -31,16 +33,24 @@ class Events(Protocol):
         ...
 
 
+class Beside(Protocol):
+    async def of(self, call: Call[Any, Any]) -> Facts:
+        """See `sync.hub.nodefacts.NodeFacts`."""
+        ...
+
+
 class NodePages:
     """The page."""
 
-    def __init__(self, nodes: Nodes, events: Events) -> None:
+    def __init__(self, nodes: Nodes, events: Events, facts: Beside) -> None:
         self._nodes = nodes
         self._events = events
+        self._facts = facts
 
     def pages(self) -> Sequence[Page[Any]]:
         return (
-            Page(path="/nodes/{node}", template="node.html", right=Role.VIEWER, view=self._view, query=NoQuery),
+            Page(path="/nodes/{node}", template="node.html", right=Role.VIEWER, view=self._view, query=NoQuery,
+                 under="/"),
             Page(
                 path="/part/nodes/{node}/events", template="_events.html", right=Role.VIEWER, view=self._happened,
                 query=NoQuery,
@@ -48,8 +58,9 @@ class NodePages:
         )  # fmt: skip
 
     async def _view(self, call: Call[NoQuery, Nothing]) -> dict[str, Any]:
-        detail = await self._nodes.detail(call.path["node"], call.now)
-        return node_page(detail, call.now) | await self._happened(call)
+        detail, facts = await self._nodes.detail(call.path["node"], call.now), await self._facts.of(call)
+        may = {"may_enrol": call.caller.may(Role.OPERATOR, call.place)}
+        return node_page(detail, call.now) | facts_view(facts, call.now) | await self._happened(call) | may
 
     async def _happened(self, call: Call[NoQuery, Nothing]) -> dict[str, Any]:
         return {"events": [event_view(e) for e in await self._events.events(call.path["node"], EVENTS_SHOWN)]}
@@ -57,12 +68,37 @@ class NodePages:
 
 def node_page(node: NodeDetail, now: int) -> dict[str, Any]:
     """Pure."""
+    here = f"/nodes/{quote(node.id, safe='')}"
     return {
-        "node": node_view(node, (), None, now),
-        "links": [{"path": f"/nodes/{node.id}/{path}", "name": name} for path, name in LINKS.items()],
+        "node": node_view(node, (), None, now) | {"site_id": node.site, "path": here},
+        "lag": lag_view(node, now),
+        "links": [{"path": f"{here}/{path}", "name": name} for path, name in LINKS.items()],
+        "enrol": f"/enrol?{urlencode({'after': node.id[:-1]})}#node-{quote(node.id)}",  # the list from there on
+        "csv": f"/api/v1/export?{urlencode({'node': node.id, 'format': 'csv'})}",
+        "ingest": f"/ingest?{urlencode({'of': node.id})}",
         "devices": [_device(device, now) for device in node.devices],
         "charts": script_json({"node": node.id, "devices": [_plotted(device) for device in node.devices]}),
     }
+
+
+def lag_view(node: NodeDetail, now: int) -> dict[str, str]:
+    """How far the hub is behind the gateway, by name: what is here, and what the gateway said that it still has."""
+    told = {"Last heard": _ago(node.last_seen, now), "First heard": _since(node.first_seen),
+            "Newest reading": _ago(node.newest, now)}  # fmt: skip
+    if node.backlog is not None:
+        told["Not sent"] = f"{node.backlog:,} records" if node.backlog else "nothing"
+        if node.oldest is not None:
+            told["Oldest not sent"] = f"{wording.utc_text(node.oldest)} UTC, {wording.age_text(now - node.oldest)} old"
+    told["Records here"] = f"{node.records:,}"
+    return told | ({"Release": node.version} if node.version else {})
+
+
+def _ago(ts: int, now: int) -> str:
+    return f"{wording.age_text(now - ts)} ago" if ts else "never"
+
+
+def _since(ts: int) -> str:
+    return f"{wording.utc_text(ts)} UTC" if ts else "never"
 
 
 def _device(device: DeviceState, now: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import msgspec
 from sync.hub.acts import Act, Acts
 from sync.hub.api import ApiError, Call, Nothing, Route
 from sync.hub.paging import Listed, Ms, Name, Number, Paged, listed, marked, number_before
-from sync.hub.rights import Role
+from sync.hub.rights import Caller, Role
 from sync.hub.sql import Sql
 from sync.hub.where import Where
 
@@ -70,7 +70,7 @@ class Audits:
         )  # fmt: skip
 
     async def _list(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine] | Listed[ActLine]:
-        return await (self._of_acts(call) if call.query.kind == "acts" else self._of_batches(call))
+        return await (self._of_acts(call) if call.query.kind == "acts" else self.batches(call.caller, call.query))
 
     async def _of_acts(self, call: Call[AuditQuery, Nothing]) -> Listed[ActLine]:
         """Those where the caller is an administrator."""
@@ -82,10 +82,10 @@ class Audits:
         acts = await self._acts.listed(call.caller, before=number_before(query.after), limit=query.limit + 1)
         return listed(acts, query.limit, lambda act: ActLine(*msgspec.structs.astuple(act)), lambda act: (act.id,))
 
-    async def _of_batches(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine]:
-        query = call.query
+    async def batches(self, caller: Caller, query: AuditQuery) -> Listed[BatchLine]:
+        """The newest first; of nodes that `caller` may see. Raises ApiError for a wrong `after`, StorageError."""
         where = Where()
-        where.granted(call.caller)
+        where.granted(caller)
         where.between("audit.at", query.since, query.until)
         where.equal({"audit.node": query.node, "node.site": query.site, "audit.type": query.type})
         if query.error is not None:

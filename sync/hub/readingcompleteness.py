@@ -77,14 +77,18 @@ class CompletenessApi:
     async def _of(self, call: Call[CompletenessQuery, Nothing]) -> Completeness:
         query, step = call.query, STEPS[call.query.by]
         since, until = checked_range(query.since, query.until, call.now, 7 * DAY_MS)
+        if -(-(until - since // step * step) // step) > CELLS_MAX:
+            raise ApiError(400, f"more than {CELLS_MAX} steps: ask for less time, or by day")
+        return await self.of(query.node, since, until, step, call.now)
+
+    async def of(self, node: str, since: int, until: int, step: int, now: int) -> Completeness:
+        """In steps of `step` ms, whole hours; the first has `since` in it. Raises StorageError."""
         since = since // step * step
         count = -(-(until - since) // step)
-        if count > CELLS_MAX:
-            raise ApiError(400, f"more than {CELLS_MAX} steps: ask for less time, or by day")
         until = since + count * step
-        held = {one.layout.id: one.records for one in await self._rollups.completeness(query.node, since, until)}
-        differing = await self._ledgers.between(query.node, since, until)
-        lives = await self._lives(await series_of(self._sql, query.node), held, until, call.now)
+        held = {one.layout.id: one.records for one in await self._rollups.completeness(node, since, until)}
+        differing = await self._ledgers.between(node, since, until)
+        lives = await self._lives(await series_of(self._sql, node), held, until, now)
         devices: dict[str, DeviceHours] = {}
         for layout, begin, end, usual in lives:
             device = devices.setdefault(
@@ -93,7 +97,10 @@ class CompletenessApi:
             records = held.get(layout.id, {})
             for hour in range(since, until, HOUR_MS):
                 at, here = (hour - since) // step, records.get(hour, 0)
-                should = None if usual is None else expected(hour, begin, end, usual)
+                if hour + HOUR_MS <= begin or hour >= end:
+                    should: int | None = 0
+                else:
+                    should = None if usual is None else expected(hour, begin, end, usual)
                 before = device.expected[at]
                 device.held[at] += here
                 device.expected[at] = None if should is None or before is None else before + should

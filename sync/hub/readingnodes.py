@@ -28,6 +28,7 @@ TOTALS = """SELECT count(*), coalesce(sum(CASE WHEN node.last_seen > {online} TH
 NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row
     FROM series JOIN record AS last ON last.series = series.id
         AND last.ts = (SELECT max(ts) FROM record AS other WHERE other.series = series.id) WHERE {where}"""
+TIMEZONE = "SELECT site.timezone FROM node JOIN site ON site.id = node.site WHERE node.id = $1"
 IS_LIKE = r"(lower(node.id) LIKE lower({}) ESCAPE '\' OR lower(site.name) LIKE lower({}) ESCAPE '\')"
 KEYS = {
     "id": "node.id",
@@ -63,6 +64,7 @@ class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
     records: int  # that the hub took of it
     version: str = ""  # by its last heartbeat, as what follows; empty: there was none
     backlog: int | None = None  # records that the hub does not have
+    oldest: int | None = None  # ts of the oldest of them; null: there are none
     problems: tuple[str, ...] = ()
 
 
@@ -135,6 +137,11 @@ class Nodes:
             raise ApiError(*NOT_THERE)
         return NodeDetail(**_line(rows[0], now), devices=(await self.devices([node])).get(node, ()))
 
+    async def timezone(self, node: str) -> str:
+        """Of its site, by its IANA name; empty: it has none."""
+        rows = await self._sql.fetch(TIMEZONE, node)
+        return str(rows[0][0]) if rows else ""
+
     async def devices(self, nodes: list[str]) -> dict[str, tuple[DeviceState, ...]]:
         """The newest values of the devices of each node that has any."""
         where = Where()
@@ -176,4 +183,7 @@ def _line(row: Row, now: int) -> dict[str, Any]:
         "online": now - last_seen < ONLINE_MS, "first_seen": first_seen, "last_seen": last_seen,
         "newest": newest, "lag_ms": now - newest if newest else None, "records": records,
     }  # fmt: skip
-    return line | ({"version": beat.version, "backlog": beat.backlog, "problems": beat.problems} if beat else {})
+    if beat is None:
+        return line
+    oldest = beat.oldest if beat.backlog and beat.oldest else None
+    return line | {"version": beat.version, "backlog": beat.backlog, "oldest": oldest, "problems": beat.problems}

@@ -28,7 +28,7 @@ class RolloutPages:
             ),
             Page(
                 path="/rollouts/{rollout}", template="rollout.html", right=Role.VIEWER, view=self._one,
-                query=ListShown,
+                query=ListShown, under="/rollouts",
             ),
             Page(
                 path="/part/rollouts/{rollout}", template="_rollout.html", right=Role.VIEWER, view=self._one,

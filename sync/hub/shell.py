@@ -16,12 +16,14 @@ from sync.hub.rights import Caller, Role
 
 SIGN_IN = "/sign-in"
 PARTS = "/part/"  # of pages, which a script fetches
+# The menu's order, whatever part brings an entry; others follow.
+ENTRIES = ("Fleet", "Alerts", "Sites", "Enrol", "Roll-outs", "Ingest", "People", "What people did", "API")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page(Generic[Q]):
     """`view` gives what its template shows as `view`; raises ApiError, StorageError. `nav`: its name in the menu, with
-    what `count` says of it, as "3"; empty: nothing."""
+    what `count` says of it, as "3"; empty: nothing. `under`: the path of the menu's entry that it belongs to."""
 
     path: str
     template: str
@@ -29,6 +31,7 @@ class Page(Generic[Q]):
     view: Callable[[Call[Q, Nothing]], Awaitable[Mapping[str, object]]]
     query: type[Q]
     nav: str = ""
+    under: str = ""
     count: Callable[[Caller], Awaitable[str]] | None = None
 
 
@@ -45,6 +48,7 @@ class Shell:
             if page.nav:
                 self._menu.append(page)
             app.router.add_get(page.path, self._handler(page))
+        self._menu.sort(key=lambda page: ENTRIES.index(page.nav) if page.nav in ENTRIES else len(ENTRIES))
 
     def _handler(self, page: Page[Any]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def no_answer(call: Call[Any, Nothing]) -> None: ...
@@ -58,16 +62,16 @@ class Shell:
             try:
                 call = await self._api.call(request, route)
                 view, counts = await page.view(call), await self._counts(request, call.caller)
-                return self.response(page.template, call.caller, page.path, view, counts=counts)
+                return self.response(page.template, call.caller, page, view, counts=counts)
             except ApiError as error:
                 if error.status == 401 and not request.path.startswith(PARTS):  # a script would take it for its part
                     raise web.HTTPSeeOther(f"{SIGN_IN}?to={quote(request.path_qs)}") from error
-                response = self.response("error.html", None, "", {"words": str(error)}, error.status)
+                response = self.response("error.html", None, None, {"words": str(error)}, error.status)
                 response.headers.update(error.headers)
                 return response
             except StorageError as error:
                 words = f"{self.store_fails(error).capitalize()}. The sites keep what they have; try again soon."
-                return self.response("error.html", None, "", {"words": words}, 503)
+                return self.response("error.html", None, None, {"words": words}, 503)
 
         return answer
 
@@ -81,15 +85,18 @@ class Shell:
         return {page.path: await page.count(caller) for page in counting if page.count is not None}
 
     def response(
-        self, template: str, caller: Caller | None, here: str, view: Mapping[str, object], status: int = 200,
-        counts: Mapping[str, str] | None = None,
+        self, template: str, caller: Caller | None, here: Page[Any] | None, view: Mapping[str, object],
+        status: int = 200, counts: Mapping[str, str] | None = None,
     ) -> web.Response:  # fmt: skip
-        """A page as `caller` sees it; `here`: the path of the menu's entry that it belongs to."""
+        """A page as `caller` sees it; `here`: which page it is, None for one that is not in the menu."""
         menu = [
-            {"path": page.path, "name": page.nav, "here": page.path == here, "count": (counts or {}).get(page.path, "")}
+            {
+                "path": page.path, "name": page.nav, "count": (counts or {}).get(page.path, ""),
+                "current": "" if here is None else {here.path: "page", here.under: "true"}.get(page.path, ""),
+            }
             for page in self._menu
             if caller is not None and caller.may_somewhere(page.right)
-        ]
+        ]  # fmt: skip
         text = self._templates.get_template(template).render(view=view, caller=caller, menu=menu)
         return web.Response(text=text, content_type="text/html", status=status, headers={"Cache-Control": "no-store"})
 

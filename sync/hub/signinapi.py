@@ -127,7 +127,7 @@ class SignInApi:
         self, to: str, words: str, name: str = "", status: int = 200, headers: dict[str, str] | None = None
     ) -> web.Response:
         view = {"to": to, "words": words, "name": name}
-        response = self._shell.response("sign_in.html", None, SIGN_IN, view, status)
+        response = self._shell.response("sign_in.html", None, None, view, status)
         response.headers.update(headers or {})
         return response
 

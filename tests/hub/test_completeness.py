@@ -89,3 +89,12 @@ async def test_what_the_node_has_and_the_hub_has_not_is_told_until_it_came(store
 async def test_more_steps_than_a_picture_has_are_refused(store: Store) -> None:
     async with client(store, CompletenessApi(store.sql, Rollups(store.sql)).routes()) as api:
         assert (await api.get("/api/v1/completeness?node=mill-1&since=0")).status == 400
+
+
+@pytest.mark.P10
+async def test_of_a_time_before_the_first_record_nothing_is_expected(store: Store) -> None:
+    await keep(store, "mill-1", METER, [power(ts, 1) for ts in minutely(*range(60))])
+    routes = CompletenessApi(store.sql, Rollups(store.sql)).routes()
+    async with client(store, routes, clock=StoppedClock(BEGIN + HOUR)) as api:
+        answer = await api.get(f"/api/v1/completeness?node=mill-1&since={BEGIN - 3 * HOUR}&until={BEGIN - HOUR}")
+        assert (await answer.json())["devices"][0]["expected"] == [0, 0]

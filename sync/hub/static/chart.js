@@ -6,8 +6,12 @@ const told = place?.querySelector("[data-told]");
 const target = place?.querySelector("[data-plot]");
 const csv = place?.querySelector("[data-csv]");
 const COLORS = ["--grid", "--pv", "--battery", "--load", "--other"];
+const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2]]; // colours alone do not tell lines apart
 const PALE = "33"; // alpha of the band
+const AXES = 2;
 let plot;
+let asked = 0; // an older answer may come after a newer one
+let drawn; // the answer that is shown
 
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 const seconds = (ms) => ms / 1000;
@@ -39,7 +43,7 @@ function farApart(chart) {
 }
 
 // One column of times for all lines, as uPlot wants it, with a null wherever a line has a gap.
-function columns(chart) {
+export function columns(chart) {
   const far = farApart(chart);
   const times = new Set();
   for (const { rows } of chart.lines) {
@@ -69,7 +73,7 @@ function options(chart) {
   const series = [{}], bands = [];
   chart.lines.forEach((line, at) => {
     const stroke = color(COLORS[at % COLORS.length]);
-    series.push({ label: `${line.key}${line.unit ? ` (${line.unit})` : ""}`, scale: scale(line.unit), stroke, width: 1.5, points: { show: false } });
+    series.push({ label: `${line.key}${line.unit ? ` (${line.unit})` : ""}`, scale: scale(line.unit), stroke, dash: DASHES[at % DASHES.length], width: 1.5, points: { show: false } });
     if (!chart.step_ms) return;
     const first = series.length;
     for (const name of ["least", "greatest"]) series.push({ label: `${line.key} ${name}`, scale: scale(line.unit), stroke: "transparent", points: { show: false } });
@@ -77,7 +81,7 @@ function options(chart) {
   });
   return {
     width: target.clientWidth, height: 320, series, bands, cursor: { drag: { x: true, y: false } },
-    axes: [axis, ...units.slice(0, 2).map((unit, at) => ({ ...axis, scale: scale(unit), size: 64, side: at ? 1 : 3, label: unit, labelSize: 16 }))],
+    axes: [axis, ...units.slice(0, AXES).map((unit, at) => ({ ...axis, scale: scale(unit), size: 64, side: at ? 1 : 3, label: unit, labelSize: 16 }))],
   };
 }
 
@@ -86,22 +90,56 @@ async function draw() {
   const [since, until] = range();
   if (!keys.length || !(since < until)) { told.textContent = keys.length ? "The time from … to is not whole, or upside down." : "Choose a point."; return; }
   told.textContent = "looking it up";
+  const mine = ++asked;
   const query = new URLSearchParams({ node: what.node, device: form.elements.device.value, since, until, points: 2000 });
   keys.forEach((key) => query.append("key", key));
   const [{ default: uPlot }, answer] = await Promise.all([import("/static/vendor/uPlot.esm.js"), fetch(`/api/v1/series?${query}`)]);
-  const chart = await answer.json();
+  const chart = await answer.json().catch(() => ({ error: `the hub answered ${answer.status}` }));
+  if (mine !== asked) return;
+  clear();
   if (!answer.ok) throw new Error(chart.error);
-  plot?.destroy();
-  target.replaceChildren();
   const count = chart.lines.reduce((sum, { rows }) => sum + rows.length, 0);
   const unit = { raw: "every reading", minute: "by the minute", hour: chart.step_ms > 3600000 ? `by ${chart.step_ms / 3600000} hours` : "by the hour" };
   told.textContent = count ? `${unit[chart.resolution]}, your local time${chart.step_ms ? "; the band goes from the least to the greatest value" : ""}` : "Nothing was read in this time.";
   csv.hidden = !count;
   csv.href = `/api/v1/export?${query.toString().replace(/&points=\d+/, "")}&format=csv&resolution=${chart.resolution}`;
-  if (count) plot = new uPlot(options(chart), columns(chart), target);
+  const units = [...new Set(chart.lines.map((line) => line.unit))];
+  if (count && units.length > AXES) told.textContent += `; ${units.slice(AXES).join(" and ")} without an axis: its values are below`;
+  if (!count) return;
+  drawn = () => { plot?.destroy(); plot = new uPlot(options(chart), columns(chart), target); };
+  drawn();
+  target.hidden = false;
 }
 
-const surely = () => draw().catch((error) => { told.textContent = `It could not be drawn: ${error.message}`; });
+function clear() {
+  plot?.destroy();
+  plot = drawn = undefined;
+  target.replaceChildren();
+  target.hidden = csv.hidden = true;
+}
+
+const surely = () => draw().catch((error) => { clear(); told.textContent = `It could not be drawn: ${error.message}`; });
+
+// With the arrow keys along the values, which stand below; + and - are the pointer's zoom, Escape shows all again.
+const MOVES = { ArrowLeft: -1, ArrowRight: 1, PageUp: -50, PageDown: 50, Home: -Infinity, End: Infinity };
+
+function press(event) {
+  if (!plot || event.ctrlKey || event.altKey || event.metaKey) return;
+  const times = plot.data[0];
+  const { min, max } = plot.scales.x;
+  const at = plot.cursor.idx ?? times.length - 1;
+  if (event.key in MOVES) {
+    const first = Math.max(0, times.findIndex((time) => time >= min)), last = times.findLastIndex((time) => time <= max);
+    const to = Math.min(last, Math.max(first, at + MOVES[event.key]));
+    plot.setCursor({ left: plot.valToPos(times[to], "x"), top: 0 });
+  } else if (event.key === "+" || event.key === "-") {
+    const wide = (max - min) * (event.key === "+" ? 0.5 : 2), middle = times[at];
+    plot.setScale("x", { min: Math.max(times[0], middle - wide / 2), max: Math.min(times.at(-1), middle + wide / 2) });
+  } else if (event.key === "Escape") {
+    plot.setScale("x", { min: times[0], max: times.at(-1) });
+  } else return;
+  event.preventDefault();
+}
 
 if (place) {
   form.elements.device.replaceChildren(...what.devices.map((one) => option(one.name, one.name)));
@@ -112,6 +150,8 @@ if (place) {
   });
   form.addEventListener("submit", (event) => { event.preventDefault(); surely(); });
   form.addEventListener("change", surely);
+  target.addEventListener("keydown", press);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawn?.());
   new ResizeObserver(() => plot?.setSize({ width: target.clientWidth, height: 320 })).observe(target);
   surely();
 }

@@ -32,24 +32,36 @@ function tick() {
   for (const card of cards.values()) card.querySelector("[data-age]").textContent = age(Date.now() + ahead - card.dataset.ts);
 }
 
-const stream = new EventSource(pill.dataset.live);
-stream.onmessage = (event) => {
+let stream; // while somebody looks
+
+function heard(event) {
   const said = JSON.parse(event.data);
   ahead = said.now - Date.now();
   for (const node of said.nodes) {
     const presence = document.querySelector("[data-node-presence]");
-    presence.textContent = node.online ? "online" : "offline";
+    presence.textContent = node.online ? "online" : node.last_seen ? "offline" : "never heard";
     presence.parentElement.dataset.presence = presence.textContent;
     node.devices.forEach(show);
   }
   tick();
-};
-stream.onopen = () => { pill.dataset.state = "live"; pill.textContent = "live"; };
-stream.onerror = () => { pill.dataset.state = "broken"; pill.textContent = "no connection"; };
+}
+
+function listen() {
+  stream?.close();
+  if (document.hidden) return;
+  stream = new EventSource(pill.dataset.live);
+  stream.onmessage = heard;
+  stream.onopen = () => { pill.dataset.state = "live"; pill.textContent = "live"; };
+  stream.onerror = () => { pill.dataset.state = "broken"; pill.textContent = "no connection"; };
+}
+
+document.addEventListener("visibilitychange", listen);
+listen();
 setInterval(tick, 1000);
 
 const events = document.querySelector("[data-events]");
 setInterval(async () => {
+  if (document.hidden) return;
   try {
     const answer = await fetch(events.dataset.events, { cache: "no-store" });
     if (answer.ok && !events.contains(document.activeElement)) events.innerHTML = await answer.text();
