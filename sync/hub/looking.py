@@ -7,11 +7,15 @@ from aiohttp import web
 
 from gateway.core.clock import Clock
 from sync.hub.api import Route
+from sync.hub.batchpage import BatchPages
+from sync.hub.completenesspage import CompletenessPages
 from sync.hub.door import Door
 from sync.hub.fleetpage import FleetPages
 from sync.hub.nodepage import NodePages
 from sync.hub.part import Part
 from sync.hub.reading import reading_routes
+from sync.hub.readingaudit import Audits
+from sync.hub.readingcompleteness import CompletenessApi
 from sync.hub.readingnodes import Nodes
 from sync.hub.rollups import Rollups
 from sync.hub.shell import Page
@@ -32,5 +36,11 @@ class Looking(Part):
         return reading_routes(self._store.sql, self._nodes, self._streams, self._clock)
 
     def pages(self) -> Sequence[Page[Any]]:
-        fleet = FleetPages(self._nodes, Rollups(self._store.sql))
-        return (*fleet.pages(), *NodePages(self._nodes, self._store).pages())
+        sql, rollups = self._store.sql, Rollups(self._store.sql)
+        parts = (
+            FleetPages(self._nodes, rollups),
+            NodePages(self._nodes, self._store),
+            CompletenessPages(CompletenessApi(sql, rollups)),
+            BatchPages(Audits(sql)),
+        )
+        return [page for part in parts for page in part.pages()]

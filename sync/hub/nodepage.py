@@ -16,7 +16,9 @@ from sync.hub.rights import Role
 from sync.hub.shell import NoQuery, Page, script_json
 
 EVENTS_SHOWN = 30
-LINKS = {"completeness": "Completeness", "configuration": "Configuration", "commands": "Commands"}
+LINKS = {
+    "completeness": "Completeness", "batches": "Ingest", "configuration": "Configuration", "commands": "Commands",
+}  # fmt: skip
 
 
 class Nodes(Protocol):

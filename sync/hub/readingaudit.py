@@ -8,7 +8,7 @@ import msgspec
 from sync.hub.acts import Act, Acts
 from sync.hub.api import ApiError, Call, Nothing, Route
 from sync.hub.paging import After, Limit, Listed, Ms, Name, checked_range, listed, marked
-from sync.hub.rights import Role
+from sync.hub.rights import Caller, Role
 from sync.hub.sql import Sql
 from sync.hub.where import Where
 
@@ -73,7 +73,7 @@ class Audits:
         )  # fmt: skip
 
     async def _list(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine] | Listed[ActLine]:
-        return await (self._of_acts(call) if call.query.kind == "acts" else self._of_batches(call))
+        return await (self._of_acts(call) if call.query.kind == "acts" else self.batches(call.caller, call.query))
 
     async def _of_acts(self, call: Call[AuditQuery, Nothing]) -> Listed[ActLine]:
         """Those where the caller is an administrator."""
@@ -87,10 +87,10 @@ class Audits:
         acts = await self._acts.listed(call.caller, after=after, limit=query.limit + 1)
         return listed(acts, query.limit, lambda act: ActLine(*msgspec.structs.astuple(act)), lambda act: (act.id,))
 
-    async def _of_batches(self, call: Call[AuditQuery, Nothing]) -> Listed[BatchLine]:
-        query = call.query
+    async def batches(self, caller: Caller, query: AuditQuery) -> Listed[BatchLine]:
+        """Those of nodes that the caller may see. Raises ApiError, StorageError."""
         where = Where()
-        where.granted(call.caller)
+        where.granted(caller)
         if query.since is not None or query.until is not None:
             since, until = checked_range(query.since or 0, query.until, 1 << 53, 0)
             where.add("audit.at >= {} AND audit.at < {}", since, until)

@@ -78,13 +78,17 @@ class CompletenessApi:
         query, step = call.query, STEPS[call.query.by]
         since, until = checked_range(query.since, query.until, call.now, 7 * DAY_MS)
         since = since // step * step
-        count = -(-(until - since) // step)
-        if count > CELLS_MAX:
+        if -(-(until - since) // step) > CELLS_MAX:
             raise ApiError(400, f"more than {CELLS_MAX} steps: ask for less time, or by day")
+        return await self.between(query.node, since, until, step, call.now)
+
+    async def between(self, node: str, since: int, until: int, step: int, now: int) -> Completeness:
+        """Of a node that is there; `since` begins a step, `until` may lie within one. Raises StorageError."""
+        count = -(-(until - since) // step)
         until = since + count * step
-        held = {one.layout.id: one.records for one in await self._rollups.completeness(query.node, since, until)}
-        differing = await self._ledgers.between(query.node, since, until)
-        lives = await self._lives(await series_of(self._sql, query.node), held, until, call.now)
+        held = {one.layout.id: one.records for one in await self._rollups.completeness(node, since, until)}
+        differing = await self._ledgers.between(node, since, until)
+        lives = await self._lives(await series_of(self._sql, node), held, until, now)
         devices: dict[str, DeviceHours] = {}
         for layout, begin, end, usual in lives:
             device = devices.setdefault(
