@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from sync.edge.tls import trust
 
 TIMEOUT = aiohttp.ClientTimeout(total=60, connect=30)
 ANSWER_MAX = 1 << 20
+FINGERPRINT = re.compile("[0-9a-f]{64}")
 CLOCK_MAX_MS = 300_000
 BY_STATUS = {
     403: "a code is good once and for 24 hours: have another one made on the hub's page Enrol",
@@ -71,7 +73,7 @@ def enrol_here(site: Path, asked: Asked) -> Done:
         asked.code, told.sha256, told.broker_hash, hardware.serial(), hardware.mac(),
         hardware.ssh_public_key(asked.ssh_key), __version__,
     )  # fmt: skip
-    answer = asyncio.run(_ask(asked, link["url"], request))
+    answer = asyncio.run(_ask(asked, link, request))
     notes = _notes(answer, link["url"])
     hub = link | {"node_id": answer.node, "secret": secret} | _amqp(answer, file, notes)
     try:
@@ -97,15 +99,18 @@ def _link(asked: Asked, folder: Path) -> dict[str, Any]:
         link["tls_ca"] = str(where.relative_to(folder.resolve()) if where.is_relative_to(folder.resolve()) else where)
     if asked.tls_fingerprint is not None:
         link["tls_fingerprint"] = asked.tls_fingerprint.replace(":", "").lower()
+        if not FINGERPRINT.fullmatch(link["tls_fingerprint"]):
+            hint = "expected 64 hexadecimal digits: openssl x509 -in hub.pem -noout -fingerprint -sha256"
+            raise ConfigError(f"--tls-fingerprint: {asked.tls_fingerprint} is no SHA-256", hint=hint)
     if asked.proxy is not None:
         link["proxy"] = asked.proxy
     return link
 
 
-async def _ask(asked: Asked, url: str, request: enrol.Enrol) -> enrol.Enrolled:
+async def _ask(asked: Asked, link: dict[str, Any], request: enrol.Enrol) -> enrol.Enrolled:
     """Raises HoldfastError."""
-    fingerprint = asked.tls_fingerprint.replace(":", "").lower() if asked.tls_fingerprint else None
-    connector = aiohttp.TCPConnector(ssl=trust(asked.tls_ca, fingerprint))
+    url = link["url"]
+    connector = aiohttp.TCPConnector(ssl=trust(asked.tls_ca, link.get("tls_fingerprint")))
     headers = {"Content-Type": "application/json"}
     try:
         async with (

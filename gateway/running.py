@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import logging
 import resource
 import signal
 import socket
@@ -10,8 +11,18 @@ import ssl
 from collections.abc import AsyncIterator, Coroutine, Mapping
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from gateway.core.errors import HoldfastError
+
+log = logging.getLogger(__name__)
+
+
+@log.addFilter
+def _is_ours(record: logging.LogRecord) -> bool:
+    """What is no HTTP is answered 400 and not logged: anybody can send it again and again, and it quotes what came, as
+    a secret in a header."""
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
 
 
 @contextlib.asynccontextmanager
@@ -23,7 +34,7 @@ async def serve(
 
     `unpack`: aiohttp unpacks bodies by their Content-Encoding; it takes gzip that was cut off for whole.
     """
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=unpack)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1, auto_decompress=unpack, logger=log)
     await runner.setup()
     try:
         await web.TCPSite(runner, host, port, ssl_context=tls).start()

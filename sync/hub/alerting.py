@@ -38,6 +38,7 @@ class Alerting(Part):
         self.delivery = Delivery(self.receivers, ways, config, clock, url)
         receivers = ReceiverApi(self.receivers, self.delivery, tenants, acts, config.webhooks)
         self._apis = AlertApi(self.alerts, acts), receivers
+        self._sends_mail = config.smtp is not None
 
     def chores(self) -> Sequence[Chore]:
         return (*self.watch.chores(), *self.delivery.chores())
@@ -46,4 +47,4 @@ class Alerting(Part):
         return [route for api in self._apis for route in api.routes()]
 
     def pages(self) -> Sequence[Page[Any]]:
-        return AlertPages(self.alerts, self.receivers).pages()
+        return AlertPages(self.alerts, self.receivers, sends_mail=self._sends_mail).pages()

@@ -19,9 +19,10 @@ STANDING_MAX, ENDED_MAX, RECEIVERS_MAX = 200, 50, 200
 class AlertPages:
     """/alerts."""
 
-    def __init__(self, alerts: Alerts, receivers: Receivers) -> None:
+    def __init__(self, alerts: Alerts, receivers: Receivers, *, sends_mail: bool) -> None:
         self._alerts = alerts
         self._receivers = receivers
+        self._sends_mail = sends_mail
 
     def pages(self) -> Sequence[Page[Any]]:
         view = Page(
@@ -40,7 +41,7 @@ class AlertPages:
         ended = await self._alerts.listed(caller, "ended", most=ENDED_MAX)
         is_admin = caller.may_somewhere(Role.ADMIN)
         receivers = await self._receivers.listed(caller, most=RECEIVERS_MAX) if is_admin else []
-        return alerts_view(standing, ended, receivers, caller, call.now)
+        return alerts_view(standing, ended, receivers, caller, call.now) | {"sends_mail": self._sends_mail}
 
 
 def alerts_view(

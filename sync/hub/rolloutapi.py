@@ -130,7 +130,7 @@ class RolloutApi:
         else:
             seen = [one for one in found if caller.may(Role.VIEWER, one.place)]
             if not seen:
-                raise ApiError(*NOT_THERE)
+                raise ApiError(NOT_THERE[0], "no node of yours to see stands there")
         if not all(caller.may(Role.OPERATOR, one.place) for one in seen):
             raise ApiError(403, f"that wants the role {Role.OPERATOR} for all of these nodes")
         return seen

@@ -34,10 +34,12 @@ class SitePages:
         sites = await self._sites.sites(name, name_before(query.after), SHOWN + 1)
         some = listed(organisations, SHOWN, itself, lambda one: (one.id,))
         piece = listed(sites, SHOWN, itself, lambda one: (one.id,))
+        shown = [_site_view(one, call) for one in piece.items]
         return {
             "organisations": [_organisation_view(one, call) for one in some.items],
             "organisations_next": some.next,
-            "sites": [_site_view(one, call) for one in piece.items],
+            "sites": shown,
+            "stands": [one for one in shown if one["may"]],
             "next": piece.next,
             "may_make": call.caller.may(Role.ADMIN),
             "homes": [one.id for one in some.items if call.caller.may(Role.ADMIN, Place(one.id))],

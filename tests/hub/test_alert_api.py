@@ -233,3 +233,4 @@ async def test_the_page_says_in_words_that_nothing_is_wrong(hub: Hub) -> None:
     assert "Nothing is wrong that the hub knows of" in text
     assert "Nobody is told of alerts yet" in text
     assert "What was" in text
+    assert "This hub sends no e-mail yet: name a mail server in hub.yaml, alerts.smtp" in text

@@ -140,6 +140,15 @@ async def test_a_roll_out_is_there_only_for_those_whose_grants_cover_all_of_it(h
         assert (await client.post(f"{one}/stop")).status == 403
 
 
+async def test_a_roll_out_for_where_no_node_stands_is_refused_in_words(hub: Hub) -> None:
+    async with hub.store.sql.transaction() as db:
+        await db.execute(SITE, "empty", "north")
+    async with signed_in(hub) as client:
+        for site in ("empty", "nowhere"):
+            refused = await said(await client.post(ROLLOUTS, json=PATCH | {"site": site}), 404)
+            assert refused["error"] == "no node of yours to see stands there"
+
+
 @pytest.mark.P11
 @pytest.mark.parametrize(
     ("whom", "status", "nodes"),

@@ -10,12 +10,13 @@ from aiohttp.test_utils import TestServer
 from playwright.async_api import Page, async_playwright, expect
 
 from gateway.core.clock import SystemClock
+from gateway.core.model import Event
 from local_ui import guard
 from sync.hub.app import SIGNED, build_hub
 from sync.hub.config import HubConfig
 from sync.hub.rights import Grant, Role
-from tests.hub.signed import QUICK, STATIC
-from tests.hub.stores import opened
+from tests.hub.signed import NOW, QUICK, STATIC
+from tests.hub.stores import audit, opened
 from tests.local_ui.test_page_in_browser import FLAGS
 from tests.needs import needs
 
@@ -27,6 +28,8 @@ async def browsed(folder: Path, width: int = 390) -> AsyncIterator[tuple[Page, s
     """A browser before a hub that knows Root; nobody is signed in. Whatever its console says is an error."""
     needs("chromium", "chromium")
     async with opened("hub.db", folder) as store:
+        await store.take_layouts([], audit("mill-1", "layouts"))
+        await store.take_events([Event(NOW, "problem", "meter", "<b>" + 30 * " words", 1)], "e", audit("mill-1"))
         app = build_hub(HubConfig(store="hub.db"), store, SystemClock(), STATIC, [guard.headers], QUICK)
         await app[SIGNED].people.add("root", "a password of root", [Grant(Role.ADMIN)], 0)
         async with TestServer(app) as server, async_playwright() as playwright:
@@ -72,6 +75,17 @@ async def test_people_and_sites_are_made_on_their_pages(tmp_path: Path, width: i
         await make.get_by_label("Time zone").fill("Europe/Warsaw")
         await make.get_by_role("button").click()
         await expect(page.locator("[data-site=mill]")).to_contain_text(EVIL)
+        assert await fits(page)
+        moves = page.locator("form[data-send='PUT /api/v1/nodes/{node}/site']")
+        await moves.get_by_label("Node").fill("nobody")
+        await moves.get_by_role("button").click()
+        await expect(moves.locator("[data-told]")).to_contain_text("not there")
+        await moves.get_by_label("Node").fill("mill-1")
+        await moves.get_by_role("button").click()
+        await expect(page.locator("[data-site=mill]")).to_contain_text("1 nodes")
+        await page.get_by_role("link", name="Its gateways").click()
+        await page.get_by_role("link", name="mill-1").click()
+        await expect(page.get_by_role("cell", name="<b>")).to_be_visible()
         assert await fits(page)
 
         await page.goto(f"{url}people")
