@@ -90,6 +90,10 @@ class CommandStore:
         rows = await self._sql.fetch(QUEUED, node, now, most)
         return [msgspec.json.decode(body, type=Command) for (body,) in rows]
 
+    async def nodes_with_orders(self) -> set[str]:
+        """The nodes that something is queued for, late or not."""
+        ...
+
     async def taken(self, node: str, ids: Sequence[str], now: int) -> None:
         """The node has these."""
         async with self._sql.transaction() as db:

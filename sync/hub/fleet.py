@@ -41,6 +41,9 @@ class Fleet:
         self._look_s = look_s
         self._ordered: dict[str, asyncio.Event] = {}  # by node: somebody waits for an order
         self._to_pass_on: asyncio.Queue[tuple[str, Command, float]] = asyncio.Queue(PASS_ON_MAX)  # ordered when
+        self._with_orders: set[str] = set()  # nodes
+        self._looked_s = float("-inf")  # for all of them, monotonic
+        self._looking = asyncio.Lock()
         self._given: dict[str, float] = {}  # by command: when a long poll brought it, monotonic
 
     async def order(self, node: str, command: Command) -> bool:
@@ -97,11 +100,21 @@ class Fleet:
             if fresh or now_s >= until_s:
                 self._given |= {command.id: now_s for command in fresh}
                 return fresh
-            try:
-                async with asyncio.timeout(min(self._look_s, until_s - now_s)):
-                    await ordered.wait()
-            except TimeoutError:
-                pass
+            while not ordered.is_set() and self._clock.monotonic_s() < until_s:
+                try:
+                    async with asyncio.timeout(min(self._look_s, until_s - self._clock.monotonic_s())):
+                        await ordered.wait()
+                except TimeoutError:
+                    if await self._may_have(node):
+                        break
+
+    async def _may_have(self, node: str) -> bool:
+        """Whether something is queued for `node`. Thousands wait: it is looked for all of them at once."""
+        async with self._looking:
+            now_s = self._clock.monotonic_s()
+            if now_s > self._looked_s + self._look_s / 2:
+                self._with_orders, self._looked_s = await self._store.nodes_with_orders(), now_s
+        return node in self._with_orders
 
     async def happened(self, node: str, events: Sequence[Event]) -> None:
         """Take from a node's events how its commands ended. Raises StorageError; again changes nothing."""

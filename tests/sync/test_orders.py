@@ -13,11 +13,12 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.credential import digest
 from gateway.core.errors import PushError
-from gateway.core.model import CommandResult, Event
+from gateway.core.model import Command, CommandResult, Event
 from sync import wire
 from sync.hub import commandapi
 from sync.hub import fleet as fleet_module
 from sync.hub.app import build_hub
+from sync.hub.commands import Commands
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.fleet import Fleet
 from sync.hub.rights import Grant, Role
@@ -113,6 +114,34 @@ async def test_an_order_that_another_process_of_the_hub_took_is_found(tmp_path: 
         await asyncio.sleep(0)
         await Fleet(store.control, clock).order("mill", command("a"))
         assert await poll == [command("a")]
+
+
+class Asked(Commands):
+    """Says how often it was asked for one node, and for all at once."""
+
+    of_one = of_all = 0
+
+    async def queued(self, node: str, now: int, most: int) -> list[Command]:
+        self.of_one += 1
+        return await super().queued(node, now, most)
+
+    async def nodes_with_orders(self) -> set[str]:
+        self.of_all += 1
+        return await super().nodes_with_orders()
+
+
+async def test_while_many_nodes_wait_it_is_looked_for_all_at_once(tmp_path: Path) -> None:
+    async with hub(tmp_path) as (_, store, clock):
+        asked = Asked(store.sql)
+        fleet = Fleet(asked, clock, look_s=0.01)
+        polls = [asyncio.ensure_future(fleet.waiting(f"node {n}", 60)) for n in range(20)]
+        await until(lambda: asked.of_all >= 5)
+        assert asked.of_one == 20
+        await Fleet(store.control, clock).order("node 7", command("a"))
+        assert await polls[7] == [command("a")]
+        for poll in polls:
+            poll.cancel()
+        await asyncio.wait(polls)
 
 
 async def test_what_the_broker_does_not_take_goes_with_the_next_heartbeat_and_holds_up_no_order(tmp_path: Path) -> None:

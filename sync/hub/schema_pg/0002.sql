@@ -309,3 +309,6 @@ CREATE INDEX notice_of_alert ON notice (alert);
 UPDATE node SET newest = coalesce((SELECT max(of_series) FROM
     (SELECT (SELECT max(ts) FROM record WHERE record.series = series.id) AS of_series
      FROM series WHERE series.node = node.id) AS held), 0);
+
+-- What nodes have not fetched yet; looked for every few seconds, for all of them at once.
+CREATE INDEX command_queued ON command (node) WHERE state = 'queued';
