@@ -101,6 +101,8 @@ class EnrolApi:
 
     async def _make(self, call: Call[Nothing, NewClaim]) -> MadeClaim:
         site, replaces = call.path["site"], call.body.replaces
+        if call.body.node in (".", ".."):  # no path of a page or of the API could name it
+            raise ApiError(400, "node: expected more than dots")
         if replaces:
             if call.body.node not in ("", replaces):
                 raise ApiError(400, "node: one that takes the place of another has its id; leave this out")

@@ -8,7 +8,7 @@ from sync.hub.config import HubConfig
 
 KNOWN = (
     "", "guest", "secret", "changeme", "change me", "password", "passw0rd", "admin", "root", "test", "hub", "holdfast",
-    "postgres", "default", "1234", "12345678", "123456789012", "the hub's own at the broker",
+    "postgres", "default", "1234", "12345678", "123456789012", "the hub's own at the broker", "its own at the broker",
 )  # fmt: skip
 # Of the examples in this project's own files.
 EXAMPLES = (
@@ -35,6 +35,14 @@ def check_secrets(config: HubConfig, text: str, source: str) -> None:
     if config.amqp is not None and _is_known(config.amqp.password, config.amqp.username):
         hint = "make another: `openssl rand -base64 24`; `holdfast hub amqp-provision` brings it to the broker"
         raise parsed.complaint(("amqp", "password"), "a usual password, or an example's", hint=hint)
+    if config.amqp is not None and _is_known(config.amqp.management_password, config.amqp.management_username):
+        hint = "make another at the broker: `rabbitmqctl change_password`"
+        raise parsed.complaint(("amqp", "management_password"), "a usual password, or an example's", hint=hint)
+    smtp = config.alerts.smtp
+    if smtp is not None and _is_known(smtp.password, smtp.username or ""):
+        raise parsed.complaint(
+            ("alerts", "smtp", "password"), "a usual password", hint="make another at the mail server"
+        )
     if "://" in config.store:
         _check_store(config.store, parsed)
 
@@ -48,5 +56,5 @@ def _check_store(store: str, parsed: document.Document) -> None:
         raise parsed.complaint(("store",), "a usual password of the database", hint="make another: ALTER ROLE")
 
 
-def _is_known(secret: str, name: str) -> bool:
-    return secret.strip().casefold() in (*KNOWN, name.casefold())
+def _is_known(secret: str | None, name: str) -> bool:
+    return secret is not None and secret.strip().casefold() in (*KNOWN, name.casefold())

@@ -274,7 +274,14 @@ async def test_an_id_that_is_taken_is_not_given_again_and_a_foreign_node_is_not_
         assert foreign[0] == 404
         await claim(hub, node="mill-2")
         assert (await asked(hub, "POST", claims, {"node": "mill-2"}))[0] == 409  # a code for it is open
-        for body in ({"node": "a b"}, {"node": 'x"; DROP'}, {"nodes": "x"}, {"node": "a", "replaces": "b"}, []):
+        for body in (
+            {"node": "a b"},
+            {"node": 'x"; DROP'},
+            {"nodes": "x"},
+            {"node": "a", "replaces": "b"},
+            [],
+            {"node": ".."},
+        ):
             assert (await asked(hub, "POST", claims, body))[0] == 400
         assert (await asked(hub, "POST", "/api/v1/sites/nowhere/claims", {}))[0] == 404
 

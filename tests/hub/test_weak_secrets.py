@@ -40,6 +40,22 @@ def test_the_brokers_usual_password_is_refused(password: str) -> None:
 
 
 @pytest.mark.P11
+@pytest.mark.parametrize("password", ["guest", "its own at the broker", "boss"])
+def test_the_usual_password_of_the_brokers_administrator_is_refused(password: str) -> None:
+    text = (
+        f"store: hub.db\namqp:\n  url: amqp://h/\n  password: xK3-long\n  management_url: http://h:15672\n"
+        f"  management_username: boss\n  management_password: {password}\n"
+    )
+    assert str(complaint(text)).startswith("hub.yaml:7: amqp.management_password: a usual password")
+
+
+@pytest.mark.P11
+def test_the_usual_password_of_the_mail_server_is_refused() -> None:
+    smtp = "{host: h, sender: a@b.c, username: hub, password: changeme}"
+    assert "alerts.smtp.password: a usual password" in str(complaint(f"store: hub.db\nalerts:\n  smtp: {smtp}\n"))
+
+
+@pytest.mark.P11
 @pytest.mark.parametrize("url", ["postgresql://hub:hub@db/fleet", "postgres://a:changeme@db/f", "postgresql://a:@db/f"])
 def test_the_databases_usual_password_is_refused(url: str) -> None:
     assert str(complaint(f"store: {url}\n")).startswith("hub.yaml:1: store: a usual password")
