@@ -1,19 +1,19 @@
 """What the OpenAPI document says of the nodes' own doors: their bodies are MessagePack, described in sync/wire.py."""
 
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 
-from sync import carry, wire
+from sync import carry, enrol, wire
 from sync.hub.openapi import NODE, REF
 
-BATCH_TYPES = ["records", "layouts", "events", "ledger", "heartbeat"]
+BATCH_TYPES = list(get_args(wire.BatchType))
 
 
 def doors() -> tuple[dict[str, Any], dict[str, Any]]:
     """Paths, and the schemas that they speak of."""
-    _, components = msgspec.json.schema_components([wire.Answer], ref_template=REF)
-    answer = {"application/json": {"schema": {"$ref": REF.format(name="Answer")}}}
+    _, components = msgspec.json.schema_components([wire.Answer, enrol.Enrol, enrol.Enrolled], ref_template=REF)
+    answer = _json("Answer")
     told = {
         "200": {"description": "taken; the cursor is the batch's own", "content": answer},
         "409": {"description": "send the layouts in `wanted` first", "content": answer},
@@ -59,8 +59,25 @@ def doors() -> tuple[dict[str, Any], dict[str, Any]]:
                 "responses": {"200": {"description": "the receipt"}, "default": {"description": "not taken"}},
             }
         },
+        enrol.PATH: {
+            "post": {
+                "operationId": "post-enrol",
+                "summary": "A gateway with a claim code becomes a node",
+                "tags": ["nodes' doors"],
+                "security": [],
+                "requestBody": {"required": True, "content": _json("Enrol")},
+                "responses": {
+                    "200": {"description": "it is a node", "content": _json("Enrolled")},
+                    "default": {"description": "it is not; `error` says why", "content": _json("Refusal")},
+                },
+            }
+        },
     }
     return paths, components
+
+
+def _json(name: str) -> dict[str, Any]:
+    return {"application/json": {"schema": {"$ref": REF.format(name=name)}}}
 
 
 def _header(name: str, schema: dict[str, Any]) -> dict[str, Any]:

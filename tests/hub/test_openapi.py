@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import pytest
 import requests
@@ -21,13 +21,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from sync import wire
 from tests.hub.everything import hub
 
 LINE_MAX = 8000  # of the request's first line aiohttp takes no more, before it is anything of ours
 EXAMPLES = 12  # of each operation
 # Of nodes' doors with their own secrets, MessagePack and files the document says only that they are there; streams do
 # not end; and after signing out nothing more is asked.
-NOT_ASKED = ("/live", "/ingest", "/api/v1/commands", "/carry", "/stream", "/sign-out")
+NOT_ASKED = ("/live", "/ingest", "/api/v1/commands", "/carry", "/enrol", "/stream", "/sign-out")
 KNOWN = {"node": "mill-1", "site": "mill", "organisation": "north", "device": "meter", "key": ["power", "voltage"]}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
@@ -87,3 +88,15 @@ def test_whatever_is_asked_the_answer_is_as_the_document_says(running: Running, 
             conforms()
             asked += 1
     assert asked > 15
+
+
+async def test_every_way_in_is_in_the_document(tmp_path: Path) -> None:
+    async with hub("hub.db", tmp_path) as client:
+        document = await (await client.get("/api/v1/openapi.json")).json()
+        assert client.app is not None
+        routes = [(route.method.lower(), route.resource) for route in client.app.router.routes()]
+    there = {(method, of.canonical) for method, of in routes if of is not None and of.canonical.startswith("/api/")}
+    told = {(method, path) for path, operations in document["paths"].items() for method in operations}
+    assert {one for one in there if one[0] != "head"} == told
+    kinds = document["paths"][wire.PATH]["post"]["parameters"][0]["schema"]["enum"]
+    assert kinds == list(get_args(wire.BatchType))
