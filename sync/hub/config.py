@@ -1,5 +1,6 @@
 """The hub's settings: one YAML file."""
 
+from collections.abc import Sequence
 from ipaddress import ip_network
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -7,7 +8,6 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.core import document
-from gateway.core.errors import ConfigError
 from sync.hub.alertconfig import AlertsConfig, SmtpConfig
 from sync.hub.prices.settings import PricesConfig, check_prices
 
@@ -96,21 +96,12 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
         )  # fmt: skip
     config = document.convert(parsed, HubConfig)
     if "://" in config.store and not config.store.startswith(("postgresql://", "postgres://")):
-        raise ConfigError(
-            f"{parsed.place_of(('store',))}: store: {config.store.partition(':')[0]} is no store of the hub",
-            hint="expected a file, or postgresql://user@host/database",
-        )
-    ids: set[str] = set()
-    for index, node in enumerate(config.nodes):
-        if node.id in ids:
-            raise ConfigError(f"{parsed.place_of(('nodes', index))}: nodes[{index}].id: {node.id} is here twice")
-        ids.add(node.id)
-        if config.amqp is not None and node.id == config.amqp.username:
-            where = f"{parsed.place_of(('nodes', index))}: nodes[{index}].id"
-            raise ConfigError(f"{where}: {node.id} is the hub's own user at the broker", hint="rename one of both")
+        words = f"{config.store.partition(':')[0]} is no store of the hub"
+        raise parsed.complaint(("store",), words, hint="expected a file, or postgresql://user@host/database")
+    _check_nodes(config, parsed)
     if config.retention.minute_days < config.retention.raw_days:
-        where = f"{parsed.place_of(('retention',))}: retention.minute_days"
-        raise ConfigError(f"{where}: fewer than raw_days", hint="minutes are kept for at least as long as records")
+        hint = "minutes are kept for at least as long as records"
+        raise parsed.complaint(("retention", "minute_days"), "fewer than raw_days", hint=hint)
     check_prices(config.prices, parsed)
     if config.amqp is not None:
         _check_addresses(config.amqp, parsed)
@@ -118,13 +109,28 @@ def parse_hub_config(text: str, source: str) -> HubConfig:
         _check_mail(config.alerts.smtp, parsed)
     if (config.tls_cert is None) != (config.tls_key is None):
         given, other = ("tls_cert", "tls_key") if config.tls_cert else ("tls_key", "tls_cert")
-        raise ConfigError(f"{parsed.place_of((given,))}: {given}: of no use without {other}", hint=f"add {other}")
-    for index, proxy in enumerate(config.people.proxies):
+        raise parsed.complaint((given,), f"of no use without {other}", hint=f"add {other}")
+    _check_proxies(config.people.proxies, parsed)
+    return config
+
+
+def _check_nodes(config: HubConfig, parsed: document.Document) -> None:
+    ids: set[str] = set()
+    for index, node in enumerate(config.nodes):
+        if node.id in ids:
+            raise parsed.complaint(("nodes", index, "id"), f"{node.id} is here twice")
+        ids.add(node.id)
+        if config.amqp is not None and node.id == config.amqp.username:
+            words = f"{node.id} is the hub's own user at the broker"
+            raise parsed.complaint(("nodes", index, "id"), words, hint="rename one of both")
+
+
+def _check_proxies(proxies: Sequence[str], parsed: document.Document) -> None:
+    for index, proxy in enumerate(proxies):
         try:
             ip_network(proxy)
         except ValueError as error:
             raise parsed.complaint(("people", "proxies", index), f"{proxy} is no address and no network") from error
-    return config
 
 
 def _check_addresses(amqp: AmqpConfig, parsed: document.Document) -> None:
@@ -132,8 +138,8 @@ def _check_addresses(amqp: AmqpConfig, parsed: document.Document) -> None:
         try:
             urlsplit(url or "").port  # noqa: B018 - looked at, it raises
         except ValueError as error:
-            where = f"{parsed.place_of(('amqp', name))}: amqp.{name}"
-            raise ConfigError(f"{where}: {url} is no address", hint="expected SCHEME://HOST[:PORT]") from error
+            hint = "expected SCHEME://HOST[:PORT]"
+            raise parsed.complaint(("amqp", name), f"{url} is no address", hint=hint) from error
 
 
 def _check_mail(smtp: SmtpConfig, parsed: document.Document) -> None:

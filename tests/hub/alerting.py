@@ -15,12 +15,10 @@ from sync.hub.rights import Caller, Grant, Role
 from sync.hub.store import Store
 from sync.hub.watch import Watch
 from tests.hub.clock import StoppedClock
+from tests.hub.places import put_node, put_site
 
 ALL = Caller("operator", (Grant(Role.ADMIN),))
 LOOK_S = 30
-SITE = """INSERT INTO site (id, organisation, name, created) VALUES ($1, $2, $3, 0)"""
-ORGANISATION = "INSERT INTO organisation (id, name, created) VALUES ($1, $1, 0)"
-STANDS = "UPDATE node SET site = $2 WHERE id = $1"
 
 
 def beat(at: int, **more: Any) -> wire.Heartbeat:
@@ -67,10 +65,8 @@ class Fleet:
         return await self.alerts.listed(ALL, "all")
 
     async def at_site(self, node: str, site: str, organisation: str) -> None:
-        async with self.store.sql.transaction() as db:
-            await db.execute(ORGANISATION + " ON CONFLICT DO NOTHING", organisation)
-            await db.execute(SITE + " ON CONFLICT DO NOTHING", site, organisation, f"the {site}")
-            await db.execute(STANDS, node, site)
+        await put_site(self.store.sql, site, organisation, f"the {site}")
+        await put_node(self.store.sql, node, site)
 
     async def told(
         self, name: str = "r", kind: str = "webhook", address: str = "https://example.com/", **more: Any

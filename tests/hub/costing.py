@@ -22,6 +22,7 @@ from sync.hub.shell import Shell
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
 from tests.hub.clock import StoppedClock
+from tests.hub.places import put_node, put_site
 from tests.hub.signing import SignedIn
 from tests.hub.stores import audit
 
@@ -43,14 +44,9 @@ def at(text: str, fold: int = 0, zone: str = "Europe/Warsaw") -> int:
 
 async def settle(store: Store) -> None:
     """Two organisations, a site each, the node of the first."""
-    async with store.sql.transaction() as db:
-        for organisation, site in (("mills", "lane"), ("others", "far")):
-            await db.execute("INSERT INTO organisation VALUES ($1, $1, 0)", organisation)
-            await db.execute(
-                "INSERT INTO site (id, organisation, name, timezone, created) VALUES ($1, $2, $1, 'Europe/Warsaw', 0)",
-                site, organisation,
-            )  # fmt: skip
-        await db.execute("INSERT INTO node (id, first_seen, last_seen, site) VALUES ('node', 0, 0, 'lane')")
+    for site, organisation in (("lane", "mills"), ("far", "others")):
+        await put_site(store.sql, site, organisation, timezone="Europe/Warsaw")
+    await put_node(store.sql, "node", "lane")
 
 
 def readings(

@@ -17,6 +17,7 @@ from sync.hub.config import HubConfig
 from sync.hub.rights import Grant
 from sync.hub.sql import Sql
 from sync.hub.store import Store
+from tests.hub.places import put_site
 from tests.hub.signed import QUICK, sign_in
 
 HERE = Path(__file__).parent
@@ -82,15 +83,8 @@ async def hub_of(
 
 
 async def with_sites(sql: Sql) -> None:
-    async with sql.transaction() as db:
-        for organisation, site in (("north", "mill"), ("south", "farm")):
-            await db.execute(
-                "INSERT INTO organisation (id, name, created) VALUES ($1, $1, 1) ON CONFLICT DO NOTHING", organisation
-            )
-            await db.execute(
-                "INSERT INTO site (id, organisation, name, created) VALUES ($1, $2, $1, 1) ON CONFLICT DO NOTHING",
-                site, organisation,
-            )  # fmt: skip
+    await put_site(sql, "mill", "north")
+    await put_site(sql, "farm", "south")
 
 
 async def asked(

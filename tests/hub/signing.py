@@ -13,16 +13,13 @@ from sync.hub.rights import Caller, Grant, Role
 from sync.hub.store import Store
 from sync.hub.tenants import Tenants
 from tests.hub.clock import NOW, StoppedClock
+from tests.hub.places import put_node, put_site
 from tests.hub.stores import audit
 
 EVERYWHERE = Caller("root", (Grant(Role.ADMIN),))
 OF_NORTH = Caller("nora", (Grant(Role.VIEWER, "north"),))
 OF_MILL = Caller("mia", (Grant(Role.VIEWER, "north", "mill"),))
 SITES = {"north": ("mill", "farm"), "south": ("dam", "quay")}
-
-ORGANISATION = "INSERT INTO organisation (id, name, created) VALUES ($1, $1, 0)"
-SITE = "INSERT INTO site (id, organisation, name, timezone, created) VALUES ($1, $2, $3, $4, 0)"
-STANDS = "UPDATE node SET site = $1 WHERE id = $2"
 
 
 class SignedIn:
@@ -37,15 +34,11 @@ class SignedIn:
 
 async def settle(store: Store, timezone: str = "Europe/Warsaw") -> None:
     """Organisations and sites; each site has a node of its own name with -1 behind."""
-    async with store.sql.transaction() as db:
-        for organisation, sites in SITES.items():
-            await db.execute(ORGANISATION, organisation)
-            for site in sites:
-                await db.execute(SITE, site, organisation, f"The {site.title()}", timezone)
-    for site in [site for sites in SITES.values() for site in sites]:
-        await store.take_layouts([], audit(f"{site}-1", "layouts", at=NOW))
-        async with store.sql.transaction() as db:
-            await db.execute(STANDS, site, f"{site}-1")
+    for organisation, sites in SITES.items():
+        for site in sites:
+            await put_site(store.sql, site, organisation, f"The {site.title()}", timezone)
+            await store.take_layouts([], audit(f"{site}-1", "layouts", at=NOW))
+            await put_node(store.sql, f"{site}-1", site)
 
 
 async def keep(store: Store, node: str, layout: Layout, records: Sequence[Record]) -> None:

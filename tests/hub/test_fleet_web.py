@@ -14,6 +14,7 @@ from sync.hub.rights import Grant, Role
 from sync.hub.sse import Pace
 from sync.hub.store import Store
 from tests.hub.fleetweb import signed_in
+from tests.hub.places import put_node, put_site
 from tests.hub.test_rollouts import Hub
 from tests.sync.controlling import LATER
 
@@ -21,9 +22,6 @@ CONFIGURATION = "/api/v1/nodes/n0/configuration"
 ROLLOUTS = "/api/v1/rollouts"
 QUICK = Pace(apart_s=0.001, look_s=0.01)
 PATCH = {"kind": "configure", "patch": "site: {timezone: Europe/Berlin}", "soak_s": 0}
-ORGANISATION = "INSERT INTO organisation (id, name, created) VALUES ($1, $1, 0)"
-SITE = "INSERT INTO site (id, organisation, name, created) VALUES ($1, $2, $1, 0)"
-STANDS = "UPDATE node SET site = $2 WHERE id = $1"
 ACTS = "SELECT person, action, object, organisation, site FROM act ORDER BY id"
 
 
@@ -33,13 +31,11 @@ async def hub(store: Store) -> Hub:
     hub = Hub(store)
     await hub.beats()
     await hub.reports()
-    async with store.sql.transaction() as db:
-        for organisation, sites in {"north": "ab", "south": "c"}.items():
-            await db.execute(ORGANISATION, organisation)
-            for site in sites:
-                await db.execute(SITE, site, organisation)
-        for node, site in {"n0": "a", "n1": "a", "n2": "b", "n3": "c"}.items():
-            await db.execute(STANDS, node, site)
+    for organisation, sites in {"north": "ab", "south": "c"}.items():
+        for site in sites:
+            await put_site(store.sql, site, organisation)
+    for node, site in {"n0": "a", "n1": "a", "n2": "b", "n3": "c"}.items():
+        await put_node(store.sql, node, site)
     return hub
 
 

@@ -16,6 +16,7 @@ from sync.hub.app import API, SIGNED
 from sync.hub.people import Person, manages
 from sync.hub.rights import Caller, Grant, Place, Role
 from tests.hub.clock import NOW, StoppedClock
+from tests.hub.places import put_node, put_site
 from tests.hub.signed import bearer, hub
 from tests.hub.stores import KINDS
 
@@ -31,14 +32,10 @@ async def two_tenants(kind: str, request: pytest.FixtureRequest, folder: Path) -
     async with hub(kind, request, folder, StoppedClock()) as client:
         app = client.app
         assert app is not None
-        async with app[SIGNED].sql.transaction() as db:
-            for name in ("acme", "zeta"):
-                await db.execute("INSERT INTO organisation (id, name, created) VALUES ($1, $1, 0)", name)
-                add = "INSERT INTO site (id, organisation, name, created) VALUES ($1, $2, $1, 0)"
-                await db.execute(add, f"{name}-mill", name)
-                add = "INSERT INTO node (id, first_seen, last_seen, site) VALUES ($1, 0, 0, $2)"
-                await db.execute(add, f"{name}-node", f"{name}-mill")
-            await db.execute("INSERT INTO node (id, first_seen, last_seen) VALUES ('lone-node', 0, 0)")
+        for name in ("acme", "zeta"):
+            await put_site(app[SIGNED].sql, f"{name}-mill", name)
+            await put_node(app[SIGNED].sql, f"{name}-node", f"{name}-mill")
+        await put_node(app[SIGNED].sql, "lone-node")
         await bearer(app, Grant(Role.ADMIN), name="root")
         await bearer(app, Grant(Role.ADMIN, "zeta"), name="zara")
         yield client
