@@ -137,8 +137,7 @@ async def test_a_roll_out_is_there_only_for_those_whose_grants_cover_all_of_it(h
 
 
 async def test_a_roll_out_for_where_no_node_stands_is_refused_in_words(hub: Hub) -> None:
-    async with hub.store.sql.transaction() as db:
-        await db.execute(SITE, "empty", "north")
+    await put_site(hub.store.sql, "empty", "north")
     async with signed_in(hub) as client:
         for site in ("empty", "nowhere"):
             refused = await said(await client.post(ROLLOUTS, json=PATCH | {"site": site}), 404)

@@ -183,7 +183,7 @@ async def test_nobody_else_can_sign(tmp_path: Path) -> None:
     async with site(tmp_path) as (_, hub), hub_of(hub.store) as url:
         for node, sha256 in (("node", digest("a stranger's")), ("other", digest(SECRET)), ("other", "0" * 64)):
             file = made(carry.Opening("batches", node, "0" * 16, 0), key=carry.key_of(sha256))
-            assert await brought(url, file) == (401, b'{"error": "no node of this hub has signed this file"}')
+            assert await brought(url, file) == (401, b'{"error":"no node of this hub has signed this file"}')
         assert (await brought(url, made(carry.Opening("receipt", "node", "0" * 16, 0))))[0] == 400
 
 
