@@ -10,9 +10,9 @@ from aiohttp.test_utils import TestClient
 
 from sync.hub.rights import Grant, Role
 from sync.hub.store import Audit
+from tests.hub.clock import NOW
 from tests.hub.everything import hub
 from tests.hub.signed import sign_in
-from tests.hub.signing import NOW
 from tests.hub.stores import KINDS, opened, place
 
 
