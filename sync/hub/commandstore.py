@@ -19,6 +19,7 @@ EXPIRE = """UPDATE command SET state = 'expired', changed = $2, detail = 'the no
     WHERE node = $1 AND state = 'queued' AND not_after < $2"""
 QUEUED = """SELECT body FROM command WHERE node = $1 AND state = 'queued' AND not_after >= $2
     ORDER BY created, id LIMIT $3"""
+WITH_ORDERS = "SELECT DISTINCT node FROM command WHERE state = 'queued'"
 TAKEN = """UPDATE command SET state = 'taken', changed = $1, taken = $1
     WHERE id = $2 AND node = $3 AND state = 'queued'"""
 # A command that expired here may have been fetched in time, with the word of it under way.
@@ -92,7 +93,7 @@ class CommandStore:
 
     async def nodes_with_orders(self) -> set[str]:
         """The nodes that something is queued for, late or not."""
-        ...
+        return {node for (node,) in await self._sql.fetch(WITH_ORDERS)}
 
     async def taken(self, node: str, ids: Sequence[str], now: int) -> None:
         """The node has these."""

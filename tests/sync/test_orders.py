@@ -18,7 +18,7 @@ from sync import wire
 from sync.hub import commandapi
 from sync.hub import fleet as fleet_module
 from sync.hub.app import build_hub
-from sync.hub.commands import Commands
+from sync.hub.commandstore import CommandStore
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.fleet import Fleet
 from sync.hub.rights import Grant, Role
@@ -116,7 +116,7 @@ async def test_an_order_that_another_process_of_the_hub_took_is_found(tmp_path: 
         assert await poll == [command("a")]
 
 
-class Asked(Commands):
+class Asked(CommandStore):
     """Says how often it was asked for one node, and for all at once."""
 
     of_one = of_all = 0
