@@ -143,7 +143,7 @@ class Api:
         """The request, checked in this order: signed in, rights, parameters, body. Raises ApiError, StorageError."""
         caller, place = Caller(), NOWHERE
         if route.right is not None:
-            caller = await self._known(request)
+            caller = await self.known(request)
             place = await self._place(caller, route.right, request.match_info)
         query = converted(request.query, route.query)
         for name in NAMED:
@@ -153,7 +153,8 @@ class Api:
         now, again = self._clock.wall_ms(), functools.partial(self.call, request, route)
         return Call(caller, request.match_info, query, body, place, now, request, again)
 
-    async def _known(self, request: web.Request) -> Caller:
+    async def known(self, request: web.Request) -> Caller:
+        """Whoever is signed in. Raises ApiError, StorageError."""
         caller = await self._sign_in.caller(request)
         if caller is None:
             raise ApiError(401, "sign in first")

@@ -66,7 +66,8 @@ class Shell:
             except ApiError as error:
                 if error.status == 401 and not request.path.startswith(PARTS):  # a script would take it for its part
                     raise web.HTTPSeeOther(f"{SIGN_IN}?to={quote(request.path_qs)}") from error
-                response = self.response("error.html", None, None, {"words": str(error)}, error.status)
+                caller, view = await self._known(request), {"words": str(error)}
+                response = self.response("error.html", caller, page, view, error.status)
                 response.headers.update(error.headers)
                 return response
             except StorageError as error:
@@ -78,6 +79,13 @@ class Shell:
     def store_fails(self, error: StorageError) -> str:
         """See `Api.store_fails`."""
         return self._api.store_fails(error)
+
+    async def _known(self, request: web.Request) -> Caller | None:
+        """Whoever sees an error goes on by the menu."""
+        try:
+            return await self._api.known(request)
+        except (ApiError, StorageError):
+            return None
 
     async def _counts(self, request: web.Request, caller: Caller) -> Mapping[str, str]:
         """By the path of the menu's entry; parts of pages have no menu."""

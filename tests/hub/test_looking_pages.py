@@ -10,9 +10,9 @@ from aiohttp.test_utils import TestClient
 
 from sync.hub.rights import Grant, Role
 from sync.hub.store import Audit
+from tests.hub.clock import NOW
 from tests.hub.everything import hub
 from tests.hub.signed import sign_in
-from tests.hub.signing import NOW
 from tests.hub.stores import KINDS, opened, place
 
 
@@ -70,7 +70,7 @@ async def test_completeness_is_by_the_time_zone_of_the_site_and_says_so(client: 
     assert "month=2026-08" in page
     assert "month=2026-10" not in page
     for wrong in ("month=2026-13", "month=1969-12", "month=x", "device=" + "x" * 201):
-        await text(client, f"/nodes/mill-1/completeness?{wrong}", 400)
+        assert 'aria-current="true">Fleet' in await text(client, f"/nodes/mill-1/completeness?{wrong}", 400)
 
 
 @pytest.mark.P11

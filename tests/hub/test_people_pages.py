@@ -15,7 +15,8 @@ from local_ui import guard
 from sync.hub.app import SIGNED, build_hub
 from sync.hub.config import HubConfig
 from sync.hub.rights import Grant, Role
-from tests.hub.signed import NOW, QUICK, STATIC
+from tests.hub.clock import NOW
+from tests.hub.signed import QUICK, STATIC
 from tests.hub.stores import audit, opened
 from tests.local_ui.test_page_in_browser import FLAGS
 from tests.needs import needs

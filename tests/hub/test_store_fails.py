@@ -11,7 +11,8 @@ from local_ui import guard
 from sync import wire
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
-from tests.hub.signed import QUICK, STATIC, Hands
+from tests.hub.clock import StoppedClock
+from tests.hub.signed import QUICK, STATIC
 from tests.hub.stores import opened, place
 
 NODE = {wire.NODE_ID: "mill", wire.NODE_SECRET: "x"}
@@ -33,7 +34,7 @@ async def test_a_database_that_fails_is_told_as_that_and_without_its_name(
     where = await place("postgresql", request)
     name, other = urlsplit(where).path[1:], where.replace(urlsplit(where).path, "/postgres", 1)
     async with opened(where, tmp_path) as store:
-        app = build_hub(HubConfig(store=where), store, Hands(), STATIC, [guard.headers], QUICK)
+        app = build_hub(HubConfig(store=where), store, StoppedClock(), STATIC, [guard.headers], QUICK)
         async with TestClient(TestServer(app)) as client:
             assert (await client.post("/api/v1/sign-in", json=WRONG)).status == 401
             what = "SET default_transaction_read_only TO on" if ended == "read-only" else "ALLOW_CONNECTIONS false"

@@ -9,6 +9,15 @@ const COLORS = ["--grid", "--pv", "--battery", "--load", "--other"];
 const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [5, 2]]; // colours alone do not tell lines apart
 const PALE = "33"; // alpha of the band
 const AXES = 2;
+// From ticks so many seconds apart on: as what they are written, and beneath where a year, a day or a minute begins.
+const DAY = "\n{D} {MMM}", YEAR = "\n{D} {MMM} {YYYY}";
+const TIMES = [
+  [31536000, "{YYYY}", null, null, null, null, null, null, 1],
+  [2419200, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60, "{HH}:{mm}", YEAR, null, DAY, null, null, null, 1],
+  [0.001, "{HH}:{mm}:{ss}", YEAR, null, DAY, null, null, null, 1],
+];
 let plot;
 let asked = 0; // an older answer may come after a newer one
 let drawn; // the answer that is shown
@@ -70,7 +79,7 @@ function options(chart) {
   const axis = { stroke: color("--soft"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false } };
   const units = [...new Set(chart.lines.map((line) => line.unit))];
   const scale = (unit) => `u${units.indexOf(unit)}`;
-  const series = [{}], bands = [];
+  const series = [{ value: "{YYYY}-{MM}-{DD} {HH}:{mm}:{ss}" }], bands = [];
   chart.lines.forEach((line, at) => {
     const stroke = color(COLORS[at % COLORS.length]);
     series.push({ label: `${line.key}${line.unit ? ` (${line.unit})` : ""}`, scale: scale(line.unit), stroke, dash: DASHES[at % DASHES.length], width: 1.5, points: { show: false } });
@@ -81,7 +90,7 @@ function options(chart) {
   });
   return {
     width: target.clientWidth, height: 320, series, bands, cursor: { drag: { x: true, y: false } },
-    axes: [axis, ...units.slice(0, AXES).map((unit, at) => ({ ...axis, scale: scale(unit), size: 64, side: at ? 1 : 3, label: unit, labelSize: 16 }))],
+    axes: [{ ...axis, values: TIMES }, ...units.slice(0, AXES).map((unit, at) => ({ ...axis, scale: scale(unit), size: 64, side: at ? 1 : 3, label: unit, labelSize: 16 }))],
   };
 }
 

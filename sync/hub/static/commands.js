@@ -32,10 +32,19 @@ function draw(one) {
   none.hidden = true;
 }
 
-const stream = new EventSource(pill.dataset.course);
-stream.onmessage = (event) => JSON.parse(event.data).forEach(draw);
-stream.onopen = () => { pill.dataset.state = "live"; pill.textContent = "live"; };
-stream.onerror = () => { pill.dataset.state = "broken"; pill.textContent = "no connection"; };
+let stream; // while somebody looks
+
+function listen() {
+  stream?.close();
+  if (document.hidden) return;
+  stream = new EventSource(pill.dataset.course);
+  stream.onmessage = (event) => JSON.parse(event.data).forEach(draw);
+  stream.onopen = () => { pill.dataset.state = "live"; pill.textContent = "live"; };
+  stream.onerror = () => { pill.dataset.state = "broken"; pill.textContent = "no connection"; };
+}
+
+document.addEventListener("visibilitychange", listen);
+listen();
 
 const kind = document.querySelector("[data-kind]");
 if (kind) {
