@@ -36,7 +36,7 @@ class Alerting(Part):
         self.receivers = Receivers(sql)
         ways: dict[str, Sender] = {"webhook": Webhooks(config.webhooks), "email": Mail(config.smtp, folder)}
         self.delivery = Delivery(self.receivers, ways, config, clock, url)
-        receivers = ReceiverApi(self.receivers, self.delivery, tenants, acts, config.webhooks)
+        receivers = ReceiverApi(self.receivers, self.delivery, tenants, acts, config.webhooks, clock)
         self._apis = AlertApi(self.alerts, acts), receivers
         self._sends_mail = config.smtp is not None
 

@@ -210,7 +210,7 @@ async def _body(request: web.Request, kind: type[B]) -> B:
         raise ApiError(415, "expected Content-Type: application/json")
     try:
         return msgspec.json.decode(await read_body(request, BODY_MAX), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"body: {error}") from error
 
 

@@ -85,7 +85,7 @@ class Door:
                 for listener in self.listeners:
                     await listener(audit.node, good)
                 return _answer(cursor_text, await self._store.take_events(good, cursor.epoch, audit), rejected)
-        except (CodecError, ValueError) as error:  # msgspec's errors are ValueErrors
+        except (CodecError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, but of depth
             raise Refused(400, str(error)) from error
         known = ", ".join(["records", "layouts", "events", *self.handlers])
         raise Refused(400, f"{wire.BATCH_TYPE}: expected one of {known}; got {batch_type!r}")

@@ -141,5 +141,5 @@ async def _read(request: web.Request) -> Enrol:
         raise ApiError(408, "the rest of the request did not come") from error
     try:
         return msgspec.json.decode(body, type=Enrol)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ApiError(400, f"body: {error}") from error

@@ -1,6 +1,7 @@
 """Passwords: kept as argon2id, checked in threads so that nobody else waits for it."""
 
 import asyncio
+import re
 import secrets
 
 from argon2 import PasswordHasher
@@ -11,6 +12,11 @@ LENGTH_MIN, LENGTH_MAX = 12, 256  # characters
 AT_ONCE = 2  # each takes 64 MiB
 ALPHABET = "abcdefghijkmnpqrstuvwxyzABCDEFGHJKLMNPQRSTUVWXYZ23456789"  # without those that look alike
 GROUPS, GROUP = 4, 6
+# What guessers begin with; what else is in a password has to make it one.
+USUAL = re.compile(
+    r"passw[o0]r[dt]|qwert[yz](uiop)?|asdf(ghjkl)?|holdfast|admin(istrator)?|root|user|letmein|welcome|changeme|secret"
+    r"|abc(d(ef(gh)?)?)?|(0?1)?23456789(0?12)?|1?234?|5678|20[0-9]{2}"
+)
 
 
 def generated() -> str:
@@ -22,7 +28,9 @@ def check_new(password: str, name: str) -> None:
     """Raises ValueError with what is wrong with `password` for the person `name`."""
     if not LENGTH_MIN <= len(password) <= LENGTH_MAX:
         raise ValueError(f"a password has {LENGTH_MIN} to {LENGTH_MAX} characters")
-    if len(set(password)) < 5 or (name.casefold() in password.casefold() and len(password) < 2 * len(name)):
+    if len(set(USUAL.sub("", password.casefold()))) < 5 or (
+        name.casefold() in password.casefold() and len(password) < 2 * len(name)
+    ):
         raise ValueError("this password is too easy to guess")
 
 

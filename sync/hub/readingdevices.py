@@ -73,6 +73,7 @@ class Devices:
         while more and len(found) <= query.limit:
             where = Where()
             where.granted(call.caller)
+            where.add("EXISTS (SELECT 1 FROM series WHERE series.node = node.id)")
             where.add("node.id >= {}" if at == last[0] else "node.id > {}", at)
             where.equal({"node.id": query.node, "node.site": query.site})
             statement = NODES.format(where=where, limit=where.bound(NODES_AT_ONCE))

@@ -1,14 +1,17 @@
 """Who is told of alerts, over HTTP: for administrators of the scope; secrets are shown once, when they are made."""
 
+import math
 from collections.abc import Sequence
 from secrets import token_urlsafe
 from typing import Annotated, Any, Literal
 
 import msgspec
 
+from gateway.core.clock import Clock
 from sync.hub.acts import Acts
 from sync.hub.alerts import Kind
 from sync.hub.api import NOT_THERE, ApiError, Call, Nothing, Route
+from sync.hub.buckets import Buckets
 from sync.hub.delivery import Delivery
 from sync.hub.paging import Listed, Paged, listed, name_before
 from sync.hub.receivers import Receiver, Receivers
@@ -17,6 +20,7 @@ from sync.hub.tenants import Tenants
 from sync.hub.webhook import DeliveryError, Reach, check_address
 
 PATH = "/api/v1/receivers"
+TEST_S, TESTS = 30, 5  # a test in so long, and so many at once, for each person
 EMAIL = r"^[^\s@<>,;:\"]+@[^\s@<>,;:\"]+$"
 Address = Annotated[str, msgspec.Meta(min_length=3, max_length=2000)]
 EveryS = Annotated[int, msgspec.Meta(ge=0, le=86_400)]
@@ -69,12 +73,15 @@ class Tested(msgspec.Struct, frozen=True):
 class ReceiverApi:
     """Routes under /api/v1/receivers."""
 
-    def __init__(self, receivers: Receivers, delivery: Delivery, tenants: Tenants, acts: Acts, reach: Reach) -> None:
+    def __init__(
+        self, receivers: Receivers, delivery: Delivery, tenants: Tenants, acts: Acts, reach: Reach, clock: Clock
+    ) -> None:  # fmt: skip
         self._receivers = receivers
         self._delivery = delivery
         self._tenants = tenants
         self._acts = acts
         self._reach = reach
+        self._tests = Buckets(1 / TEST_S, TESTS, clock)
 
     def routes(self) -> Sequence[Route[Any, Any]]:
         one, admin = PATH + "/{receiver}", Role.ADMIN
@@ -138,6 +145,8 @@ class ReceiverApi:
 
     async def _test(self, call: Call[Nothing, Nothing]) -> Tested:
         one = await self._found(call)
+        if wait_s := self._tests.wait_s(call.caller.name):  # it may be anybody's address
+            raise ApiError(429, "so many tests were sent just now; wait a little", retry_after_s=math.ceil(wait_s))
         error = await self._delivery.test(one)
         await self._acts.note(call, "tested receiver", one.id, error, place=one.place)
         return Tested(not error, error)

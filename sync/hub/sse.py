@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -30,6 +31,7 @@ class Pace:
     patience_s: float = 10.0  # with who does not read
     life_s: float = 600.0  # then the browser comes again by itself
     streams_max: int = 500
+    of_one_max: int = 50  # of them one person's
 
 
 class Streams:
@@ -41,6 +43,7 @@ class Streams:
         self._bell = asyncio.Event()
         self._ended = asyncio.Event()
         self.open = 0
+        self._of: Counter[str] = Counter()
 
     def ring(self) -> None:
         """There may be something new."""
@@ -56,12 +59,14 @@ class Streams:
         """What `look` finds, again and again. Raises ApiError, StorageError."""
         if self.open >= self._pace.streams_max:
             raise ApiError(503, "too many streams are open here; try again later")
-        bell = self._bell
-        found = await look()
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
-        await response.prepare(call.request)
+        if self._of[call.caller.name] >= self._pace.of_one_max:  # which leaves room for the others
+            raise ApiError(429, f"you have {self._pace.of_one_max} streams open here", retry_after_s=60)
         self.open += 1
+        self._of[call.caller.name] += 1
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         try:
+            bell, found = self._bell, await look()
+            await response.prepare(call.request)
             await self._send(call, response, bell, found, look)
         except TimeoutError:  # it does not read, and would keep what we write in memory
             if call.request.transport is not None:
@@ -70,6 +75,8 @@ class Streams:
             pass
         finally:
             self.open -= 1
+            self._of[call.caller.name] -= 1
+            self._of += Counter()  # without those that have none
         return response
 
     async def _send(

@@ -13,11 +13,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
+from sync import enrol, wire
 from sync.hub.api import BODY_MAX, Nothing, Route, many_valued
 from sync.hub.app import API
 from sync.hub.rights import Grant, Role
 from tests.hub.clock import NOW
-from tests.hub.everything import hub
+from tests.hub.everything import SECRET, hub
 from tests.hub.stores import KINDS, place
 
 Client = TestClient[web.Request, web.Application]
@@ -114,6 +115,16 @@ async def test_a_body_of_whatever_content_is_refused(client: Client) -> None:
             huge = {"data": BytesIO(b" " * (BODY_MAX + 2)), "headers": {"Content-Type": "application/json"}}
             assert await told(client, route.method, path, **huge) in (404, 413), path
             assert await told(client, route.method, path, data=b"{}") in (404, 415), path
+
+
+async def test_a_gateways_body_of_whatever_depth_is_refused(client: Client) -> None:
+    node = {wire.NODE_ID: "mill-1", wire.NODE_SECRET: SECRET, wire.CURSOR: "0123456789abcdef:0-9"}
+    for kind in ("records", "layouts", "events", "heartbeat", "ledger", "configuration", "secret"):
+        for body in (b"\x91" * 100_000 + b"\x01", b"\x81\xa1a" * 100_000 + b"\x01", b"\xdd\xff\xff\xff\xff"):
+            async with client.post(wire.PATH, data=body, headers=node | {wire.BATCH_TYPE: kind}) as answer:
+                assert answer.status == 400, (kind, await answer.text())
+    deep = {"data": b'{"nobody":' + b"[" * 8000 + b"]" * 8000 + b"}", "headers": {"Content-Type": "application/json"}}
+    assert await told(client, "POST", enrol.PATH, **deep) == 400
 
 
 async def test_who_has_no_right_gets_the_same_answer_for_what_is_foreign_and_for_what_is_not_there(

@@ -118,6 +118,20 @@ async def test_a_stream_ends_when_its_reader_may_look_no_longer(store: Store, pa
         assert (await client.get(path)).status == 401
 
 
+@pytest.mark.P11
+async def test_nobody_takes_all_the_streams_that_there_are(store: Store) -> None:
+    pace = Pace(apart_s=0.001, look_s=0.002, heartbeat_s=0.01, of_one_max=2)
+    async with looking(store, pace) as (client, streams):
+        answers = await asyncio.gather(*(client.get("/api/v1/nodes/mill-1/live") for _ in range(3)))
+        assert sorted(answer.status for answer in answers) == [200, 200, 429]
+        for answer in answers:
+            answer.close()
+        while streams.open:
+            await asyncio.sleep(0)
+        async with client.get("/api/v1/nodes/mill-1/live") as again:
+            assert again.status == 200
+
+
 async def test_more_streams_than_there_is_room_for_are_turned_away_until_one_has_gone(store: Store) -> None:
     async with looking(store, Pace(apart_s=0.001, look_s=0.002, heartbeat_s=0.01, streams_max=1)) as (client, streams):
         answer = await client.get("/api/v1/nodes/mill-1/live")

@@ -1,6 +1,7 @@
 """What the hub gives back, on SQLite and on PostgreSQL alike, and to whom."""
 
 from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from sync import wire
 from sync.hub.api import Route
 from sync.hub.commandstore import Beat
 from sync.hub.reading import reading_routes
+from sync.hub.readingdevices import Devices
 from sync.hub.readingnodes import Nodes
 from sync.hub.rights import Caller, Grant, Role
+from sync.hub.sql import Row, Sql, Work
 from sync.hub.sse import Streams
 from sync.hub.store import Audit, Store
 from tests.hub.clock import NOW, StoppedClock
@@ -232,3 +235,29 @@ async def test_a_range_that_is_upside_down_is_told(store: Store, path: str) -> N
         assert "before until" in answer["error"]
     await get(store, f"/api/v1/{path}&since={10**18}", status=400)
     await get(store, f"/api/v1/{path}&after=x", status=400)
+
+
+class Counting:
+    """Meets `Sql`: counts the questions."""
+
+    def __init__(self, sql: Sql) -> None:
+        self._sql, self.asked = sql, 0
+
+    async def fetch(self, query: str, *parameters: object) -> Sequence[Row]:
+        self.asked += 1
+        return await self._sql.fetch(query, *parameters)
+
+    def transaction(self) -> AbstractAsyncContextManager[Work]:
+        return self._sql.transaction()
+
+
+async def test_thousands_of_nodes_without_devices_are_not_gone_through_for_a_list_of_devices(store: Store) -> None:
+    async with store.sql.transaction() as db:
+        for number in range(2000):
+            await db.execute("INSERT INTO node (id, first_seen, last_seen) VALUES ($1, 0, 0)", f"empty-{number}")
+    await keep(store, "mill-1", METER, [power(NOW, 1)])
+    counting = Counting(store.sql)
+    async with client(store, Devices(counting).routes()) as api:
+        found = await (await api.get("/api/v1/devices")).json()
+    assert [one["node"] for one in found["items"]] == ["mill-1"]
+    assert counting.asked <= 4
