@@ -27,8 +27,8 @@ NODES = """SELECT node.id, coalesce(site.id, ''), coalesce(site.timezone, 'UTC')
     FROM node LEFT JOIN site ON site.id = node.site WHERE {where} ORDER BY node.id"""
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 AND ts >= $2 AND ts < $3 ORDER BY ts LIMIT $4"
 # By the time of these, for no loop over days shall be longer than what is there.
-FIRST_DAY = "SELECT min(day), max(day) FROM rollup_1h WHERE series = $1 AND day > $2 AND day < $3"
-FIRST_DIRTY = "SELECT min(hour), max(hour) FROM dirty WHERE series = $1 AND hour > $2 AND hour < $3"
+DAYS = """SELECT day FROM rollup_1h WHERE series = $1 AND day > $2 AND day < $3
+    UNION SELECT hour - hour % 86400000 FROM dirty WHERE series = $1 AND hour > $2 AND hour < $3"""
 READINGS_AT_ONCE = 20_000
 ROLLED_DAYS = {"minute": 10, "hour": 400}  # of one point at once
 
@@ -137,29 +137,29 @@ class Export:
     ) -> AsyncGenerator[bytes, None]:  # fmt: skip
         """In the unit that a point has now."""
         points = {point.key: point for _, layout in known for point in layout.points}
-        since, until = await self._held(known, since, until)
+        days = {day for one, _ in known for (day,) in await self._sql.fetch(DAYS, one, since - DAY_MS, until)}
+        pieces = _pieces(sorted(days), since, until, ROLLED_DAYS[query.resolution] * DAY_MS)
         for key, point in points.items():
             if not is_plotted(point) or (query.key and key not in query.key):
                 continue
-            length = ROLLED_DAYS[query.resolution] * DAY_MS
-            for lo in range(since, until, length):
-                hi, step = min(lo + length, until), STEPS[query.resolution]
-                rows = await self._series.rows(source.node, source.device, point, lo, hi, step)
+            for lo, hi in pieces:
+                rows = await self._series.rows(source.node, source.device, point, lo, hi, STEPS[query.resolution])
                 rows = [row for row in rows if row.ts >= lo or lo == since]  # each piece begins with a whole bucket
                 if rows:
                     yield await asyncio.to_thread(table.rolled, source, key, point.unit, rows)
 
-    async def _held(self, known: Sequence[tuple[int, Layout]], since: int, until: int) -> tuple[int, int]:
-        """The part of the range that has something, to the day."""
-        found = [
-            (first, last)
-            for series, _ in known
-            for query in (FIRST_DAY, FIRST_DIRTY)
-            for first, last in await self._sql.fetch(query, series, since - DAY_MS, until)
-            if first is not None
-        ]
-        first, last = min((one for one, _ in found), default=until), max((one for _, one in found), default=since)
-        return max(since, first), min(until, last + DAY_MS)
+
+def _pieces(days: Sequence[int], since: int, until: int, length: int) -> list[tuple[int, int]]:
+    """The stretches, none longer than `length`, that hold these days: decades of nothing, as before a gateway had the
+    time, or after it had another's, cost nothing."""
+    found: list[tuple[int, int]] = []
+    behind = since
+    for day in days:
+        if behind < min(day + DAY_MS, until):
+            begin = max(behind, day)
+            behind = min(begin + length, until)
+            found.append((begin, behind))
+    return found
 
 
 def zone_of(name: str) -> tzinfo:

@@ -69,6 +69,14 @@ async def test_lines_of_json_have_the_same(store: Store) -> None:
     ]  # fmt: skip
 
 
+async def test_centuries_of_nothing_between_readings_take_no_time(store: Store) -> None:
+    times = [0, DAY, NOW - 25 * DAY, NOW - 1, 2**53 - 1]
+    await keep(store, "mill-1", METER, [power(ts, n) for n, ts in enumerate(times)])
+    query = f"node=mill-1&since=0&until={2**53 - 1}&resolution=minute&key=power"
+    lines = list(csv.DictReader(io.StringIO(await text(store, query))))
+    assert [int(line["ts"]) for line in lines] == [ts // 60_000 * 60_000 for ts in times]
+
+
 async def test_minutes_and_hours_come_rolled_up_over_any_time(store: Store) -> None:
     begin = (NOW // DAY - 30) * DAY
     await keep(store, "mill-1", METER, [power(begin + 20 * 60_000 * n, n) for n in range(30 * 72)])
