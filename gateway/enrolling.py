@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import re
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from gateway.core.clock import SystemClock
 from gateway.core.errors import ConfigError, HoldfastError
 from gateway.core.wording import span_text
 from gateway.hubfile import HubFile, write_private
-from gateway.loadconfig import load_config
+from gateway.loadconfig import load_config, read_layers
 from sync import enrol
 from sync.edge import troubles
 from sync.edge.tls import trust
@@ -59,13 +60,8 @@ class Done(msgspec.Struct, frozen=True):
 
 def enrol_here(site: Path, asked: Asked) -> Done:
     """Enrol the gateway of the configuration `site`. Raises HoldfastError."""
-    config, _ = load_config(site)
-    if config.hub is not None and not asked.again:
-        raise ConfigError(
-            f"{site}: this gateway is node {config.hub.node_id} of {config.hub.url} already",
-            hint="to enrol it anew all the same: --again",
-        )
     link = _link(asked, site.parent)
+    _check(site, link, again=asked.again)
     file = HubFile(site)
     secret = file.enrolling(hashlib.sha256(f"{link['url']} {enrol.plain_code(asked.code)}".encode()).hexdigest())
     told = enrol.new_secret(secret)
@@ -84,6 +80,20 @@ def enrol_here(site: Path, asked: Asked) -> Done:
     file.enrolled(hub)
     load_config(site)
     return Done(answer.node, answer.site, file.path, "amqp" in hub, notes)
+
+
+def _check(site: Path, link: Mapping[str, Any], *, again: bool) -> None:
+    """That the gateway has no hub yet, and a configuration that can be used once it has. Raises ConfigError."""
+    given = read_layers(site).plain().get("hub")
+    if isinstance(given, dict) and "node_id" not in given:  # it says how to reach a hub, not which
+        load_config(site, over=msgspec.json.encode({"hub": {**link, "node_id": "new", "secret": "0" * 16}}).decode())
+        return
+    config, _ = load_config(site)
+    if config.hub is not None and not again:
+        raise ConfigError(
+            f"{site}: this gateway is node {config.hub.node_id} of {config.hub.url} already",
+            hint="to enrol it anew all the same: --again",
+        )
 
 
 def _link(asked: Asked, folder: Path) -> dict[str, Any]:

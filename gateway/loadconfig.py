@@ -15,15 +15,15 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SELECT_LIVE = "selectronic-sp-pro"
 
 
-def load_config(path: Path, text: str | None = None) -> tuple[Config, document.Document]:
+def load_config(path: Path, text: str | None = None, *, over: str = "") -> tuple[Config, document.Document]:
     """The configuration of `path` and of what lies over it, and the document that says where each key stands.
 
-    `text`: as if that stood in `path`. Raises ConfigError with file, line, key and what was expected.
+    `text`: as if that stood in `path`; `over`: as if that lay over all. Raises ConfigError with file, line, key and
+    what was expected.
     """
-    layers = [document.parse(read_text(path) if text is None else text, path.name)]
-    over = [path.with_name(f"{path.stem}_local{path.suffix}"), hub_path(path)]
-    layers += [document.parse(read_text(one), one.name) for one in over if one.exists()]
-    merged = functools.reduce(document.overlay, layers)
+    merged = read_layers(path, text)
+    if over:
+        merged = document.overlay(merged, document.parse(over, path.name))
     config = document.convert(merged, Config)
     _check_names(config, merged)
     _check_page(config, merged)
@@ -32,6 +32,14 @@ def load_config(path: Path, text: str | None = None) -> tuple[Config, document.D
     _check_zones(config, merged)
     check_places(config, merged, path)
     return config, merged
+
+
+def read_layers(path: Path, text: str | None = None) -> document.Document:
+    """What `path` says, and the files that lie over it, unchecked. Raises ConfigError."""
+    layers = [document.parse(read_text(path) if text is None else text, path.name)]
+    over = [path.with_name(f"{path.stem}_local{path.suffix}"), hub_path(path)]
+    layers += [document.parse(read_text(one), one.name) for one in over if one.exists()]
+    return functools.reduce(document.overlay, layers)
 
 
 def read_text(path: Path) -> str:

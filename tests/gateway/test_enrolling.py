@@ -20,6 +20,27 @@ async def test_what_is_no_fingerprint_is_named_with_how_one_is_made(tmp_path: Pa
     assert not (tmp_path / "site_hub.yaml").exists()
 
 
+async def test_a_gateway_may_be_told_how_to_reach_a_hub_before_it_has_one(tmp_path: Path) -> None:
+    """As the site.yaml of a gateway that is replaced, after a roll-out over its `hub:`."""
+    site = tmp_path / "site.yaml"
+    site.write_text(SITE + "hub: {heartbeat_s: 30}\n")
+    code, _, err = await holdfast(*ASKED, str(site))
+    assert code == 1
+    assert "nothing listens there" in err
+    site.write_text(SITE + "hub: {heartbeats: 30}\n")
+    code, _, err = await holdfast(*ASKED, str(site))
+    assert code == 2
+    assert "site.yaml:3: hub.heartbeats" in err
+
+
+async def test_a_gateway_that_has_a_hub_says_of_which_it_is_a_node(tmp_path: Path) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(SITE + "hub: {url: 'https://hub', node_id: mill, secret: a secret of this test}\n")
+    code, _, err = await holdfast(*ASKED, str(site))
+    assert code == 2
+    assert "this gateway is node mill of https://hub already" in err
+
+
 async def test_a_fingerprint_is_taken_as_openssl_prints_it(tmp_path: Path) -> None:
     (tmp_path / "site.yaml").write_text(SITE)
     fingerprint = ":".join(["AB"] * 32)
