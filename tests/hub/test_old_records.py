@@ -52,10 +52,11 @@ async def old_database(where: str) -> None:
 async def test_what_an_older_release_stored_is_rolled_up(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    where = await place(kind, request)
     if kind == "sqlite":
+        where = "hub.db"
         old_file(tmp_path / where)
     else:
+        where = await request.getfixturevalue("databases").new()
         await old_database(where)
     async with opened(where, tmp_path) as store:
         await Rolling(store.sql, SystemClock()).turn(HOUR + 9 * HOUR_MS)
