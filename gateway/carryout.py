@@ -55,12 +55,17 @@ class Exported(NamedTuple):
     bytes: int
 
 
-def export(buffer: Path, hub: HubLink, clock: Clock, file: Path, *, force: bool = False) -> Exported:
-    """Write all that the hub has not acknowledged into `file`, whole or not at all. Raises HoldfastError."""
+def export(
+    buffer: Path, hub: HubLink, clock: Clock, file: Path, *, force: bool = False, most: int = RECORDS_A_BATCH
+) -> Exported:
+    """Write all that the hub has not acknowledged into `file`, whole or not at all; `most`: records of a batch.
+
+    Raises HoldfastError.
+    """
     with looking_at(buffer) as db, new_file(file, force=force) as part:
         with part.open("wb") as out, bar("exporting") as step:
             writer, left = _begun(db, hub, clock, out)
-            for batch in _batches(db, left, step):
+            for batch in _batches(db, left, step, most):
                 writer.batch(batch)
             writer.end()
         return Exported(span_math.length(left.records), span_math.length(left.events), part.stat().st_size)
@@ -71,7 +76,7 @@ def streamed(buffer: Path, hub: HubLink, clock: Clock) -> Generator[bytes, None,
     out = io.BytesIO()
     with looking_within(buffer) as db:
         writer, left = _begun(db, hub, clock, out)
-        for batch in _batches(db, left, lambda done, total: None):
+        for batch in _batches(db, left, lambda done, total: None, RECORDS_A_BATCH):
             writer.batch(batch)
             yield out.getvalue()
             out.seek(0)
@@ -95,12 +100,12 @@ def _unsent(db: sqlite3.Connection) -> Unsent:
     return Unsent(life(db).epoch, left["records"], left["events"])
 
 
-def _batches(db: sqlite3.Connection, left: Unsent, step: Step) -> Iterator[carry.Batch]:
+def _batches(db: sqlite3.Connection, left: Unsent, step: Step, most: int) -> Iterator[carry.Batch]:
     count = span_math.length(left.records)
     known: set[bytes] = set()
     done = 0
     for span in left.records:
-        for covered, packs in _packs(db, span):
+        for covered, packs in _packs(db, span, most):
             if new := _layouts(db, packs, known):
                 body = msgspec.msgpack.encode(Layouts([layout.encoded for layout in new]))
                 yield carry.Batch("layouts", str(Cursor(left.epoch, 0, len(new))), body)
@@ -118,7 +123,7 @@ def _batches(db: sqlite3.Connection, left: Unsent, step: Step) -> Iterator[carry
             span = Span(hi, span.hi)  # noqa: PLW2901 - what is left of it
 
 
-def _packs(db: sqlite3.Connection, span: Span) -> Iterator[tuple[Span, list[bytes]]]:
+def _packs(db: sqlite3.Connection, span: Span, most: int) -> Iterator[tuple[Span, list[bytes]]]:
     """The records of `span` as the file has them: segments and frames go whole, the hub knows what it has."""
     lo = reached = span.lo
     packs: list[bytes] = []
@@ -127,7 +132,7 @@ def _packs(db: sqlite3.Connection, span: Span) -> Iterator[tuple[Span, list[byte
             break
         packs += [block.pack for block in piece if block.lo < span.hi and codec.is_sound(block.pack)]
         reached = min(max([reached, *(block.hi for block in piece)]), span.hi)
-        if reached - lo >= RECORDS_A_BATCH or sum(map(len, packs)) >= BYTES_A_BATCH:
+        if reached - lo >= most or sum(map(len, packs)) >= BYTES_A_BATCH:
             yield Span(lo, reached), packs
             lo, packs = reached, []
     if lo < span.hi:

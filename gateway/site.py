@@ -66,6 +66,7 @@ class RunningSite:
     def __init__(
         self, name: str, buffer: Buffer, live: Live, clock: Clock, sync_state: Callable[[], SyncState],
         zone: tzinfo = UTC, timekeeper: Timekeeper | None = None, wear: Wear | None = None,
+        repeat_s: float = REPEAT_S,
     ) -> None:  # fmt: skip
         """Without a `timekeeper`, what `clock` says is right."""
         self._name = name
@@ -76,6 +77,7 @@ class RunningSite:
         self._sync_state = sync_state
         self._timekeeper = timekeeper
         self._wear = wear
+        self._repeat_s = repeat_s
         self._buses: list[BusWatch] = []
         self._polled: dict[str, tuple[Polled, BusWatch]] = {}
         self._contact_log = ContactLog(buffer.notebook, clock)
@@ -176,7 +178,7 @@ class RunningSite:
         seen = -1
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REPEAT_S):
+                async with asyncio.timeout(self._repeat_s):
                     await self._live.changed.wait_beyond(seen)
             if seen >= 0:
                 await asyncio.sleep(COALESCE_S)

@@ -6,6 +6,10 @@ import threading
 
 import pytest
 
+from tests.hub.postgres import databases, postgres_server
+
+__all__ = ["databases", "postgres_server"]
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

@@ -31,12 +31,13 @@ PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA secure_delete = 0",
-    "PRAGMA wal_autocheckpoint = 4000",
+    "PRAGMA wal_autocheckpoint = {checkpoint_pages:d}",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA foreign_keys = ON",
 )
 # What was committed before is moved to where only this process has written: pagecache.py.
 LOG_INTO_FILE = "PRAGMA wal_checkpoint(TRUNCATE)"
+CHECKPOINT_PAGES = 4000  # of the log, before they are moved into the file
 SUSPECT = (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL)
 LOOKERS = 3  # looks at once; each may take seconds and many megabytes
 STEPS = 1000  # of SQLite's machine, between two looks at whether anybody still waits
@@ -48,8 +49,9 @@ T = TypeVar("T")
 class Database:
     """A writer and a reader on one file: a reader on the writer's connection would see what may yet be undone."""
 
-    def __init__(self, path: Path, package: str, *, page_size: int) -> None:
+    def __init__(self, path: Path, package: str, *, page_size: int, checkpoint_pages: int = CHECKPOINT_PAGES) -> None:
         """Not open yet; its schema is `package`'s `schema/*.sql`."""
+        self._checkpoint_pages = checkpoint_pages
         self.path = path
         self.damage = ""  # why the file must be set aside, once that was met
         self.unread = 0  # how often the disk gave an error for what should be read
@@ -67,9 +69,11 @@ class Database:
         self._writing = asyncio.Lock()  # the writer has one transaction at a time
 
     @classmethod
-    async def open(cls, path: Path, package: str, *, page_size: int) -> "Database":
+    async def open(
+        cls, path: Path, package: str, *, page_size: int, checkpoint_pages: int = CHECKPOINT_PAGES
+    ) -> "Database":
         """Make it and open it. Raises StorageError where that cannot be."""
-        database = cls(path, package, page_size=page_size)
+        database = cls(path, package, page_size=page_size, checkpoint_pages=checkpoint_pages)
         try:
             await database.connect()
         except StorageError:
@@ -111,7 +115,7 @@ class Database:
             writer = await opened.enter_async_context(aiosqlite.connect(self.path, isolation_level=None))
             reader = await opened.enter_async_context(aiosqlite.connect(self.path, isolation_level=None))
             for pragma in PRAGMAS:
-                await writer.execute(pragma.format(page_size=self._page_size))
+                await writer.execute(pragma.format(page_size=self._page_size, checkpoint_pages=self._checkpoint_pages))
             await migrate(writer, self.path, self._package)
             await writer.execute_fetchall(LOG_INTO_FILE)
             await writer.execute("BEGIN IMMEDIATE")  # a file that can only be read says so now

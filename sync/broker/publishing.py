@@ -11,7 +11,7 @@ from sync.broker.connection import Broker, connected
 from sync.broker.names import EXCHANGE
 from sync.broker.problems import ERRORS, NotConfirmed, ending, problem
 
-BLOCKED_S = 2.0  # so long a broker with an alarm is waited for
+BLOCKED_S = 2.0
 LOOK_S = 1.0  # so often it is looked whether it has one
 CONFIRM_S, SLOWEST = 30.0, 10_000  # so long for a confirmation, and for the bytes of a message: bytes a second
 
@@ -19,8 +19,10 @@ CONFIRM_S, SLOWEST = 30.0, 10_000  # so long for a confirmation, and for the byt
 class Publisher:
     """Publishes to the exchange on a connection of its own: an alarm at the broker holds up what is published only."""
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, *, blocked_s: float = BLOCKED_S) -> None:
+        """`blocked_s`: so long a broker with an alarm is waited for."""
         self.broker = broker
+        self._blocked_s = blocked_s
         self._opening = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._connection: AbstractConnection | None = None
@@ -82,7 +84,7 @@ class Publisher:
         if self._connection.transport.connection.is_closed:
             return
         try:
-            async with asyncio.timeout(BLOCKED_S):
+            async with asyncio.timeout(self._blocked_s):
                 await self._connection.transport.connection.ready()
         except TimeoutError:
             words = f"{self.broker.url}: the broker is short of memory or disk and takes nothing"

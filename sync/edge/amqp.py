@@ -16,7 +16,7 @@ from sync import wire
 from sync.broker import names
 from sync.broker.connection import Broker, connected, deliveries
 from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, problem
-from sync.broker.publishing import Publisher
+from sync.broker.publishing import BLOCKED_S, Publisher
 from sync.edge.backoff import Backoff
 from sync.edge.hubtime import TimeSink, tell
 from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubRefused, LaneFull
@@ -36,13 +36,13 @@ class AmqpTransport:
     `run` has to hear; the others' come as news.
     """
 
-    def __init__(self, way: Broker, time_sink: TimeSink | None = None) -> None:
-        """Raises ConfigError where the certificates cannot be used."""
+    def __init__(self, way: Broker, time_sink: TimeSink | None = None, *, blocked_s: float = BLOCKED_S) -> None:
+        """`blocked_s`: see `Publisher`. Raises ConfigError where the certificates cannot be used."""
         way.context()
         self.name = way.url
         self.kind = "amqp"
         self._broker = way
-        self._publisher = Publisher(way)
+        self._publisher = Publisher(way, blocked_s=blocked_s)
         self._time_sink = time_sink
         self._sent: OrderedDict[str, float] = OrderedDict()  # monotonic, by message id: what the hub is to answer
         self._awaited: dict[str, asyncio.Future[AbstractIncomingMessage]] = {}  # by message id

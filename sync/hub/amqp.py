@@ -31,8 +31,12 @@ LASTING_S = 60.0  # so long an answer waits for its node; the next one says the 
 class Consumer:
     """Takes the batches of the nodes that `secrets` knows. Several hubs may take from one broker."""
 
-    def __init__(self, way: Broker, door: Takes, secrets: Secrets, clock: Clock) -> None:
+    def __init__(
+        self, way: Broker, door: Takes, secrets: Secrets, clock: Clock,
+        *, look_soon_s: float = LOOK_SOON_S, live_again_s: float = LIVE_AGAIN_S,
+    ) -> None:  # fmt: skip
         """Raises ConfigError where the certificates cannot be used."""
+        self._look_soon_s, self._live_again_s = look_soon_s, live_again_s
         way.context()
         self._broker = way
         self._door = door
@@ -87,13 +91,13 @@ class Consumer:
         """Take what is live besides, where the broker has a queue for it. Run until cancelled."""
         told = False
         while True:
-            pause_s = LIVE_AGAIN_S
+            pause_s, lacks = self._live_again_s, True
             with contextlib.suppress(*ERRORS), ending():
                 channel = await connection.channel(publisher_confirms=False)
                 async for message in deliveries(channel, {names.LIVE: PREFETCH}):
                     batches.create_task(self._settle(message), name="amqp live batch")
-                pause_s = PAUSE_S  # it is there, and has moved within the broker
-            if pause_s == LIVE_AGAIN_S and not told and not connection.is_closed:
+                pause_s, lacks = PAUSE_S, False  # it is there, and has moved within the broker
+            if lacks and not told and not connection.is_closed:
                 log.warning("no queue for what is live", extra={"broker": self._broker.url, "what to do": PROVISION})
                 told = True
             await asyncio.sleep(pause_s)
@@ -114,7 +118,7 @@ class Consumer:
                     else:
                         waits = True
                 await channel.close()  # what was not acknowledged is in the queue again
-            await asyncio.sleep(LOOK_SOON_S if waits else LOOK_S)
+            await asyncio.sleep(self._look_soon_s if waits else LOOK_S)
 
     async def tell(self, node: str, answer: wire.Answer) -> None:
         """Say something to a node by ourselves. Raises NotConfirmed where the broker does not take it for the node."""

@@ -24,10 +24,14 @@ Take = Callable[[web.Request, str, str], Awaitable[wire.Answer]]
 class Answering:
     """Lets in the nodes that `secrets` knows."""
 
-    def __init__(self, secrets: Secrets, clock: Clock, random: Random | None = None) -> None:
+    def __init__(
+        self, secrets: Secrets, clock: Clock, random: Random | None = None, retry_s: tuple[int, int] = RETRY_S
+    ) -> None:
+        """`retry_s`: who is turned away is asked to come again after as many seconds, from least to most."""
         self._secrets = secrets
         self._clock = clock
         self._random = random or Random()
+        self._retry_s = retry_s
         self._ration, self._outages = Ration(clock), Ration(clock)
 
     async def to(self, request: web.Request, take: Take) -> web.Response:
@@ -68,7 +72,7 @@ class Answering:
         """`answer`, with the hub's time, and with a time to come again where it is to be sent again."""
         headers = {wire.HUB_TIME: str(self._clock.wall_ms()), "Cache-Control": "no-store"}
         if status in (429, 503):
-            headers["Retry-After"] = str(self._random.randint(*RETRY_S))
+            headers["Retry-After"] = str(self._random.randint(*self._retry_s))
         body = msgspec.json.encode(answer)
         return web.Response(status=status, body=body, content_type="application/json", headers=headers)
 

@@ -33,14 +33,16 @@ Tell = Callable[[str, wire.Answer], Awaitable[None]]
 class Fleet:
     """The hub's side of control, whichever transport carries it."""
 
-    def __init__(self, store: CommandStore, clock: Clock, *, look_s: float = LOOK_S) -> None:
+    def __init__(
+        self, store: CommandStore, clock: Clock, *, look_s: float = LOOK_S, pass_on_max: int = PASS_ON_MAX
+    ) -> None:
         self.tell: Tell | None = None  # brings an answer to a node at once; raises HoldfastError where it cannot
         self.lacks: Callable[[str, str], Awaitable[bool]] | None = None  # of node and digest: its configuration
         self._store = store
         self._clock = clock
         self._look_s = look_s
         self._ordered: dict[str, asyncio.Event] = {}  # by node: somebody waits for an order
-        self._to_pass_on: asyncio.Queue[tuple[str, Command, float]] = asyncio.Queue(PASS_ON_MAX)  # ordered when
+        self._to_pass_on: asyncio.Queue[tuple[str, Command, float]] = asyncio.Queue(pass_on_max)  # ordered when
         self._with_orders: set[str] = set()  # nodes
         self._looked_s = float("-inf")  # for all of them, monotonic
         self._looking = asyncio.Lock()

@@ -8,7 +8,7 @@ from aiohttp import web
 from gateway.core.clock import Clock
 from gateway.core.model import Command
 from sync import wire
-from sync.hub.answering import Answering
+from sync.hub.answering import RETRY_S, Answering
 from sync.hub.door import Refused
 from sync.hub.secrets import Secrets
 
@@ -26,9 +26,10 @@ class Commands(Protocol):
 class LongPoll:
     """The handler, for the nodes that `secrets` knows."""
 
-    def __init__(self, commands: Commands, secrets: Secrets, clock: Clock) -> None:
+    def __init__(self, commands: Commands, secrets: Secrets, clock: Clock, retry_s: tuple[int, int] = RETRY_S) -> None:
+        """`retry_s`: see `Answering`."""
         self._commands = commands
-        self._answering = Answering(secrets, clock)
+        self._answering = Answering(secrets, clock, retry_s=retry_s)
         self._newest: dict[str, asyncio.Timeout] = {}  # by node; each ends the one before it
 
     async def handle(self, request: web.Request) -> web.Response:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from gateway.core import database as settings
 from gateway.core.database import Database
 from gateway.core.errors import StorageError
 from tests.faults.disks import failing_ext4
@@ -23,10 +22,8 @@ ROUNDS = 4
     ("pages_to_checkpoint", "meanwhile"), [(4000, 20), (8, 20), (20, 2), (20, 3), (40, 5), (80, 5)]
 )
 async def test_what_is_acknowledged_after_it_is_there_after_a_power_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pages_to_checkpoint: int, meanwhile: int
+    tmp_path: Path, pages_to_checkpoint: int, meanwhile: int
 ) -> None:
-    often = [p.replace("autocheckpoint = 4000", f"autocheckpoint = {pages_to_checkpoint}") for p in settings.PRAGMAS]
-    monkeypatch.setattr(settings, "PRAGMAS", often)
     acknowledged: set[int] = set()
 
     async def write(count: int) -> int:
@@ -42,9 +39,16 @@ async def test_what_is_acknowledged_after_it_is_there_after_a_power_cut(
                 failures += 1
         return failures
 
+    async def opened() -> Database:
+        return await Database.open(
+            disk.path / "b.db", "gateway.buffer", page_size=1024, checkpoint_pages=pages_to_checkpoint
+        )
+
     numbers = iter(range(1 << 30))
     with failing_ext4(tmp_path) as (disk, under):
-        database = await Database.open(disk.path / "b.db", "gateway.buffer", page_size=1024)
+        database = await Database.open(
+            disk.path / "b.db", "gateway.buffer", page_size=1024, checkpoint_pages=pages_to_checkpoint
+        )
         try:
             assert not await write(60)
             failures = 0
@@ -59,7 +63,9 @@ async def test_what_is_acknowledged_after_it_is_there_after_a_power_cut(
             await database.close()
         disk.unmount()
         disk.mount()
-        database = await Database.open(disk.path / "b.db", "gateway.buffer", page_size=1024)
+        database = await Database.open(
+            disk.path / "b.db", "gateway.buffer", page_size=1024, checkpoint_pages=pages_to_checkpoint
+        )
         found = {number for (number,) in await database.fetch("SELECT lo FROM frame")}
         sound = await database.fetch("PRAGMA integrity_check")
         await database.close()

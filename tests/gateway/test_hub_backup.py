@@ -9,11 +9,9 @@ import pytest
 from gateway import hubbackup
 from gateway.core.errors import ConfigError, HoldfastError, RefusedFileError, StorageError
 from sync.hub.store import Store
-from tests.hub.postgres import postgres_server
 from tests.hub.stores import KINDS, audit, opened, place
 from tests.values import METER, power
 
-__all__ = ["postgres_server"]
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -30,7 +28,7 @@ async def times(store: Store) -> list[int]:
 async def test_a_store_is_backed_up_while_the_hub_runs_and_comes_back(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    where, empty = await place(kind, request), await place(kind, request)
+    where = await place(kind, request)
     backup = tmp_path / "hub.backup"
     async with opened(where, tmp_path) as store:
         await fill(store, range(1000, 1500))
@@ -41,7 +39,7 @@ async def test_a_store_is_backed_up_while_the_hub_runs_and_comes_back(
             await asyncio.to_thread(hubbackup.restore, where, tmp_path, backup, NOW)
         assert len(await times(store)) == 1000
     assert backup.stat().st_mode & 0o077 == 0, "nobody else reads what people sign in with"
-    target = where if kind == "sqlite" else empty
+    target = where if kind == "sqlite" else await request.getfixturevalue("databases").new()
     before = await asyncio.to_thread(hubbackup.restore, target, tmp_path, backup, NOW)
     async with opened(target, tmp_path) as store:
         assert await times(store) == list(range(1000, 1500))

@@ -46,10 +46,10 @@ class Fleet:
         self.watch = Watch(self.alerts, self.config, self.clock)
         self.delivery = Delivery(self.receivers, self.ways, self.config, self.clock)
 
-    async def pass_on(self, minutes: float) -> None:
-        """Let time go by, with two looks a minute."""
-        for _ in range(round(2 * minutes)):
-            self.clock.now += 1000 * LOOK_S
+    async def pass_on(self, minutes: float, look_s: int = LOOK_S) -> None:
+        """Let time go by, with a look every `look_s`."""
+        for _ in range(round(60 * minutes / look_s)):
+            self.clock.now += 1000 * look_s
             for node, said in self.says.items():
                 if said is not None:
                     body = msgspec.json.encode(beat(self.clock.now, **said))

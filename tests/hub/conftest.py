@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 
 from sync.hub.store import Store
-from tests.hub.postgres import postgres_server
 from tests.hub.stores import KINDS, opened, place
-
-__all__ = ["postgres_server", "somewhere", "store", "where"]
 
 
 @pytest.fixture(params=KINDS)

@@ -3,34 +3,51 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from uuid import uuid4
+from tempfile import TemporaryDirectory
 
 import pytest
 
-from bench.postgres import Server
 from sync.hub.opening import open_store
 from sync.hub.readingnodes import NodeDetail, Nodes, NodesQuery
 from sync.hub.rights import Caller, Grant, Role
+from sync.hub.sqlite import SqliteStore
 from sync.hub.store import Audit, Store
+from tests.hub.postgres import Databases
 
 KINDS = ("sqlite", "postgresql")
 
 
 async def place(kind: str, request: pytest.FixtureRequest) -> str:
-    """What `store:` in hub.yaml would say, of a store that is new."""
+    """What `store:` in hub.yaml would say, of a store with nothing in it; for as long as `request` lasts."""
     if kind == "sqlite":
         return "hub.db"
-    server: Server = request.getfixturevalue("postgres_server")
-    return await server.database(uuid4().hex)
+    databases: Databases = request.getfixturevalue("databases")
+    where = await databases.empty()
+    request.addfinalizer(lambda: databases.free(where))
+    return where
 
 
 @asynccontextmanager
 async def opened(where: str, folder: Path) -> AsyncIterator[Store]:
+    if where.endswith(".db") and not (folder / where).exists():
+        (folder / where).write_bytes(await _new_file())
     store = await open_store(where, folder)
     try:
         yield store
     finally:
         await store.close()
+
+
+async def _new_file() -> bytes:
+    """A SQLite store with nothing in it: to make one is to wait for the disk some twenty times."""
+    if not _NEW:
+        with TemporaryDirectory() as folder:
+            await (await SqliteStore.open(Path(folder) / "hub.db")).close()
+            _NEW.append((Path(folder) / "hub.db").read_bytes())
+    return _NEW[0]
+
+
+_NEW: list[bytes] = []
 
 
 def audit(node: str = "node", batch_type: str = "records", at: int = 1000) -> Audit:

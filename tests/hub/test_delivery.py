@@ -97,7 +97,7 @@ async def test_a_receiver_that_fails_is_tried_ever_more_seldom_and_after_a_day_i
     await fleet.pass_on(60)
     [receiver] = await fleet.receivers.listed(ALL)
     assert 5 <= receiver.failures <= 8
-    await fleet.pass_on(24 * 60)
+    await fleet.pass_on(24 * 60, look_s=240)
     kept.fails = ""
     await fleet.pass_on(120)
     assert kept.told == []

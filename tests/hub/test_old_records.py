@@ -14,7 +14,8 @@ from gateway.core.rollup import HOUR_MS
 from sync.hub.opening import open_store
 from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
-from tests.hub.stores import KINDS, nodes, opened, place
+from tests.hub.postgres import Databases
+from tests.hub.stores import KINDS, nodes, opened
 from tests.values import METER, power
 
 HOUR = 1_800_000_000_000 // HOUR_MS * HOUR_MS
@@ -52,10 +53,11 @@ async def old_database(where: str) -> None:
 async def test_what_an_older_release_stored_is_rolled_up(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    where = await place(kind, request)
     if kind == "sqlite":
+        where = "hub.db"
         old_file(tmp_path / where)
     else:
+        where = await request.getfixturevalue("databases").new()
         await old_database(where)
     async with opened(where, tmp_path) as store:
         await Rolling(store.sql, SystemClock()).turn(HOUR + 9 * HOUR_MS)
@@ -67,9 +69,9 @@ async def test_what_an_older_release_stored_is_rolled_up(
 
 
 async def test_a_hub_brings_no_database_up_to_date_while_one_of_an_older_release_stores_into_it(
-    request: pytest.FixtureRequest, tmp_path: Path
+    databases: Databases, tmp_path: Path
 ) -> None:
-    where = await place("postgresql", request)
+    where = await databases.new()
     await old_database(where)
     older = await asyncpg.connect(where, server_settings={"application_name": "holdfast hub"})
     with pytest.raises(RefusedFileError, match="another hub is connected"):
@@ -82,9 +84,9 @@ async def test_a_hub_brings_no_database_up_to_date_while_one_of_an_older_release
 
 
 async def test_of_hubs_that_start_together_one_brings_the_database_up_to_date(
-    request: pytest.FixtureRequest, tmp_path: Path
+    databases: Databases, tmp_path: Path
 ) -> None:
-    where = await place("postgresql", request)
+    where = await databases.new()
     await old_database(where)
     stores = await asyncio.gather(*(open_store(where, tmp_path) for _ in range(4)))
     assert [len(await store.records("node", METER.id)) for store in stores] == [3] * 4

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -25,7 +26,7 @@ from sync import wire
 from tests.hub.everything import hub
 
 LINE_MAX = 8000  # of the request's first line aiohttp takes no more, before it is anything of ours
-EXAMPLES = 12  # of each operation
+EXAMPLES = 60 if os.environ.get("HOLDFAST_LONG") == "1" else 6  # of each operation
 # Of nodes' doors with their own secrets, MessagePack and files the document says only that they are there; streams do
 # not end; and after signing out nothing more is asked.
 NOT_ASKED = ("/live", "/ingest", "/api/v1/commands", "/carry", "/enrol", "/stream", "/sign-out")

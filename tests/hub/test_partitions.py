@@ -14,6 +14,7 @@ from sync.hub.door import TS_MAX
 from sync.hub.partitions import FIRST, LAST, WEEK_MS
 from sync.hub.postgres import PostgresStore
 from tests.buffer.stocked import StandingClock
+from tests.hub.postgres import Databases
 from tests.hub.stores import audit, opened, place
 from tests.hub.test_postgres import ask
 from tests.values import METER, power
@@ -122,8 +123,9 @@ async def test_a_node_whose_clock_goes_wild_gets_all_of_its_weeks_and_is_taken(w
 
 @pytest.mark.P2
 async def test_the_records_of_the_first_schema_are_moved_and_the_view_is_still_whose_it_was(
-    where: str, tmp_path: Path
+    databases: Databases, tmp_path: Path
 ) -> None:
+    where = await databases.new()
     first = resources.files("sync.hub").joinpath("schema_pg", "0001.sql").read_text()
     connection = await asyncpg.connect(where)
     await connection.execute("CREATE TABLE schema_version (number integer PRIMARY KEY)")

@@ -12,6 +12,7 @@ from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 from gateway.core.model import Layout, Point, Record, readings_of
 from sync.hub.postgres import PostgresStore
 from sync.hub.postgresdatabase import PostgresDatabase
+from tests.hub.postgres import Databases
 from tests.hub.stores import audit, opened, place
 from tests.needs import lacks
 from tests.sync.parts import site, synced, syncing
@@ -102,7 +103,8 @@ async def test_two_hubs_share_one_database(where: str, tmp_path: Path) -> None:
         assert sum(audit.accepted for audit in taken) == 200
 
 
-async def test_hubs_that_start_together_make_the_schema_once(where: str) -> None:
+async def test_hubs_that_start_together_make_the_schema_once(databases: Databases) -> None:
+    where = await databases.new()
     stores = await asyncio.gather(*(PostgresStore.open(where) for _ in range(4)))
     for store in stores:
         await store.close()

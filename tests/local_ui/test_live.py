@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from gateway import site as site_module
 from gateway.buffer.buffer import Buffer
 from gateway.core.errors import DeviceError
 from gateway.core.model import Layout, Point, Record
 from gateway.core.status import SiteState, SyncState
 from gateway.live import Live
-from gateway.site import RunningSite
+from gateway.site import REPEAT_S, RunningSite
 from tests.local_ui.parts import NOW
 from tests.values import meter, power
 
@@ -41,10 +40,10 @@ def live_of_two(clock: ManualClock | None = None) -> Live:
 
 
 @asynccontextmanager
-async def running(folder: Path, live: Live) -> AsyncIterator[tuple[RunningSite, Buffer]]:
+async def running(folder: Path, live: Live, repeat_s: float = REPEAT_S) -> AsyncIterator[tuple[RunningSite, Buffer]]:
     buffer = await Buffer.open(folder / "buffer.db")
     try:
-        yield RunningSite("Mill", buffer, live, ManualClock(), lambda: SyncState(hub="")), buffer
+        yield RunningSite("Mill", buffer, live, ManualClock(), lambda: SyncState(hub=""), repeat_s=repeat_s), buffer
     finally:
         await buffer.close()
 
@@ -141,11 +140,8 @@ async def test_changes_close_together_come_as_one(tmp_path: Path) -> None:
         assert names(await upcoming) == ["a", "b"]
 
 
-async def test_without_a_change_the_page_is_told_of_buffer_and_sync_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(site_module, "REPEAT_S", 0)
-    async with running(tmp_path, live_of_two()) as (site, buffer), aclosing(site.changes()) as changes:
+async def test_without_a_change_the_page_is_told_of_buffer_and_sync_alone(tmp_path: Path) -> None:
+    async with running(tmp_path, live_of_two(), repeat_s=0) as (site, buffer), aclosing(site.changes()) as changes:
         await anext(changes)
         buffer.put(A, [power(NOW, 5, layout=A)])
         await buffer.flushed()

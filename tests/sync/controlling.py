@@ -32,12 +32,13 @@ class Site:
         self.done: list[str] = []
         self.known = True
         self.wall = NOW
+        self.ahead_s = 0.0  # of the machine's monotonic clock
 
     def wall_ms(self) -> int:
         return self.wall
 
     def monotonic_s(self) -> float:
-        return SystemClock().monotonic_s()
+        return SystemClock().monotonic_s() + self.ahead_s
 
     async def count(self, command: Command) -> Outcome:
         self.done.append(command.id)

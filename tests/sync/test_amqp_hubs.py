@@ -9,13 +9,10 @@ import pytest
 from bench.postgres import Server
 from sync.edge.amqp import AmqpTransport
 from sync.hub.sqlite import SqliteStore
-from tests.hub.postgres import postgres_server
 from tests.hub.stores import nodes, opened
 from tests.sync.brokered import BrokeredHub, push, running, until
 from tests.sync.rabbit import NODE_SECRET, Rabbit, provisioned
 from tests.values import power
-
-__all__ = ["postgres_server"]
 
 
 @pytest.mark.P2

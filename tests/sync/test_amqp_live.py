@@ -11,7 +11,8 @@ from sync import wire
 from sync.broker import names
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import LaneFull, Transport
-from sync.hub import amqp, provision
+from sync.hub import provision
+from sync.hub.amqp import PREFETCH_BACKLOG
 from tests.sync.brokered import BrokeredHub, batch, cursor, hub_of, push, running, until
 from tests.sync.rabbit import ADMIN, DEFINITIONS, HUB, NODE_SECRET, Rabbit, Vhost, provisioned
 from tests.sync.test_amqp_faults import gateway
@@ -60,7 +61,7 @@ async def test_a_live_batch_is_at_a_slow_hub_before_the_backlog_that_was_there_f
             await push_live(transport, [power(1000)])
             while 1000 not in await hub.times():
                 await slow.take_another()
-                assert len(slow.taken) <= 2 + amqp.PREFETCH_BACKLOG, "those that were in hand, and it"
+                assert len(slow.taken) <= 2 + PREFETCH_BACKLOG, "those that were in hand, and it"
             for _ in range(BACKLOG + 1 - len(slow.taken)):
                 await slow.take_another()
             await until(lambda: _is(hub, [*range(BACKLOG), 1000]))
@@ -163,10 +164,10 @@ async def test_making_an_older_broker_ready_again_gives_its_nodes_the_way_for_wh
 
 @pytest.mark.P4
 async def test_a_hub_takes_what_is_live_as_soon_as_the_broker_has_a_queue_for_it(
-    rabbit: Rabbit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rabbit: Rabbit, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(amqp, "LIVE_AGAIN_S", 0.02)
     async with provisioned(rabbit) as vhost, hub_of(tmp_path) as hub:
+        hub.live_again_s = 0.02
         await hub.know()
         await provision_as_before(vhost)
         async with running(hub.consumer(vhost.hub).run()):

@@ -18,7 +18,7 @@ from sync.broker.problems import NotConfirmed
 from sync.broker.publishing import Publisher
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import HubRefused
-from sync.hub import amqp, provision
+from sync.hub import provision
 from tests.sync.brokered import Ear, cursor, exchanging, hub_of, push, running, until
 from tests.sync.rabbit import ADMIN, DEFINITIONS, HUB, NODE_SECRET, Proxy, Rabbit, provisioned
 from tests.values import METER, power
@@ -163,15 +163,15 @@ async def test_a_node_that_the_hub_does_not_list_is_not_taken(rabbit: Rabbit, tm
 
 @pytest.mark.P11
 async def test_what_a_node_sends_that_the_hub_does_not_list_comes_to_rest_and_is_taken_when_it_is_listed(
-    rabbit: Rabbit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    rabbit: Rabbit, tmp_path: Path
 ) -> None:
     """Else it would go round for ever, ever more of it."""
-    monkeypatch.setattr(amqp, "LOOK_SOON_S", 0.05)
     async with (
         provisioned(rabbit, "node", "other") as vhost,
         hub_of(tmp_path) as hub,
         connected(vhost.way(*ADMIN)) as connection,
     ):
+        hub.look_soon_s = 0.05
         strangers = await (await connection.channel()).get_queue("strangers", ensure=False)
         transport = AmqpTransport(vhost.way("other", NODE_SECRET))
         async with running(hub.consumer(vhost.hub).run()):

@@ -14,6 +14,7 @@ from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.running import serve
 from sync import wire
+from sync.broker.publishing import BLOCKED_S
 from sync.edge.amqp import AmqpTransport
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
@@ -34,7 +35,7 @@ class Eager(Random):
 
 @asynccontextmanager
 async def both_ways(
-    folder: Path, vhost: Vhost, broker_port: int, hub: BrokeredHub
+    folder: Path, vhost: Vhost, broker_port: int, hub: BrokeredHub, blocked_s: float = BLOCKED_S
 ) -> AsyncIterator[tuple[Buffer, SwitchingTransport]]:
     async with AsyncExitStack() as stack:
         app = web.Application()
@@ -42,7 +43,7 @@ async def both_ways(
         address = await stack.enter_async_context(serve(app, "127.0.0.1", free_port(), unpack=False))
         buffer = await Buffer.open(folder / "buffer.db")
         stack.push_async_callback(buffer.close)
-        amqp = AmqpTransport(vhost.way("node", NODE_SECRET, port=broker_port))
+        amqp = AmqpTransport(vhost.way("node", NODE_SECRET, port=broker_port), blocked_s=blocked_s)
         transport = SwitchingTransport(amqp, HttpsTransport(address, "node", SECRET), Eager())
         stack.push_async_callback(transport.close)
         link = Link(lambda: buffer.epoch, transport, SystemClock(), Eager())
@@ -81,12 +82,9 @@ async def test_readings_go_by_https_while_the_broker_is_out_of_reach_and_by_the_
 
 
 @pytest.mark.P2
-async def test_readings_go_by_https_while_the_broker_has_a_memory_alarm(
-    rabbit: Rabbit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sync.broker.publishing.BLOCKED_S", 0.05)
+async def test_readings_go_by_https_while_the_broker_has_a_memory_alarm(rabbit: Rabbit, tmp_path: Path) -> None:
     async with provisioned(rabbit) as vhost, hub_of(tmp_path) as hub:
-        async with both_ways(tmp_path, vhost, rabbit.port, hub) as (buffer, transport):
+        async with both_ways(tmp_path, vhost, rabbit.port, hub, blocked_s=0.05) as (buffer, transport):
             await hub.know()
             await arrive(buffer, hub, 0, 50)
             await asyncio.to_thread(rabbit.alarm, True)

@@ -56,9 +56,10 @@ def made(opening: carry.Opening, *batches: carry.Batch, key: bytes = KEY) -> byt
     return file.getvalue()
 
 
-async def exported(buffer: Buffer, file: Path) -> bytes:
+async def exported(buffer: Buffer, file: Path, most: int = carryout.RECORDS_A_BATCH) -> bytes:
     """On a thread, as the gateway does it."""
-    await asyncio.to_thread(carryout.export, buffer._database.path, LINK, SystemClock(), file, force=True)
+    path = buffer._database.path
+    await asyncio.to_thread(carryout.export, path, LINK, SystemClock(), file, force=True, most=most)
     return file.read_bytes()
 
 
@@ -143,11 +144,10 @@ async def test_a_stranger_who_sends_nothing_holds_nobody_up(tmp_path: Path) -> N
         await stalled.wait_closed()
 
 
-async def test_each_layout_goes_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carryout, "RECORDS_A_BATCH", 1000)
+async def test_each_layout_goes_once(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, _):
         await fill(buffer)
-        batches = list(carry.read(io.BytesIO(await exported(buffer, tmp_path / "out")), KEY, "batches"))
+        batches = list(carry.read(io.BytesIO(await exported(buffer, tmp_path / "out", 1000)), KEY, "batches"))
         kinds = [batch.type for batch in batches]
         assert (kinds.count("layouts"), kinds.count("records") > 2) == (1, True)
 

@@ -22,7 +22,7 @@ from sync.hub.ingest import Ingest
 from sync.hub.longpoll import LongPoll
 from sync.hub.sqlite import SqliteStore
 from tests.gateway.ports import free_port
-from tests.sync.parts import SECRET, Listed
+from tests.sync.parts import SECRET, Eager, Listed
 
 ME = {wire.NODE_ID: "node", wire.NODE_SECRET: SECRET, wire.CURSOR: "0123456789abcdef:0-0"}
 RESTART = Command("one", "RESTART", 1 << 50)
@@ -48,7 +48,7 @@ class Desk:
 async def hub(folder: Path) -> AsyncIterator[tuple[Desk, str]]:
     desk, store = Desk(), await SqliteStore.open(folder / "hub.db")
     secrets, app = Listed({"node": digest(SECRET)}), web.Application()
-    app.router.add_get(wire.COMMANDS_PATH, LongPoll(desk, secrets, SystemClock()).handle)
+    app.router.add_get(wire.COMMANDS_PATH, LongPoll(desk, secrets, SystemClock(), retry_s=(0, 0)).handle)
     app.router.add_post(wire.PATH, Ingest(Door(store, SystemClock()), secrets, SystemClock()).handle)
     async with serve(app, "127.0.0.1", free_port(), unpack=False) as address:
         yield desk, address
@@ -63,7 +63,7 @@ async def listening(address: str) -> AsyncIterator[asyncio.Queue[Command]]:
         for command in answer.commands:
             await heard.put(command)
 
-    transport = HttpsTransport(address, "node", SECRET, long_poll=True)
+    transport = HttpsTransport(address, "node", SECRET, long_poll=True, random=Eager())
     task = asyncio.create_task(transport.run(hear))
     yield heard
     task.cancel()
@@ -76,7 +76,7 @@ async def test_a_command_comes_as_soon_as_there_is_one_and_batches_do_not_wait_f
     async with hub(tmp_path) as (desk, address), listening(address) as heard:
         while not desk.waits:
             await asyncio.sleep(0)
-        transport = HttpsTransport(address, "node", SECRET, long_poll=True)
+        transport = HttpsTransport(address, "node", SECRET, long_poll=True, random=Eager())
         await transport.push("records", wire.Cursor("0123456789abcdef", 0, 0), b"\x81\xa5packs\x90")
         await transport.close()
         assert heard.empty()
@@ -85,9 +85,7 @@ async def test_a_command_comes_as_soon_as_there_is_one_and_batches_do_not_wait_f
         assert desk.waits == [("node", 50)]
 
 
-async def test_a_hub_that_fails_is_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync.hub.answering.RETRY_S", (0, 0))
-    monkeypatch.setattr("sync.edge.backoff.FIRST_S", 0.001)
+async def test_a_hub_that_fails_is_asked_again(tmp_path: Path) -> None:
     async with hub(tmp_path) as (desk, address):
         desk.failing = 2
         desk.commands.put_nowait(RESTART)
@@ -96,8 +94,7 @@ async def test_a_hub_that_fails_is_asked_again(tmp_path: Path, monkeypatch: pyte
         assert len(desk.waits) == 3
 
 
-async def test_a_command_that_could_not_be_kept_is_heard_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sync.edge.backoff.FIRST_S", 0.001)
+async def test_a_command_that_could_not_be_kept_is_heard_again(tmp_path: Path) -> None:
     heard: list[wire.Answer] = []
 
     async def hear(answer: wire.Answer) -> None:
@@ -106,7 +103,7 @@ async def test_a_command_that_could_not_be_kept_is_heard_again(tmp_path: Path, m
             raise StorageError("the disk is full")
 
     async with hub(tmp_path) as (desk, address):
-        transport = HttpsTransport(address, "node", SECRET, long_poll=True)
+        transport = HttpsTransport(address, "node", SECRET, long_poll=True, random=Eager())
         task = asyncio.create_task(transport.run(hear))
         for _ in range(2):
             desk.commands.put_nowait(RESTART)

@@ -16,11 +16,10 @@ from gateway.core.errors import PushError
 from gateway.core.model import Command, CommandResult, Event
 from sync import wire
 from sync.hub import commandapi
-from sync.hub import fleet as fleet_module
 from sync.hub.app import build_hub
 from sync.hub.commandstore import CommandStore
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.fleet import Fleet
+from sync.hub.fleet import PASS_ON_MAX, PASS_ON_S, Fleet
 from sync.hub.rights import Grant, Role
 from sync.hub.sqlite import SqliteStore
 from tests.hub.signed import sign_in
@@ -31,9 +30,9 @@ AT = wire.Cursor("0123456789abcdef", 1, 1)
 
 
 @asynccontextmanager
-async def hub(folder: Path) -> AsyncIterator[tuple[Fleet, SqliteStore, Site]]:
+async def hub(folder: Path, pass_on_max: int = PASS_ON_MAX) -> AsyncIterator[tuple[Fleet, SqliteStore, Site]]:
     store, clock = await SqliteStore.open(folder / "hub.db"), Site()
-    yield Fleet(store.control, clock), store, clock
+    yield Fleet(store.control, clock, pass_on_max=pass_on_max), store, clock
     await store.close()
 
 
@@ -165,11 +164,8 @@ async def test_what_the_broker_does_not_take_goes_with_the_next_heartbeat_and_ho
         assert (await fleet.heartbeat("mill", AT, beat())).commands == [command("a"), command("b")]
 
 
-async def test_orders_that_wait_long_or_are_many_are_left_to_the_heartbeats(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(fleet_module, "PASS_ON_MAX", 2)
-    async with hub(tmp_path) as (fleet, _, _clock):
+async def test_orders_that_wait_long_or_are_many_are_left_to_the_heartbeats(tmp_path: Path) -> None:
+    async with hub(tmp_path, pass_on_max=2) as (fleet, _, clock):
         told: list[str] = []
 
         async def tell(node: str, answer: wire.Answer) -> None:
@@ -180,8 +176,8 @@ async def test_orders_that_wait_long_or_are_many_are_left_to_the_heartbeats(
             assert await fleet.order("mill", command(name))
         async with running(fleet.run()):
             await until(lambda: told == ["a", "b"])
-            monkeypatch.setattr(fleet_module, "PASS_ON_S", -1)
             assert await fleet.order("mill", command("d"))
+            clock.ahead_s += PASS_ON_S + 1
             await until(fleet._to_pass_on.empty)
         assert told == ["a", "b"]
 
