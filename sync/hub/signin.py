@@ -1,6 +1,7 @@
 """Who a request comes from: the cookie of a browser, or a script's access token; see `sync.hub.api.SignIn`."""
 
 import hmac
+import logging
 import math
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -21,10 +22,12 @@ from sync.hub.sessions import Given, Sessions
 from sync.hub.sql import Sql
 from sync.hub.tokens import Tokens
 
+log = logging.getLogger(__name__)
 SAFE = ("GET", "HEAD", "OPTIONS")
 CSRF = "X-CSRF-Token"
 TRIES_PER_S, TRIES = 1 / 6, 20  # of signing in, from one address
 BURST_S = 10  # a caller that was quiet may ask as much at once as in this time
+NAME_PROXY = "if that is your proxy, name it in hub.yaml, people.proxies: else all who come by it are one address"
 WRONG = "unknown name or wrong password"
 
 
@@ -52,6 +55,7 @@ class PeopleSignIn:
         self._clock = clock
         self._own = urlsplit(config.public_url).netloc if config.public_url else ""
         self._addresses = Addresses(config.proxies)
+        self._told = False
         self._tries = Buckets(TRIES_PER_S, TRIES, clock)
         self._requests = Buckets(config.requests_per_s, BURST_S * config.requests_per_s, clock)
 
@@ -60,7 +64,12 @@ class PeopleSignIn:
         return self._clock.wall_ms()
 
     def address(self, request: web.Request) -> str:
-        return self._addresses.of(request.remote, request.headers.getall("X-Forwarded-For", []))
+        forwarded = request.headers.getall("X-Forwarded-For", [])
+        address = self._addresses.of(request.remote, forwarded)
+        if forwarded and address == request.remote and not self._told:
+            self._told = True  # once: anybody can send that header
+            log.warning("X-Forwarded-For is not believed", extra={"from": address, "what to do": NAME_PROXY})
+        return address
 
     async def caller(self, request: web.Request) -> Caller | None:
         """See `SignIn`; raises ApiError, too, for who asks too often."""

@@ -255,6 +255,17 @@ async def test_failures_at_many_addresses_lock_a_name_but_where_it_is_known(
         assert (await by_api(client, headers={"X-Forwarded-For": "203.0.113.9"})).status == 200, "it begins anew"
 
 
+async def test_a_proxy_that_is_not_named_is_told_of_once(
+    request: pytest.FixtureRequest, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with bobs("sqlite", request, tmp_path) as client:
+        for _ in range(3):
+            await by_api(client, headers={"X-Forwarded-For": "203.0.113.7"})
+    told = [record for record in caplog.records if record.name == "sync.hub.signin"]
+    assert [record.getMessage() for record in told] == ["X-Forwarded-For is not believed"]
+    assert "people.proxies" in str(told[0].__dict__)
+
+
 @pytest.mark.P11
 async def test_an_address_that_tries_many_names_waits_and_another_does_not(
     request: pytest.FixtureRequest, tmp_path: Path
