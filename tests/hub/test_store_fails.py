@@ -12,8 +12,9 @@ from sync import wire
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
 from tests.hub.clock import StoppedClock
+from tests.hub.postgres import Databases
 from tests.hub.signed import QUICK, STATIC
-from tests.hub.stores import opened, place
+from tests.hub.stores import opened
 
 NODE = {wire.NODE_ID: "mill", wire.NODE_SECRET: "x"}
 WRONG = {"name": "bob", "password": "wrong"}
@@ -29,9 +30,9 @@ async def ask(where: str, *queries: str) -> None:
 @pytest.mark.P11
 @pytest.mark.parametrize("ended", ["read-only", "away"])
 async def test_a_database_that_fails_is_told_as_that_and_without_its_name(
-    ended: str, request: pytest.FixtureRequest, tmp_path: Path
+    ended: str, databases: Databases, tmp_path: Path
 ) -> None:
-    where = await place("postgresql", request)
+    where = await databases.new()  # nobody uses it after this
     name, other = urlsplit(where).path[1:], where.replace(urlsplit(where).path, "/postgres", 1)
     async with opened(where, tmp_path) as store:
         app = build_hub(HubConfig(store=where), store, StoppedClock(), STATIC, [guard.headers], QUICK)
