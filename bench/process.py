@@ -71,7 +71,7 @@ class Child:
     def memory(self) -> Memory:
         kinds = {"Rss": 0, "Pss": 0, "Private_Clean": 0, "Private_Dirty": 0}
         for pid in _family(self.pid):
-            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
+            for line in _read(f"/proc/{pid}/smaps_rollup").splitlines()[1:]:
                 kind, _, amount = line.partition(":")
                 if kind in kinds:
                     kinds[kind] += 1024 * int(amount.split()[0])
@@ -102,16 +102,24 @@ def python(module: str, *arguments: object) -> list[str]:
 
 
 def cpu_s(pid: int) -> float:
-    """User and system time of a process and of those that it started, in seconds."""
+    """User and system time of a process and of all that descended from it, in seconds."""
     return sum(_cpu_s(one) for one in _family(pid))
 
 
 def _family(pid: int) -> list[int]:
     """`pid` and all that descend from it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    children = _read(f"/proc/{pid}/task/{pid}/children").split()
     return [pid, *(descendant for child in children for descendant in _family(int(child)))]
 
 
 def _cpu_s(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS_PER_S  # utime, stime: fields 14 and 15 of proc(5)
+    fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / TICKS_PER_S  # fields 14 to 17 of proc(5): its own, and of children that ended
+
+
+def _read(file: str) -> str:
+    """Empty of a process that has ended: a server's come and go."""
+    try:
+        return Path(file).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

@@ -40,6 +40,10 @@ class KnownSeries:
         self._most = most
         self._found: dict[tuple[str, bytes], Series] = {}
 
+    @property
+    def count(self) -> int:
+        return len(self._found)
+
     async def of(self, node: str, layout_id: bytes) -> Series | None:
         """None: the node never sent that layout, to whichever process of the hub."""
         known = self._found.get((node, layout_id))
