@@ -73,12 +73,13 @@ async def test_what_an_older_release_stored_is_rolled_up(
 async def test_a_check_changes_nothing_of_what_an_older_release_made(
     kind: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    where = await place(kind, request)
     if kind == "postgresql":  # nor of a database that is empty
+        where = await request.getfixturevalue("databases").new()
         with pytest.raises(RefusedFileError, match="its schema is not that of this release"):
             await check(where, tmp_path, 30)
         await old_database(where)
     else:
+        where = "hub.db"
         old_file(tmp_path / where)
     for _ in range(2):
         with pytest.raises(RefusedFileError, match="its schema is not that of this release"):
