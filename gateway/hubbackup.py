@@ -105,6 +105,11 @@ def _refuse_own(path: Path, file: Path) -> None:
         raise ConfigError(f"{file}: that is the hub's own file", hint="name another")
 
 
+def known_schema() -> int:
+    """The newest schema of a hub's file that this release knows."""
+    return sum(entry.name.endswith(".sql") for entry in resources.files("sync.hub").joinpath("schema").iterdir())
+
+
 @contextlib.contextmanager
 def looking_at(path: Path) -> Iterator[sqlite3.Connection]:
     """A connection that only reads a hub's store. Raises StorageError."""
@@ -117,8 +122,7 @@ def looking_at(path: Path) -> Iterator[sqlite3.Connection]:
                 hint = "backups are made with `holdfast hub backup`"
                 raise StorageError(f"{path}: a database, but not a hub's", hint=hint)
             (version,) = db.execute("PRAGMA user_version").fetchone()
-            files = resources.files("sync.hub").joinpath("schema").iterdir()
-            if version > (known := sum(entry.name.endswith(".sql") for entry in files)):
+            if version > (known := known_schema()):
                 words = f"{path}: written by a newer release (schema {version}, this one knows {known})"
                 raise RefusedFileError(words, hint="install that release")
             yield db

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from gateway.bar import bar
 from gateway.core.clock import SystemClock
-from gateway.hubbackup import looking_at
+from gateway.core.errors import RefusedFileError
+from gateway.hubbackup import known_schema, looking_at
 from sync.hub import checking
 from sync.hub.opening import POSTGRES, open_store
 from sync.hub.sql import Row, Sql, Work, numbered
@@ -26,13 +27,16 @@ async def check(store: str, folder: Path, days: int) -> list[str]:
 async def _reading(store: str, folder: Path, found: list[str]) -> AsyncIterator[Sql]:
     """Of a file, `found` gets what SQLite itself finds."""
     if store.startswith(POSTGRES):
-        opened = await open_store(store, folder)
+        opened = await open_store(store, folder, as_it_is=True)
         try:
             yield opened.sql
         finally:
             await opened.close()
         return
     with looking_at(folder / store) as db:
+        if db.execute("PRAGMA user_version").fetchone()[0] < known_schema():
+            hint = "a hub of this release brings it up to date when it starts"
+            raise RefusedFileError(f"{folder / store}: its schema is not that of this release", hint=hint)
         with bar("reading the file") as step:
             step(0, 0)
             found += [str(line) for (line,) in db.execute("PRAGMA integrity_check(20)") if line != "ok"]

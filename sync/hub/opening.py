@@ -9,8 +9,9 @@ from sync.hub.store import Store
 POSTGRES = ("postgresql://", "postgres://")
 
 
-async def open_store(where: str, folder: Path) -> Store:
-    """`where`: a file relative to `folder`, or the address of a PostgreSQL database.
+async def open_store(where: str, folder: Path, *, as_it_is: bool = False) -> Store:
+    """`where`: a file relative to `folder`, or the address of a PostgreSQL database; `as_it_is`: of the latter, nothing
+    is made or brought up to date: it is refused where that would be due.
 
     Raises ConfigError, StorageError.
     """
@@ -20,4 +21,4 @@ async def open_store(where: str, folder: Path) -> Store:
         from sync.hub.postgres import PostgresStore  # brings asyncpg, which few hubs and no gateway need
     except ImportError as error:
         raise ConfigError(f"store: {error}", hint="in Holdfast's folder: .venv/bin/pip install -e '.[hub]'") from error
-    return await PostgresStore.open(where)
+    return await PostgresStore.open(where, as_it_is=as_it_is)

@@ -72,10 +72,11 @@ class PostgresStore:
         self._series = KnownSeries(self.sql)
 
     @classmethod
-    async def open(cls, address: str) -> "PostgresStore":
+    async def open(cls, address: str, *, as_it_is: bool = False) -> "PostgresStore":
         """See `PostgresDatabase.open`."""
-        database = await PostgresDatabase.open(address)
-        await extend(database, address)
+        database = await PostgresDatabase.open(address, as_it_is=as_it_is)
+        if not as_it_is:
+            await extend(database, address)
         return cls(database)
 
     async def row_size(self, node: str, layout_id: bytes) -> int | None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib import resources
+from importlib.resources.abc import Traversable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,8 @@ MIGRATION_S = 24 * 3600.0  # it may move all records; other hubs that start mean
 MIGRATING = "SELECT pg_advisory_xact_lock(7236013)"  # a number of ours: one hub at a time
 VERSIONS = "CREATE TABLE IF NOT EXISTS schema_version (number integer PRIMARY KEY)"
 VERSION = "SELECT coalesce(max(number), 0) FROM schema_version"
+HAS_SCHEMA = "SELECT to_regclass('schema_version') IS NOT NULL"
+NOT_NEWEST_HINT = "a hub of this release brings it up to date when it starts"
 MIGRATED = "INSERT INTO schema_version VALUES ($1)"
 # Hubs that wait for the lock above begin to work with what is made here.
 OTHERS = """SELECT count(*) FROM pg_stat_activity CROSS JOIN pg_stat_clear_snapshot()
@@ -46,8 +49,11 @@ class PostgresDatabase:
         self._name = name
 
     @classmethod
-    async def open(cls, address: str, *, idle_s: float = IDLE_S) -> "PostgresDatabase":
-        """`address`: postgresql://user:password@host:port/database. Raises ConfigError, StorageError."""
+    async def open(cls, address: str, *, idle_s: float = IDLE_S, as_it_is: bool = False) -> "PostgresDatabase":
+        """`address`: postgresql://user:password@host:port/database; `as_it_is`: its schema is not touched.
+
+        Raises ConfigError, StorageError.
+        """
         name = _name(address)
         try:
             pool = asyncpg.create_pool(
@@ -64,7 +70,7 @@ class PostgresDatabase:
             raise _told(name, error) from error
         database = cls(pool, name)
         try:
-            await database._migrate()
+            await (database._is_newest() if as_it_is else database._migrate())
         except BaseException:
             await database.close()
             raise
@@ -90,8 +96,7 @@ class PostgresDatabase:
 
     async def _migrate(self) -> None:
         """Bring the schema to the newest that this release knows. Raises RefusedFileError for a newer one."""
-        files = resources.files("sync.hub").joinpath("schema_pg").iterdir()
-        migrations = sorted((file for file in files if file.name.endswith(".sql")), key=lambda file: file.name)
+        migrations = _migrations()
         async with self.transaction() as db:
             await db.execute(MIGRATING, timeout=MIGRATION_S)
             await db.execute(VERSIONS)
@@ -106,6 +111,12 @@ class PostgresDatabase:
             for number, migration in enumerate(migrations[version:], start=version + 1):
                 await db.execute(migration.read_text(), timeout=MIGRATION_S)
                 await db.execute(MIGRATED, number)
+
+    async def _is_newest(self) -> None:
+        """Raises RefusedFileError where it is not."""
+        has_schema = (await self.fetch(HAS_SCHEMA))[0][0]
+        if not has_schema or (await self.fetch(VERSION))[0][0] != len(_migrations()):
+            raise RefusedFileError(f"{self._name}: its schema is not that of this release", hint=NOT_NEWEST_HINT)
 
     async def _alone(self, db: Any) -> None:
         """A hub of the older release would go on and store records without what this one keeps beside them."""
@@ -123,6 +134,11 @@ class PostgresDatabase:
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
+
+
+def _migrations() -> list[Traversable]:
+    files = resources.files("sync.hub").joinpath("schema_pg").iterdir()
+    return sorted((file for file in files if file.name.endswith(".sql")), key=lambda file: file.name)
 
 
 async def _leave(connection: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 from gateway.core.clock import SystemClock
 from gateway.core.errors import RefusedFileError
 from gateway.core.rollup import HOUR_MS
+from gateway.hubcheck import check
 from sync.hub.opening import open_store
 from sync.hub.rolling import Rolling
 from sync.hub.rollups import Rollups
@@ -66,6 +67,25 @@ async def test_what_an_older_release_stored_is_rolled_up(
         (held,) = await Rollups(store.sql).completeness("node", HOUR, HOUR + HOUR_MS)
         assert held.records == {HOUR: 2}
         assert [node.newest for node in await nodes(store, HOUR)] == [TIMES[-1]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_check_changes_nothing_of_what_an_older_release_made(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    if kind == "postgresql":  # nor of a database that is empty
+        where = await request.getfixturevalue("databases").new()
+        with pytest.raises(RefusedFileError, match="its schema is not that of this release"):
+            await check(where, tmp_path, 30)
+        await old_database(where)
+    else:
+        where = "hub.db"
+        old_file(tmp_path / where)
+    for _ in range(2):
+        with pytest.raises(RefusedFileError, match="its schema is not that of this release"):
+            await check(where, tmp_path, 30)
+    async with opened(where, tmp_path):
+        await check(where, tmp_path, 30)
 
 
 async def test_a_hub_brings_no_database_up_to_date_while_one_of_an_older_release_stores_into_it(
