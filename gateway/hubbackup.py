@@ -56,7 +56,8 @@ def restore(store: str, folder: Path, file: Path, now: datetime) -> str:
         raise ConfigError(f"{file}: no backup of a hub", hint="backups are made with `holdfast hub backup`")
     if is_dump != store.startswith(POSTGRES):
         made, is_now = ("PostgreSQL", "an SQLite file") if is_dump else ("SQLite", "PostgreSQL")
-        raise ConfigError(f"{file}: a backup of a store on {made}, but hub.yaml's store is {is_now}")
+        words = f"{file}: a backup of a store on {made}, but hub.yaml's store is {is_now}"
+        raise ConfigError(words, hint="name a store of the same kind in hub.yaml")
     if is_dump:
         return _restore_database(store, file)
     return _restore_file(folder / store, file, now)

@@ -52,7 +52,10 @@ def backup_(file: Path, hub: Path, force: bool) -> None:
 @click.argument("file", type=FILE)
 @CONFIG
 def restore_(file: Path, hub: Path) -> None:
-    """Put the backup FILE in the place of the hub's store; stop the hub first. What was there is set aside."""
+    """Put the backup FILE in the place of the hub's store; stop the hub first.
+
+    A SQLite file that was there is set aside; on PostgreSQL name an empty database in hub.yaml first.
+    """
     from datetime import datetime
 
     from gateway.hubapp import load_hub_config
@@ -61,7 +64,8 @@ def restore_(file: Path, hub: Path) -> None:
     before = restore(load_hub_config(hub).store, hub.parent, file, datetime.now().astimezone())
     click.echo(f"restored; {before}")
     click.echo("  what the sites still have and this lacks they send again when they compare, within a week;")
-    click.echo("  nodes that were revoked since then are let in again: revoke them once more")
+    click.echo("  nodes that were revoked since then are let in again: revoke them once more;")
+    click.echo("  gateways enrolled since then, or with a new secret, are refused: enrol them once more, with --again")
 
 
 @click.command("password")
