@@ -15,7 +15,7 @@ from sync.hub.commandstore import Beat
 from sync.hub.compare import Compare
 from sync.hub.standing import Begin
 from sync.hub.store import Audit, Store
-from tests.hub.signing import ORGANISATION, SITE, STANDS
+from tests.hub.places import NODE, ORGANISATION, SITE
 from tests.hub.stores import audit
 
 METER = Layout(
@@ -69,7 +69,7 @@ async def fill(store: Store, now: int, hours: int = 30) -> None:
         )
         await store.control.beat(Beat(node, at, msgspec.json.encode(beat), 70, 1))
         async with store.sql.transaction() as db:
-            await db.execute(STANDS, node.removesuffix("-1"), node)
+            await db.execute(NODE, node, node.removesuffix("-1"))
             await db.execute(ENROLLED, HARDWARE, node)
     await store.note(Audit(now, "mill-1", "records", "c", 10, error="a batch of <another> hub"))
     await store.take_records([measured(PV, minutely(now, 2)[0])], audit("mill-1", at=now))
