@@ -72,7 +72,7 @@ $(AXE): $(VENDOR)/uPlot.esm.js
 	@touch $@
 
 # Servers and a browser for the tests: as root they are installed, else their tests say what is missing.
-# A broker or database that comes with its package is not left running: the tests start their own.
+# A server that comes with its package is not left running: the tests start their own.
 servers:
 	@missing=""; \
 	command -v chromium >/dev/null || missing="$$missing chromium"; \
@@ -85,11 +85,12 @@ servers:
 	ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing="$$missing faketime"; \
 	command -v ip >/dev/null || [ -x /usr/sbin/ip ] || missing="$$missing iproute2"; \
 	command -v strace >/dev/null || missing="$$missing strace"; \
+	command -v promtool >/dev/null || missing="$$missing prometheus"; \
 	command -v mke2fs >/dev/null || [ -x /sbin/mke2fs ] || missing="$$missing e2fsprogs"; \
 	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ]; then \
 	  echo "Installing$$missing for the tests ..."; \
 	  apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; \
-	  for service in mosquitto postgresql rabbitmq-server; do \
+	  for service in mosquitto postgresql prometheus rabbitmq-server; do \
 	    case "$$missing" in *$$service*) systemctl disable --now $$service >/dev/null 2>&1 || true;; esac; \
 	  done; \
 	fi

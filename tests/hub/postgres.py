@@ -12,6 +12,8 @@ from tests.needs import lacks
 SCHEMA = """SELECT relname, relkind FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relname !~ '^record_\\d{4}' ORDER BY 1, 2"""
 EXTENSIONS = "SELECT extname, '' FROM pg_extension WHERE extname <> 'plpgsql'"
+SETTINGS = """SELECT setconfig::text, '' FROM pg_db_role_setting JOIN pg_database ON setdatabase = pg_database.oid
+    WHERE datname = current_database()"""
 VERSIONS = "SELECT number, '' FROM schema_version ORDER BY 1"
 TABLES = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')
     AND NOT relispartition AND relname <> 'schema_version'"""
@@ -53,8 +55,8 @@ class Databases:
         self._free.append(address)
 
     async def _emptied(self, address: str) -> bool:
-        """False for one that cannot be as it was: its schema is another."""
-        connection = await asyncpg.connect(address)
+        """False for one that cannot be as it was: its schema or its settings are others."""
+        connection = await asyncpg.connect(address, server_settings={"statement_timeout": "0"})
         try:
             await connection.execute(END_OTHERS)  # of a test that failed
             if await _schema(connection) != self._schema:
@@ -71,7 +73,7 @@ class Databases:
 
 
 async def _schema(connection: asyncpg.Connection) -> list[asyncpg.Record]:
-    return [row for query in (SCHEMA, EXTENSIONS, VERSIONS) for row in await connection.fetch(query)]
+    return [row for query in (SCHEMA, EXTENSIONS, SETTINGS, VERSIONS) for row in await connection.fetch(query)]
 
 
 @pytest.fixture(scope="session")

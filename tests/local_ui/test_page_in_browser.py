@@ -16,6 +16,7 @@ from tests.local_ui.parts import NOW, FakeSite, device
 from tests.needs import needs
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-background-networking"]
+expect.set_options(timeout=30_000)  # for all tests in a browser: 5 s are not enough on a machine with other work
 SIZES = {"phone": (360, 740), "desktop": (1280, 800)}
 
 
