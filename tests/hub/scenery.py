@@ -15,7 +15,7 @@ from sync.hub.commandstore import Beat
 from sync.hub.compare import Compare
 from sync.hub.standing import Begin
 from sync.hub.store import Audit, Store
-from tests.hub.signing import ORGANISATION, SITE, STANDS
+from tests.hub.places import put_node, put_site
 from tests.hub.stores import audit
 
 METER = Layout(
@@ -30,7 +30,6 @@ METER = Layout(
 )  # fmt: skip
 PV = Layout("roof", "live", (Point("power", "u32", unit="W", quantity="power"),), role="pv")
 MINUTE_MS = 60_000
-NEW_NODE = "INSERT INTO node (id, first_seen, last_seen, site) VALUES ($1, 0, 0, $2)"
 ENROLLED = "UPDATE node SET hardware = $1 WHERE id = $2"
 HARDWARE = b'{"serial":"RPI-4711","mac":"dc:a6:32:00:00:01","version":"1.0","at":1795000000000}'
 
@@ -50,11 +49,9 @@ def minutely(now: int, hours: int) -> list[int]:
 
 async def fill(store: Store, now: int, hours: int = 30) -> None:
     """A mill that is well known and has a gap, a farm that is silent, a dam that never came in."""
-    async with store.sql.transaction() as db:
-        await db.execute(ORGANISATION, "north")
-        for site in ("mill", "farm", "dam"):
-            await db.execute(SITE, site, "north", f"The {site.title()}", "Europe/Warsaw")
-        await db.execute(NEW_NODE, "dam-1", "dam")
+    for site in ("mill", "farm", "dam"):
+        await put_site(store.sql, site, "north", f"The {site.title()}", "Europe/Warsaw")
+    await put_node(store.sql, "dam-1", "dam")
     for node, at in (("mill-1", now), ("farm-1", now - 6 * HOUR_MS)):
         await store.take_layouts([METER, PV], audit(node, "layouts", at=at))
         for layout in (METER, PV):
@@ -68,8 +65,8 @@ async def fill(store: Store, now: int, hours: int = 30) -> None:
             "1.2.3", at, 1.0, "kernel", backlog=70, oldest=at - HOUR_MS, problems=("the clock is <wrong>",)
         )
         await store.control.beat(Beat(node, at, msgspec.json.encode(beat), 70, 1))
+        await put_node(store.sql, node, node.removesuffix("-1"))
         async with store.sql.transaction() as db:
-            await db.execute(STANDS, node.removesuffix("-1"), node)
             await db.execute(ENROLLED, HARDWARE, node)
     await store.note(Audit(now, "mill-1", "records", "c", 10, error="a batch of <another> hub"))
     await store.take_records([measured(PV, minutely(now, 2)[0])], audit("mill-1", at=now))
