@@ -27,7 +27,7 @@ def amqp_provision(file: Path, admin: str, node: str | None, retire: bool) -> No
     """
     from gateway.hubapp import load_hub_config
     from sync.broker.connection import Broker
-    from sync.hub import provision
+    from sync.hub.intake import provision
 
     config = load_hub_config(file)
     if config.amqp is None or config.amqp.management_url is None:

@@ -16,11 +16,11 @@ from gateway.core.errors import CodecError, HoldfastError
 from gateway.hubapp import load_hub_config
 from gateway.newfile import new_file
 from sync import carry
-from sync.hub.carry import CarryIn
 from sync.hub.config import HubConfig
-from sync.hub.door import Door
-from sync.hub.opening import open_store
-from sync.hub.registry import Registry
+from sync.hub.enrol.registry import Registry
+from sync.hub.intake.carry import CarryIn
+from sync.hub.intake.door import Door
+from sync.hub.store.opening import open_store
 from sync.wire import Answer
 
 ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where the hub listens that listens everywhere

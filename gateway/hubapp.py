@@ -12,19 +12,19 @@ from gateway.loadconfig import read_text
 from gateway.running import Stop, allow_connections, run_until, serve
 from local_ui import guard
 from sync.hub.app import CHORES, DOOR, FLEET, READY, REGISTRY, SIGNED, build_hub
-from sync.hub.brokerdesk import BrokerDesk
 from sync.hub.config import AmqpConfig, HubConfig, parse_hub_config
-from sync.hub.door import Takes
-from sync.hub.failures import Failures
-from sync.hub.opening import open_store
-from sync.hub.passwords import Passwords, generated
-from sync.hub.people import FIRST, People
-from sync.hub.registry import Registry
+from sync.hub.enrol.brokerdesk import BrokerDesk
+from sync.hub.enrol.registry import Registry
+from sync.hub.intake.door import Takes
+from sync.hub.people.failures import Failures
+from sync.hub.people.passwords import Passwords, generated
+from sync.hub.people.people import FIRST, People
+from sync.hub.store.opening import open_store
 from sync.hub.tls import server_tls
 from sync.hub.weaksecrets import check_secrets
 
 if TYPE_CHECKING:
-    from sync.hub.amqp import Consumer
+    from sync.hub.intake.amqp import Consumer
 
 
 def load_hub_config(path: Path) -> HubConfig:
@@ -92,7 +92,7 @@ def _broker(amqp: AmqpConfig | None, folder: Path) -> BrokerDesk | None:
 def _consumer(amqp: AmqpConfig, folder: Path, door: Takes, registry: Registry) -> "Consumer":
     """Raises ConfigError where the broker's certificates cannot be used."""
     from sync.broker.connection import Broker
-    from sync.hub.amqp import Consumer  # brings aio-pika, which few hubs need
+    from sync.hub.intake.amqp import Consumer  # brings aio-pika, which few hubs need
 
     way = Broker(amqp.url, amqp.username, amqp.password, folder / amqp.tls_ca if amqp.tls_ca else None)
     return Consumer(way, door, registry, SystemClock())

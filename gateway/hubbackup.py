@@ -21,7 +21,7 @@ from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 from gateway.filecopy import ASIDES, copy_file
 from gateway.newfile import new_file
 from gateway.restore import alone, give_to_owner
-from sync.hub.opening import POSTGRES
+from sync.hub.store.opening import POSTGRES
 
 DUMP = b"PGDMP"  # what pg_dump's own format begins with
 PROGRAMS_HINT = "install it: apt install postgresql-client"

@@ -9,9 +9,9 @@ from gateway.bar import bar
 from gateway.core.clock import SystemClock
 from gateway.core.errors import RefusedFileError
 from gateway.hubbackup import known_schema, looking_at
-from sync.hub import checking
-from sync.hub.opening import POSTGRES, open_store
-from sync.hub.sql import Row, Sql, Work, numbered
+from sync.hub.rollup import checking
+from sync.hub.store.opening import POSTGRES, open_store
+from sync.hub.store.sql import Row, Sql, Work, numbered
 
 
 async def check(store: str, folder: Path, days: int) -> list[str]:

@@ -25,6 +25,20 @@ TABLE = {
     "local_ui": ("gateway.core",),
     "config": (),
 }
+# The hub's packages: each may import those named, itself, and its part of config.py.
+HUB = {
+    "store": (),
+    "web": ("store",),
+    "intake": ("store", "web"),
+    "rollup": ("store", "web"),
+    "people": ("store", "web"),
+    "alerts": ("store", "web", "people"),
+    "fleet": ("store", "web", "people", "intake"),
+    "enrol": ("store", "web", "people", "intake", "fleet"),
+    "prices": ("store", "web", "intake"),
+    "cost": ("store", "web", "people", "rollup", "prices"),
+    "reading": ("store", "web", "people", "intake", "rollup", "fleet", "alerts", "enrol"),
+}
 # Inside gateway.core only these may come from outside the standard library: docs/decisions/0002.
 CORE_LIBRARIES = {"msgspec", "yaml", "zstandard", "aiosqlite"}
 
@@ -53,6 +67,19 @@ def breaches(file: Path) -> list[str]:
     if folder == "gateway":  # its own files, and of the other folders nothing
         return [f"{name} imports {module}" for module in ours if not within(module, ("gateway",))]
     return [f"{name} imports {module}" for module in ours if not within(module, allowed)]
+
+
+def hub_breaches(file: Path) -> list[str]:
+    package = file.parent.name
+    allowed = tuple(f"sync.hub.{one}" for one in (package, "config", *HUB[package]))
+    ours = (module for module in imports(file) if within(module, ("sync.hub",)))
+    return [f"{file.relative_to(ROOT)} imports {module}" for module in ours if not within(module, allowed)]
+
+
+def test_the_hubs_packages_build_on_each_other_in_one_direction() -> None:
+    files = [file for file in (ROOT / "sync/hub").glob("*/*.py") if file.name != "__init__.py"]
+    assert {file.parent.name for file in files} == set(HUB)
+    assert [breach for file in files for breach in hub_breaches(file)] == []
 
 
 def sources() -> list[Path]:

@@ -9,36 +9,36 @@ from aiohttp.typedefs import Middleware
 from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
 from sync import carry, enrol, wire
-from sync.hub.acts import Acts
-from sync.hub.alerting import Alerting
-from sync.hub.answering import Answering
-from sync.hub.api import Api, in_json
-from sync.hub.care import Care
-from sync.hub.carry import CarryIn
-from sync.hub.chores import Chores
-from sync.hub.coming import Coming
-from sync.hub.commandapi import CommandApi
-from sync.hub.compare import Compare
+from sync.hub.alerts.part import Alerting
 from sync.hub.config import HubConfig
-from sync.hub.describing import Describing
-from sync.hub.door import Door
-from sync.hub.enrolment import NodesAtBroker
-from sync.hub.fleet import Fleet
-from sync.hub.fleetwork import FleetWork
-from sync.hub.ingest import Ingest
-from sync.hub.longpoll import LongPoll
-from sync.hub.looking import Looking
+from sync.hub.cost.part import Pricing
+from sync.hub.enrol.enrolment import NodesAtBroker
+from sync.hub.enrol.part import Coming
+from sync.hub.enrol.registry import Registry
+from sync.hub.fleet.commandapi import CommandApi
+from sync.hub.fleet.fleet import Fleet
+from sync.hub.fleet.part import FleetWork
+from sync.hub.intake.answering import Answering
+from sync.hub.intake.carry import CarryIn
+from sync.hub.intake.compare import Compare
+from sync.hub.intake.door import Door
+from sync.hub.intake.ingest import Ingest
+from sync.hub.intake.longpoll import LongPoll
 from sync.hub.metrics import CountedDoor, Meters, Metrics
-from sync.hub.part import Part
-from sync.hub.passwords import Passwords
-from sync.hub.pricing import Pricing
+from sync.hub.people.acts import Acts
+from sync.hub.people.part import Tenancy
+from sync.hub.people.passwords import Passwords
+from sync.hub.people.signin import PeopleSignIn
+from sync.hub.reading.part import Looking
 from sync.hub.ready import Ready, ready_of
-from sync.hub.registry import Registry
-from sync.hub.shell import SIGN_IN, Shell
-from sync.hub.signin import PeopleSignIn
-from sync.hub.store import Store
-from sync.hub.tenancy import Tenancy
-from sync.hub.tenants import Tenants
+from sync.hub.rollup.part import Care
+from sync.hub.store.chores import Chores
+from sync.hub.store.contract import Store
+from sync.hub.web.api import Api, in_json
+from sync.hub.web.describing import Describing
+from sync.hub.web.part import Part
+from sync.hub.web.shell import SIGN_IN, Shell
+from sync.hub.web.tenants import Tenants
 
 # Who is not signed in gets in here alone. The doors for nodes have secrets of their own; whether the process lives is
 # no secret; nor are styles and scripts.

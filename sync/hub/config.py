@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from gateway.core import document
-from sync.hub.alertconfig import AlertsConfig, SmtpConfig
+from sync.hub.alerts.settings import AlertsConfig, SmtpConfig
 from sync.hub.prices.settings import PricesConfig, check_prices
 
 Sha256 = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", description="SHA-256 of a secret, hexadecimal")]

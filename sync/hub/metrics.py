@@ -17,12 +17,12 @@ from gateway.core import credential
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
 from sync import wire
-from sync.hub.alerts import KINDS
-from sync.hub.alertstore import Alerts, FleetTotals
-from sync.hub.api import ApiError, Refusal, SignIn, json_response
-from sync.hub.chores import Chores
-from sync.hub.door import Refused, Takes
-from sync.hub.rights import Role
+from sync.hub.alerts.causes import KINDS
+from sync.hub.alerts.store import Alerts, FleetTotals
+from sync.hub.intake.door import Refused, Takes
+from sync.hub.store.chores import Chores
+from sync.hub.web.api import ApiError, Refusal, SignIn, json_response
+from sync.hub.web.rights import Role
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)

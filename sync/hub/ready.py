@@ -9,9 +9,9 @@ from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
-from sync.hub.api import json_response
-from sync.hub.chores import Chores
-from sync.hub.sql import Sql
+from sync.hub.store.chores import Chores
+from sync.hub.store.sql import Sql
+from sync.hub.web.api import json_response
 
 PATIENCE_S = 5.0  # with one check
 KEEP_S = 2.0  # an answer is good for so long: who asks often makes no work

@@ -13,7 +13,7 @@ import aiohttp
 
 from gateway.buffer.buffer import Buffer
 from gateway.core.credential import digest
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.e2e.parts import ROOT, free_ports, part, until
 from tests.faults.equality import assert_same
 

@@ -15,7 +15,7 @@ import aiohttp
 import pytest
 
 from gateway.hubfile import HubFile
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.e2e.parts import ROOT, free_ports, part, signed_in, until
 from tests.e2e.site import ended_alike
 from tests.hub.enrolling import with_sites

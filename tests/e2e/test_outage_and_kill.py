@@ -15,7 +15,7 @@ import pytest
 from gateway.buffer.buffer import Buffer
 from gateway.core.credential import digest
 from gateway.core.model import Record
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.e2e.parts import ROOT, free_ports, part, served, until
 from tests.stored import everything
 

@@ -5,7 +5,7 @@ from collections import Counter
 from gateway.buffer.buffer import Buffer
 from gateway.core.model import Event, Record
 from gateway.core.span import Span
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.stored import everything
 
 MANY = 1 << 40

@@ -12,7 +12,7 @@ import pytest
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
 from sync.edge import backoff, https
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.faults.equality import assert_same
 from tests.faults.proxy import WELL, Proxy
 from tests.faults.storm import FAULTS, LIES, Devices, edge, shuffled, storm

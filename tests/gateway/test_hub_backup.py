@@ -8,7 +8,7 @@ import pytest
 
 from gateway import hubbackup
 from gateway.core.errors import ConfigError, HoldfastError, RefusedFileError, StorageError
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
 from tests.hub.stores import KINDS, audit, opened, place
 from tests.values import METER, power
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.gateway.test_cli import holdfast
 
 

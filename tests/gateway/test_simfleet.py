@@ -15,7 +15,7 @@ from gateway.simfleet import Plan, run_fleet
 from gateway.simnode import SimBuffer
 from sync.edge import pieces
 from sync.hub.app import build_hub
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.gateway.ports import free_port
 from tests.hub.stores import nodes
 

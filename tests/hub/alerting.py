@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 
 from sync import wire
-from sync.hub.alertconfig import AlertsConfig
-from sync.hub.alertstore import Alert, Alerts
-from sync.hub.commandstore import Beat
-from sync.hub.delivery import Delivery, Sender
-from sync.hub.receivers import Receiver, Receivers
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.store import Store
-from sync.hub.watch import Watch
+from sync.hub.alerts.delivery import Delivery, Sender
+from sync.hub.alerts.receivers import Receiver, Receivers
+from sync.hub.alerts.settings import AlertsConfig
+from sync.hub.alerts.store import Alert, Alerts
+from sync.hub.alerts.watch import Watch
+from sync.hub.store.commandstore import Beat
+from sync.hub.store.contract import Store
+from sync.hub.web.rights import Caller, Grant, Role
 from tests.hub.clock import StoppedClock
 from tests.hub.places import put_node, put_site
 

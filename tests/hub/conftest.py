@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
 from tests.hub.stores import KINDS, opened, place
 
 

@@ -10,17 +10,17 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.credential import digest
 from gateway.core.model import Layout, Point, Record
-from sync.hub.acts import Acts
-from sync.hub.answering import Answering
-from sync.hub.api import Api
 from sync.hub.config import NodeConfig
+from sync.hub.cost.part import Pricing
+from sync.hub.enrol.registry import Registry
+from sync.hub.intake.answering import Answering
+from sync.hub.people.acts import Acts
 from sync.hub.prices.settings import AreaConfig, PricesConfig
-from sync.hub.pricing import Pricing
-from sync.hub.registry import Registry
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.shell import Shell
-from sync.hub.store import Store
-from sync.hub.tenants import Tenants
+from sync.hub.store.contract import Store
+from sync.hub.web.api import Api
+from sync.hub.web.rights import Caller, Grant, Role
+from sync.hub.web.shell import Shell
+from sync.hub.web.tenants import Tenants
 from tests.hub.clock import StoppedClock
 from tests.hub.places import put_node, put_site
 from tests.hub.signing import SignedIn

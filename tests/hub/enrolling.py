@@ -14,9 +14,9 @@ from sync import enrol, wire
 from sync.enrol import BrokerAddress
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
-from sync.hub.rights import Grant
-from sync.hub.sql import Sql
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
+from sync.hub.store.sql import Sql
+from sync.hub.web.rights import Grant
 from tests.hub.places import put_site
 from tests.hub.signed import QUICK, sign_in
 

@@ -12,10 +12,10 @@ from gateway.core.credential import digest
 from gateway.core.model import Event
 from sync import wire
 from sync.hub.app import build_hub
-from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig, PeopleConfig
-from sync.hub.rights import Grant
-from sync.hub.store import Audit, Store
+from sync.hub.store.commandstore import Beat
+from sync.hub.store.contract import Audit, Store
+from sync.hub.web.rights import Grant
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signed import QUICK, sign_in
 from tests.hub.signing import keep, settle

@@ -11,9 +11,9 @@ from pathlib import Path
 from gateway.core.model import Record
 from gateway.core.rollup import DAY_MS, HOUR_MS
 from sync.hub.config import RetentionConfig
-from sync.hub.retention import Retention
-from sync.hub.rolling import Rolling
-from sync.hub.store import Store
+from sync.hub.rollup.retention import Retention
+from sync.hub.rollup.rolling import Rolling
+from sync.hub.store.contract import Store
 from tests.hub.clock import StoppedClock
 from tests.hub.stores import audit, opened
 from tests.values import METER, power

@@ -10,15 +10,15 @@ from aiohttp.test_utils import TestClient, TestServer
 import local_ui
 import sync.hub
 from local_ui import guard
-from sync.hub.acts import Acts
-from sync.hub.api import Api
-from sync.hub.commandapi import CommandApi
-from sync.hub.door import Door
-from sync.hub.fleetwork import FleetWork
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.shell import Shell
-from sync.hub.sse import Pace
-from sync.hub.tenants import Tenants
+from sync.hub.fleet.commandapi import CommandApi
+from sync.hub.fleet.part import FleetWork
+from sync.hub.intake.door import Door
+from sync.hub.people.acts import Acts
+from sync.hub.web.api import Api
+from sync.hub.web.rights import Caller, Grant, Role
+from sync.hub.web.shell import Shell
+from sync.hub.web.sse import Pace
+from sync.hub.web.tenants import Tenants
 from tests.hub.signing import SignedIn
 from tests.hub.test_rollouts import Hub
 

@@ -1,6 +1,6 @@
 """Organisations and sites for tests, and nodes that stand there."""
 
-from sync.hub.sql import Sql
+from sync.hub.store.sql import Sql
 
 ORGANISATION = "INSERT INTO organisation (id, name, created) VALUES ($1, $1, 0) ON CONFLICT DO NOTHING"
 SITE = """INSERT INTO site (id, organisation, name, timezone, created) VALUES ($1, $2, $3, $4, 0)

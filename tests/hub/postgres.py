@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 
 from bench import postgres as server
-from sync.hub.postgres import PostgresStore
+from sync.hub.store.postgres import PostgresStore
 from tests.needs import lacks
 
 SCHEMA = """SELECT relname, relkind FROM pg_class

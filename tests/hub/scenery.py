@@ -9,12 +9,12 @@ from gateway.core.clock import SystemClock
 from gateway.core.model import Command, Event, Layout, Point, Record
 from gateway.core.rollup import HOUR_MS
 from sync import wire
-from sync.hub.alerts import Cause
-from sync.hub.alertstore import Alerts
-from sync.hub.commandstore import Beat
-from sync.hub.compare import Compare
-from sync.hub.standing import Begin
-from sync.hub.store import Audit, Store
+from sync.hub.alerts.causes import Cause
+from sync.hub.alerts.standing import Begin
+from sync.hub.alerts.store import Alerts
+from sync.hub.intake.compare import Compare
+from sync.hub.store.commandstore import Beat
+from sync.hub.store.contract import Audit, Store
 from tests.hub.places import put_node, put_site
 from tests.hub.stores import audit
 

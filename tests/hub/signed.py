@@ -15,9 +15,9 @@ from gateway.core.clock import Clock
 from local_ui import guard
 from sync.hub.app import SIGNED, build_hub
 from sync.hub.config import HubConfig
-from sync.hub.passwords import Passwords
-from sync.hub.rights import Grant, Role
-from sync.hub.signin import PeopleSignIn
+from sync.hub.people.passwords import Passwords
+from sync.hub.people.signin import PeopleSignIn
+from sync.hub.web.rights import Grant, Role
 from tests.hub.stores import opened, place
 
 EVERYTHING = (Grant(Role.ADMIN),)

@@ -8,10 +8,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.model import Layout, Record
-from sync.hub.api import Api, Route, in_json
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.store import Store
-from sync.hub.tenants import Tenants
+from sync.hub.store.contract import Store
+from sync.hub.web.api import Api, Route, in_json
+from sync.hub.web.rights import Caller, Grant, Role
+from sync.hub.web.tenants import Tenants
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.places import put_node, put_site
 from tests.hub.stores import audit

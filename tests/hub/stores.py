@@ -7,11 +7,11 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from sync.hub.opening import open_store
-from sync.hub.readingnodes import NodeDetail, Nodes, NodesQuery
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.sqlite import SqliteStore
-from sync.hub.store import Audit, Store
+from sync.hub.reading.nodes import NodeDetail, Nodes, NodesQuery
+from sync.hub.store.contract import Audit, Store
+from sync.hub.store.opening import open_store
+from sync.hub.store.sqlite import SqliteStore
+from sync.hub.web.rights import Caller, Grant, Role
 from tests.hub.postgres import Databases
 
 KINDS = ("sqlite", "postgresql")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync.hub.addresses import Addresses, household
+from sync.hub.people.addresses import Addresses, household
 
 PROXIES = ("10.0.0.0/8", "fd00::1")
 

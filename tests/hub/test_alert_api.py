@@ -8,14 +8,14 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from sync.hub.acts import Acts
-from sync.hub.alertconfig import AlertsConfig
-from sync.hub.alerting import Alerting
-from sync.hub.api import Api
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.shell import Shell
-from sync.hub.sites import Sites
-from sync.hub.tenants import Tenants
+from sync.hub.alerts.part import Alerting
+from sync.hub.alerts.settings import AlertsConfig
+from sync.hub.people.acts import Acts
+from sync.hub.people.sites import Sites
+from sync.hub.web.api import Api
+from sync.hub.web.rights import Caller, Grant, Role
+from sync.hub.web.shell import Shell
+from sync.hub.web.tenants import Tenants
 from tests.hub.alerting import Fleet
 from tests.hub.stores import KINDS, opened, place
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from gateway.core.model import Event
-from sync.hub.alertconfig import AlertsConfig
-from sync.hub.alerts import trend
-from sync.hub.store import Audit, Store
+from sync.hub.alerts.causes import trend
+from sync.hub.alerts.settings import AlertsConfig
+from sync.hub.store.contract import Audit, Store
 from tests.hub.alerting import Fleet
 from tests.hub.clock import NOW
 

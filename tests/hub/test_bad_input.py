@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestClient
 from yarl import URL
 
 from sync import enrol, wire
-from sync.hub.api import BODY_MAX, Nothing, Route, many_valued
 from sync.hub.app import API
-from sync.hub.rights import Grant, Role
+from sync.hub.web.api import BODY_MAX, Nothing, Route, many_valued
+from sync.hub.web.rights import Grant, Role
 from tests.hub.clock import NOW
 from tests.hub.everything import SECRET, hub
 from tests.hub.stores import KINDS, place

@@ -8,8 +8,8 @@ import pytest
 from gateway.core.clock import SystemClock
 from gateway.core.rollup import HOUR_MS
 from gateway.hubcheck import check
-from sync.hub.rolling import Rolling
-from sync.hub.store import Store
+from sync.hub.rollup.rolling import Rolling
+from sync.hub.store.contract import Store
 from tests.hub.stores import audit, opened
 from tests.values import METER, power
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from gateway.core.errors import StorageError
-from sync.hub.chores import PATIENCE_S, Chore, Chores
-from sync.hub.store import Store
+from sync.hub.store.chores import PATIENCE_S, Chore, Chores
+from sync.hub.store.contract import Store
 from tests.hub.clock import StoppedClock
 from tests.hub.stores import KINDS, opened, place
 from tests.sync.parts import until

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from gateway.core.model import Command, CommandResult
-from sync.hub.commandstore import Beat, CommandStore
-from sync.hub.store import Store
+from sync.hub.store.commandstore import Beat, CommandStore
+from sync.hub.store.contract import Store
 from tests.hub.stores import nodes
 
 AT = 1_790_000_000_000

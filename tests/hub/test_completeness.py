@@ -8,10 +8,10 @@ import pytest
 from gateway.core.accounts import of_records
 from gateway.core.model import Layout
 from sync import wire
-from sync.hub.compare import Compare
-from sync.hub.readingcompleteness import CompletenessApi
-from sync.hub.rollups import Rollups
-from sync.hub.store import Store
+from sync.hub.intake.compare import Compare
+from sync.hub.reading.completeness import CompletenessApi
+from sync.hub.rollup.rollups import Rollups
+from sync.hub.store.contract import Store
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signing import client, keep, settle
 from tests.values import METER, power

@@ -8,10 +8,10 @@ from gateway.core.errors import ConfigError
 from gateway.core.model import CommandResult
 from gateway.core.redacting import KEPT
 from sync import wire
-from sync.hub.configstore import ConfigStore
-from sync.hub.configurations import Configurations
-from sync.hub.fleet import Fleet
-from sync.hub.store import Store
+from sync.hub.fleet.configstore import ConfigStore
+from sync.hub.fleet.configurations import Configurations
+from sync.hub.fleet.fleet import Fleet
+from sync.hub.store.contract import Store
 from tests.sync.controlling import LATER, NOW, Site
 
 AT = wire.Cursor("0123456789abcdef", 1, 1)

@@ -10,11 +10,11 @@ import pytest
 from gateway.core.cost import Price
 from gateway.core.localtime import QUARTER_MS
 from gateway.core.model import Layout, Record
-from sync.hub.energy import Meter, meters_of
+from sync.hub.cost.energy import Meter, meters_of
+from sync.hub.people.sites import Sites
 from sync.hub.prices.store import Prices
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.sites import Sites
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
+from sync.hub.web.rights import Caller, Grant, Role
 from tests.hub.costing import ADMIN, GRID, MINUTE_MS, at, counter, hub, readings, settle, take
 from tests.hub.signing import SignedIn
 

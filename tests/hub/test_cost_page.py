@@ -20,10 +20,10 @@ from gateway.core.tariffcheck import parse_tariff
 from local_ui import guard
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
-from sync.hub.pricebars import bars
+from sync.hub.cost.pricebars import bars
+from sync.hub.cost.tariffs import Tariffs
 from sync.hub.prices.settings import AreaConfig, PricesConfig
 from sync.hub.prices.store import KeptPrice, Prices
-from sync.hub.tariffs import Tariffs
 from tests.hub.clock import StoppedClock
 from tests.hub.costing import ADMIN, at, readings, settle, take
 from tests.hub.signed import QUICK, cookie

@@ -14,12 +14,12 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from sync.hub.alertconfig import SmtpConfig
-from sync.hub.mail import Mail
-from sync.hub.notices import Message, subject, text
-from sync.hub.receivers import Notice, Receiver
-from sync.hub.store import Store
-from sync.hub.webhook import DeliveryError, Webhooks, check_address, may_reach
+from sync.hub.alerts.mail import Mail
+from sync.hub.alerts.notices import Message, subject, text
+from sync.hub.alerts.receivers import Notice, Receiver
+from sync.hub.alerts.settings import SmtpConfig
+from sync.hub.alerts.webhook import DeliveryError, Webhooks, check_address, may_reach
+from sync.hub.store.contract import Store
 from tests.hub.alerting import ALL, Fleet
 from tests.hub.clock import NOW
 from tests.hub.mailsink import MailSink

@@ -10,9 +10,9 @@ import pytest
 from gateway.core.credential import digest
 from sync import enrol, wire
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.registry import BESIDE_MS
-from sync.hub.rights import Grant, Role
-from sync.hub.store import Store
+from sync.hub.enrol.registry import BESIDE_MS
+from sync.hub.store.contract import Store
+from sync.hub.web.rights import Grant, Role
 from tests.hub.enrolling import Broker, MovedClock, asked, claim, come, hub_of, push
 from tests.hub.signed import sign_in
 from tests.hub.stores import audit, opened

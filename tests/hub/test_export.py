@@ -7,7 +7,7 @@ import json
 import pytest
 
 from gateway.core.model import UNCERTAIN, Layout, Point, Record
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
 from tests.hub.clock import NOW
 from tests.hub.signing import OF_NORTH, client, keep, settle
 from tests.hub.test_reading import routes

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import Page, async_playwright, expect
 
 from gateway.core.model import CommandResult
-from sync.hub.sse import Pace
+from sync.hub.web.sse import Pace
 from tests.hub.fleetweb import signed_in
 from tests.hub.stores import opened
 from tests.hub.test_rollouts import Hub

@@ -10,9 +10,9 @@ import pytest
 from aiohttp import ClientResponse
 
 from gateway.core.model import Command, CommandResult
-from sync.hub.rights import Grant, Role
-from sync.hub.sse import Pace
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
+from sync.hub.web.rights import Grant, Role
+from sync.hub.web.sse import Pace
 from tests.hub.fleetweb import signed_in
 from tests.hub.places import put_node, put_site
 from tests.hub.test_rollouts import Hub

@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from gateway.core.rollup import HOUR_MS
-from sync.hub.completenesspage import month_view
-from sync.hub.hourcalendar import Held, calendar_view, months_hours
-from sync.hub.readingcompleteness import Completeness, DeviceHours
+from sync.hub.reading.completeness import Completeness, DeviceHours
+from sync.hub.reading.completenesspage import month_view
+from sync.hub.reading.hourcalendar import Held, calendar_view, months_hours
 
 WARSAW, KOLKATA = ZoneInfo("Europe/Warsaw"), ZoneInfo("Asia/Kolkata")
 

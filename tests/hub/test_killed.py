@@ -11,8 +11,8 @@ import pytest
 
 from gateway.core.accounts import Account, of_records
 from gateway.core.rollup import DAY_MS, HOUR_MS
-from sync.hub import checking
-from sync.hub.rollups import Rollups
+from sync.hub.rollup import checking
+from sync.hub.rollup.rollups import Rollups
 from tests.hub.feeding import BEGIN, DAYS, care, records
 from tests.hub.stores import audit, opened
 from tests.values import METER

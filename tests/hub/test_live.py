@@ -12,12 +12,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from gateway.core.clock import SystemClock
-from sync.hub.api import Api
-from sync.hub.reading import reading_routes
-from sync.hub.readingnodes import Nodes
-from sync.hub.sse import Pace, Streams
-from sync.hub.store import Store
-from sync.hub.tenants import Tenants
+from sync.hub.reading.nodes import Nodes
+from sync.hub.reading.routes import reading_routes
+from sync.hub.store.contract import Store
+from sync.hub.web.api import Api
+from sync.hub.web.sse import Pace, Streams
+from sync.hub.web.tenants import Tenants
 from tests.hub.clock import NOW
 from tests.hub.signing import OF_NORTH, SignedIn, keep, settle
 from tests.values import METER, meter, power

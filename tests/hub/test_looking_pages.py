@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestClient
 
-from sync.hub.rights import Grant, Role
-from sync.hub.store import Audit
+from sync.hub.store.contract import Audit
+from sync.hub.web.rights import Grant, Role
 from tests.hub.clock import NOW
 from tests.hub.everything import hub
 from tests.hub.signed import sign_in

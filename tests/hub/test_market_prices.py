@@ -8,8 +8,8 @@ from gateway.core.cost import Price
 from gateway.core.localtime import QUARTER_MS
 from sync import wire
 from sync.hub.prices.store import Prices
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
+from sync.hub.web.rights import Caller, Grant, Role
 from tests.hub.costing import SECRET, at, hub, settle
 from tests.hub.signing import SignedIn
 

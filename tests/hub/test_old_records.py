@@ -12,9 +12,9 @@ from gateway.core.clock import SystemClock
 from gateway.core.errors import RefusedFileError
 from gateway.core.rollup import HOUR_MS
 from gateway.hubcheck import check
-from sync.hub.opening import open_store
-from sync.hub.rolling import Rolling
-from sync.hub.rollups import Rollups
+from sync.hub.rollup.rolling import Rolling
+from sync.hub.rollup.rollups import Rollups
+from sync.hub.store.opening import open_store
 from tests.hub.postgres import Databases
 from tests.hub.stores import KINDS, nodes, opened
 from tests.values import METER, power

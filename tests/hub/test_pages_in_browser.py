@@ -14,7 +14,7 @@ from gateway.core.localtime import local
 from local_ui import guard
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig
-from sync.hub.shell import ENTRIES
+from sync.hub.web.shell import ENTRIES
 from tests.axe import violations
 from tests.hub.scenery import begin_of_lacking, fill
 from tests.hub.signed import QUICK, STATIC, cookie

@@ -9,10 +9,10 @@ import asyncpg
 import pytest
 
 from gateway.core.model import Record
-from sync.hub.chores import Chores
-from sync.hub.door import TS_MAX
-from sync.hub.partitions import FIRST, LAST, WEEK_MS
-from sync.hub.postgres import PostgresStore
+from sync.hub.intake.door import TS_MAX
+from sync.hub.store.chores import Chores
+from sync.hub.store.partitions import FIRST, LAST, WEEK_MS
+from sync.hub.store.postgres import PostgresStore
 from tests.buffer.stocked import StandingClock
 from tests.hub.postgres import Databases
 from tests.hub.stores import audit, opened, place

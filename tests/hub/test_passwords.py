@@ -2,7 +2,7 @@
 
 import pytest
 
-from sync.hub.passwords import check_new, generated
+from sync.hub.people.passwords import check_new, generated
 
 
 @pytest.mark.P11

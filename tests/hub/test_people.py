@@ -11,10 +11,10 @@ import pytest
 from aiohttp.test_utils import TestClient
 from yarl import URL
 
-from sync.hub.acts import Acts
 from sync.hub.app import SIGNED
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.sites import slug_of
+from sync.hub.people.acts import Acts
+from sync.hub.people.sites import slug_of
+from sync.hub.web.rights import Caller, Grant, Role
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signed import bearer, hub
 from tests.hub.stores import KINDS

@@ -14,7 +14,7 @@ from gateway.core.model import Event
 from local_ui import guard
 from sync.hub.app import SIGNED, build_hub
 from sync.hub.config import HubConfig
-from sync.hub.rights import Grant, Role
+from sync.hub.web.rights import Grant, Role
 from tests.hub.clock import NOW
 from tests.hub.signed import QUICK, STATIC
 from tests.hub.stores import audit, opened

@@ -10,8 +10,8 @@ import pytest
 from bench.postgres import PROGRAMS, Server, postgres
 from gateway.core.errors import ConfigError, RefusedFileError, StorageError
 from gateway.core.model import Layout, Point, Record, readings_of
-from sync.hub.postgres import PostgresStore
-from sync.hub.postgresdatabase import PostgresDatabase
+from sync.hub.store.postgres import PostgresStore
+from sync.hub.store.postgresdatabase import PostgresDatabase
 from tests.hub.postgres import Databases
 from tests.hub.stores import audit, opened, place
 from tests.needs import lacks

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.hub.opening import open_store
+from sync.hub.store.opening import open_store
 
 
 @pytest.mark.P11

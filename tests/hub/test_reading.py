@@ -10,15 +10,15 @@ import pytest
 
 from gateway.core.model import BACKFILLED, Event, Layout, Point, Record
 from sync import wire
-from sync.hub.api import Route
-from sync.hub.commandstore import Beat
-from sync.hub.reading import reading_routes
-from sync.hub.readingdevices import Devices
-from sync.hub.readingnodes import Nodes
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.sql import Row, Sql, Work
-from sync.hub.sse import Streams
-from sync.hub.store import Audit, Store
+from sync.hub.reading.devices import Devices
+from sync.hub.reading.nodes import Nodes
+from sync.hub.reading.routes import reading_routes
+from sync.hub.store.commandstore import Beat
+from sync.hub.store.contract import Audit, Store
+from sync.hub.store.sql import Row, Sql, Work
+from sync.hub.web.api import Route
+from sync.hub.web.rights import Caller, Grant, Role
+from sync.hub.web.sse import Streams
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.everything import hub
 from tests.hub.signed import bearer

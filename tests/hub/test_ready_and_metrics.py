@@ -16,11 +16,11 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Event
 from sync import wire
 from sync.hub.app import CHORES, READY, build_hub
-from sync.hub.chores import Chore, Chores
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.ready import Ready, is_done, ready_of
-from sync.hub.rights import Grant, Role
-from sync.hub.store import Store
+from sync.hub.store.chores import Chore, Chores
+from sync.hub.store.contract import Store
+from sync.hub.web.rights import Grant, Role
 from tests.hub.alerting import Fleet
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signed import bearer

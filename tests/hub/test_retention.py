@@ -21,16 +21,16 @@ from gateway.core.model import Command, CommandResult, Event, Layout, Point, Rec
 from gateway.core.rollup import DAY_MS, MINUTE_MS
 from gateway.core.status import HistoryRow, Resolution
 from sync import wire
-from sync.hub.closed import packed_times, times_of
-from sync.hub.compare import Compare
 from sync.hub.config import RetentionConfig
-from sync.hub.partitions import WEEK_MS
-from sync.hub.postgres import PostgresStore
-from sync.hub.retention import QUIET_MS, ROWS_AT_ONCE, Retention
-from sync.hub.rolling import Rolling
-from sync.hub.rollups import Rollups
-from sync.hub.sqlite import SqliteStore
-from sync.hub.store import Store
+from sync.hub.intake.compare import Compare
+from sync.hub.rollup.retention import QUIET_MS, ROWS_AT_ONCE, Retention
+from sync.hub.rollup.rolling import Rolling
+from sync.hub.rollup.rollups import Rollups
+from sync.hub.store.closed import packed_times, times_of
+from sync.hub.store.contract import Store
+from sync.hub.store.partitions import WEEK_MS
+from sync.hub.store.postgres import PostgresStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.buffer.stocked import StandingClock
 from tests.hub.stores import audit, nodes, opened, place
 from tests.hub.test_postgres import ask

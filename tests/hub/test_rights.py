@@ -11,10 +11,10 @@ from aiohttp.test_utils import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.hub.api import Route
 from sync.hub.app import API, SIGNED
-from sync.hub.people import Person, manages
-from sync.hub.rights import Caller, Grant, Place, Role
+from sync.hub.people.people import Person, manages
+from sync.hub.web.api import Route
+from sync.hub.web.rights import Caller, Grant, Place, Role
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.places import put_node, put_site
 from tests.hub.signed import bearer, hub

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.hub.rolloutplan import Finish, Health, Member, Order, Stop, illness, next_acts, wave_sizes
+from sync.hub.fleet.rolloutplan import Finish, Health, Member, Order, Stop, illness, next_acts, wave_sizes
 
 SOAK = 1000
 ENDS = ("done", "failed", "expired", "unknown")

@@ -10,18 +10,18 @@ from gateway.core.configreport import ConfigReport
 from gateway.core.errors import ConfigError
 from gateway.core.model import Command, CommandResult
 from sync import wire
-from sync.hub.commandstore import Beat
-from sync.hub.configstore import ConfigStore
-from sync.hub.configurations import Configurations
-from sync.hub.fleet import Fleet
-from sync.hub.paging import ALL_TIME
-from sync.hub.rights import NOWHERE, Place
-from sync.hub.rolloutplan import Health
-from sync.hub.rollouts import Rollouts, common_place
-from sync.hub.rolloutstore import Rollout, RolloutStore, Spec
-from sync.hub.sites import Organisation, Sites
-from sync.hub.sites import Site as SiteOf
-from sync.hub.store import ONLINE_MS, Store
+from sync.hub.fleet.configstore import ConfigStore
+from sync.hub.fleet.configurations import Configurations
+from sync.hub.fleet.fleet import Fleet
+from sync.hub.fleet.rolloutplan import Health
+from sync.hub.fleet.rollouts import Rollouts, common_place
+from sync.hub.fleet.rolloutstore import Rollout, RolloutStore, Spec
+from sync.hub.people.sites import Organisation, Sites
+from sync.hub.people.sites import Site as SiteOf
+from sync.hub.store.commandstore import Beat
+from sync.hub.store.contract import ONLINE_MS, Store
+from sync.hub.web.paging import ALL_TIME
+from sync.hub.web.rights import NOWHERE, Place
 from tests.sync.controlling import LATER, NOW, Site
 
 AT = wire.Cursor("0123456789abcdef", 1, 1)

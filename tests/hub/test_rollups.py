@@ -19,9 +19,9 @@ from gateway.core.clock import SystemClock
 from gateway.core.model import Layout, Point, Record
 from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket
 from gateway.core.status import History, HistoryRow, Resolution
-from sync.hub.rolling import Rolling
-from sync.hub.rollups import Rollups
-from sync.hub.store import Store
+from sync.hub.rollup.rolling import Rolling
+from sync.hub.rollup.rollups import Rollups
+from sync.hub.store.contract import Store
 from tests.buffer.test_rolling import BEGIN, KEYS, LAYOUTS, LAYOUTS_BY_ID, POINTS, records
 from tests.hub.stores import audit, opened
 

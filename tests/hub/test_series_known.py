@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.core.accounts import HOUR_MS
-from sync.hub.closed import touched
-from sync.hub.layouts import KnownSeries
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.closed import touched
+from sync.hub.store.layouts import KnownSeries
+from sync.hub.store.sqlite import SqliteStore
 from tests.hub.stores import audit
 from tests.values import METER, meter
 

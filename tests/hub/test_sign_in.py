@@ -13,14 +13,14 @@ from aiohttp.test_utils import TestClient
 from argon2 import PasswordHasher
 
 from sync.hub.app import CHORES, OPEN_PATHS, SIGNED
-from sync.hub.buckets import Buckets
 from sync.hub.config import HubConfig, PeopleConfig
-from sync.hub.failures import WAIT_MAX_MS, pause_ms
-from sync.hub.passwords import Passwords, generated
-from sync.hub.people import People
-from sync.hub.rights import Grant, Role
-from sync.hub.signinapi import local
-from sync.hub.tokens import LASTS_S
+from sync.hub.people.buckets import Buckets
+from sync.hub.people.failures import WAIT_MAX_MS, pause_ms
+from sync.hub.people.passwords import Passwords, generated
+from sync.hub.people.people import People
+from sync.hub.people.signinapi import local
+from sync.hub.people.tokens import LASTS_S
+from sync.hub.web.rights import Grant, Role
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signed import hub
 from tests.hub.stores import KINDS
@@ -261,7 +261,7 @@ async def test_a_proxy_that_is_not_named_is_told_of_once(
     async with bobs("sqlite", request, tmp_path) as client:
         for _ in range(3):
             await by_api(client, headers={"X-Forwarded-For": "203.0.113.7"})
-    told = [record for record in caplog.records if record.name == "sync.hub.signin"]
+    told = [record for record in caplog.records if record.name == "sync.hub.people.signin"]
     assert [record.getMessage() for record in told] == ["X-Forwarded-For is not believed"]
     assert "people.proxies" in str(told[0].__dict__)
 

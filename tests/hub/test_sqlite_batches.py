@@ -10,8 +10,8 @@ import pytest
 
 from gateway.core.database import Database
 from gateway.core.model import Record
-from sync.hub.sqlite import SqliteStore
-from sync.hub.store import Audit
+from sync.hub.store.contract import Audit
+from sync.hub.store.sqlite import SqliteStore
 from tests.hub.stores import audit
 from tests.values import METER, power
 

@@ -11,9 +11,9 @@ from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_events, of_record
 from gateway.core.clock import SystemClock
 from gateway.core.model import BACKFILLED, Event, Layout, Point, Record
 from sync import wire
-from sync.hub.compare import Compare
-from sync.hub.door import Door, Refused
-from sync.hub.store import ONLINE_MS, Store
+from sync.hub.intake.compare import Compare
+from sync.hub.intake.door import Door, Refused
+from sync.hub.store.contract import ONLINE_MS, Store
 from tests.hub.stores import audit, nodes, opened
 from tests.values import METER, meter, power
 

@@ -9,8 +9,8 @@ import pytest
 
 from bench.postgres import PROGRAMS, Server, postgres
 from gateway.core.model import Record
-from sync.hub.partitions import WEEK_MS
-from sync.hub.postgres import PostgresStore
+from sync.hub.store.partitions import WEEK_MS
+from sync.hub.store.postgres import PostgresStore
 from tests.hub.stores import audit
 from tests.hub.test_postgres import ask
 from tests.values import METER, power

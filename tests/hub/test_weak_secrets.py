@@ -89,8 +89,8 @@ async def test_who_is_locked_out_gets_a_new_password_on_the_hubs_machine(tmp_pat
     hub_yaml.write_text("store: hub.db\n")
     code, _, err = await holdfast("hub", "password", "admin", "--config", hub_yaml)
     assert (code, "there is no person admin" in err) == (2, True)
-    from sync.hub.opening import open_store
-    from sync.hub.people import People
+    from sync.hub.people.people import People
+    from sync.hub.store.opening import open_store
     from tests.hub.signed import EVERYTHING, QUICK
 
     store = await open_store("hub.db", tmp_path)

@@ -15,9 +15,9 @@ from sync import wire
 from sync.broker.connection import Broker
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import Transport
-from sync.hub.amqp import LIVE_AGAIN_S, LOOK_SOON_S, Consumer
-from sync.hub.door import Door, Takes
-from sync.hub.sqlite import SqliteStore
+from sync.hub.intake.amqp import LIVE_AGAIN_S, LOOK_SOON_S, Consumer
+from sync.hub.intake.door import Door, Takes
+from sync.hub.store.sqlite import SqliteStore
 from tests.sync.parts import Listed
 from tests.sync.rabbit import Vhost
 from tests.values import METER

@@ -14,7 +14,7 @@ from sync.edge.heartbeat import Heartbeats
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.edge.transport import Transport
-from sync.hub.store import Store
+from sync.hub.store.contract import Store
 from tests.sync.parts import SECRET, Eager, Hub, until
 
 NOW = SystemClock().wall_ms()

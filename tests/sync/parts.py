@@ -18,12 +18,12 @@ from sync import wire
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
-from sync.hub.compare import Compare
-from sync.hub.door import Door, Takes
-from sync.hub.fleet import Fleet
-from sync.hub.ingest import Ingest
-from sync.hub.sqlite import SqliteStore
-from sync.hub.store import Store
+from sync.hub.fleet.fleet import Fleet
+from sync.hub.intake.compare import Compare
+from sync.hub.intake.door import Door, Takes
+from sync.hub.intake.ingest import Ingest
+from sync.hub.store.contract import Store
+from sync.hub.store.sqlite import SqliteStore
 from tests.values import METER
 
 SECRET = "a secret of the test"

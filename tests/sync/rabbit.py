@@ -18,7 +18,7 @@ import pytest
 
 from gateway.core.errors import HoldfastError
 from sync.broker.connection import Broker
-from sync.hub import provision
+from sync.hub.intake import provision
 from tests.gateway.ports import free_ports
 from tests.needs import lacks
 

@@ -15,11 +15,11 @@ from sync.broker.connection import Broker, connected
 from sync.broker.problems import ERRORS
 from sync.edge.amqp import AmqpTransport
 from sync.edge.rotation import Rotation
-from sync.hub.amqp import Consumer
 from sync.hub.app import DOOR, REGISTRY
-from sync.hub.brokerdesk import BrokerDesk
 from sync.hub.config import AmqpConfig
-from sync.hub.sqlite import SqliteStore
+from sync.hub.enrol.brokerdesk import BrokerDesk
+from sync.hub.intake.amqp import Consumer
+from sync.hub.store.sqlite import SqliteStore
 from tests.hub.enrolling import Hub, asked, claim, come, hub_of
 from tests.sync.brokered import Ear, cursor, push, running, until
 from tests.sync.parts import Eager

@@ -20,7 +20,7 @@ from sync.edge.amqp import AmqpTransport
 from sync.edge.engine import Engine
 from sync.edge.link import Link
 from sync.edge.transport import HubBusy, HubRefused
-from sync.hub.door import Refused
+from sync.hub.intake.door import Refused
 from tests.sync.brokered import BrokeredHub, cursor, exchanging, hub_of, push, running, until
 from tests.sync.parts import Instead
 from tests.sync.rabbit import Proxy, Rabbit, provisioned

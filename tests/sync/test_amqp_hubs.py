@@ -8,7 +8,7 @@ import pytest
 
 from bench.postgres import Server
 from sync.edge.amqp import AmqpTransport
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.hub.stores import nodes, opened
 from tests.sync.brokered import BrokeredHub, push, running, until
 from tests.sync.rabbit import NODE_SECRET, Rabbit, provisioned

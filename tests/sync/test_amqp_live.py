@@ -11,8 +11,8 @@ from sync import wire
 from sync.broker import names
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import LaneFull, Transport
-from sync.hub import provision
-from sync.hub.amqp import PREFETCH_BACKLOG
+from sync.hub.intake import provision
+from sync.hub.intake.amqp import PREFETCH_BACKLOG
 from tests.sync.brokered import BrokeredHub, batch, cursor, hub_of, push, running, until
 from tests.sync.rabbit import ADMIN, DEFINITIONS, HUB, NODE_SECRET, Rabbit, Vhost, provisioned
 from tests.sync.test_amqp_faults import gateway

@@ -17,7 +17,7 @@ from sync.broker.connection import Broker
 from sync.edge.amqp import AmqpTransport
 from sync.edge.https import HttpsTransport
 from sync.edge.switching import SwitchingTransport
-from sync.hub.ingest import Ingest
+from sync.hub.intake.ingest import Ingest
 from tests.sync.brokered import BrokeredHub, hub_of, push, running, until
 from tests.sync.parts import Listed
 from tests.sync.rabbit import NODE_SECRET, Proxy, Rabbit, provisioned

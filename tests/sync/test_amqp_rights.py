@@ -18,7 +18,7 @@ from sync.broker.problems import NotConfirmed
 from sync.broker.publishing import Publisher
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import HubRefused
-from sync.hub import provision
+from sync.hub.intake import provision
 from tests.sync.brokered import Ear, cursor, exchanging, hub_of, push, running, until
 from tests.sync.rabbit import ADMIN, DEFINITIONS, HUB, NODE_SECRET, Proxy, Rabbit, provisioned
 from tests.values import METER, power

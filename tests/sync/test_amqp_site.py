@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from gateway.core.credential import digest
-from sync.hub.provision import Management
+from sync.hub.intake.provision import Management
 from tests.e2e.parts import ROOT, free_ports, part, signed_in
 from tests.sync.rabbit import ADMIN, Rabbit
 

@@ -16,7 +16,7 @@ from gateway.config import AmqpLink, HubLink
 from sync.broker import connection, publishing
 from sync.edge import amqp as edge_amqp
 from sync.edge import backoff
-from sync.hub import amqp as hub_amqp
+from sync.hub.intake import amqp as hub_amqp
 from tests.faults.equality import assert_same
 from tests.faults.impostors import Few
 from tests.faults.proxy import WELL, Fault, Proxy

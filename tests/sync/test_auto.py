@@ -20,7 +20,7 @@ from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.edge.switching import SwitchingTransport
-from sync.hub.ingest import Ingest
+from sync.hub.intake.ingest import Ingest
 from tests.gateway.ports import free_port
 from tests.sync.brokered import BrokeredHub, hub_of, running, until
 from tests.sync.parts import SECRET, Listed

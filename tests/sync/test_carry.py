@@ -22,7 +22,7 @@ from gateway.core.span import Span
 from sync import carry
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.buffer.onfile import holdfast, writer
 from tests.stored import everything
 from tests.sync.parts import SECRET, site, synced, syncing

@@ -8,7 +8,7 @@ from gateway.buffer.buffer import Buffer
 from gateway.core.clock import SystemClock
 from sync import wire
 from sync.edge.amqp import AmqpTransport
-from sync.hub.fleet import Fleet
+from sync.hub.fleet.fleet import Fleet
 from tests.sync.brokered import hub_of, running
 from tests.sync.controlling import Site, come_to, command, controlled_by
 from tests.sync.rabbit import Rabbit, provisioned

@@ -8,7 +8,7 @@ import pytest
 from gateway.buffer.buffer import Buffer
 from gateway.core.model import Event
 from gateway.timekeeping import Timekeeper
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.machine import Machine, Process
 from tests.sync.parts import Hub, site, synced, syncing
 from tests.values import METER, power

@@ -26,7 +26,7 @@ from sync.edge.transport import BatchRefused, HubBusy, HubRefused
 from sync.edge.verdict import judge
 from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from sync.hub.tls import server_tls
 from tests.gateway.ports import free_port
 from tests.sync.certificates import Authority, Signed

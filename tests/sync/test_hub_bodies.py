@@ -23,12 +23,12 @@ from gateway.core.errors import CodecError
 from gateway.core.model import Record, readings_of
 from gateway.running import serve
 from sync import wire
-from sync.hub.bodies import UNPACKED_MAX, unpacked
-from sync.hub.door import Door
-from sync.hub.ingest import Ingest
-from sync.hub.receiving import ROOM, SMALL_AT_ONCE, Room
-from sync.hub.sqlite import SqliteStore
-from sync.hub.store import Audit
+from sync.hub.intake.bodies import UNPACKED_MAX, unpacked
+from sync.hub.intake.door import Door
+from sync.hub.intake.ingest import Ingest
+from sync.hub.intake.receiving import ROOM, SMALL_AT_ONCE, Room
+from sync.hub.store.contract import Audit
+from sync.hub.store.sqlite import SqliteStore
 from tests.gateway.ports import free_port
 from tests.sync.parts import SECRET, Listed
 from tests.values import METER, power

@@ -17,20 +17,20 @@ from gateway.core.errors import StorageError
 from gateway.core.model import Layout, Point, Record
 from local_ui import guard
 from sync import carry, wire
-from sync.hub.api import Api
 from sync.hub.app import build_hub
-from sync.hub.commandstore import Beat
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.devicecards import device_card
-from sync.hub.fleetpage import FleetPages
-from sync.hub.readingnodes import Nodes, NodesQuery
-from sync.hub.rights import Caller, Grant, Role
-from sync.hub.rollups import Rollups
-from sync.hub.shell import Shell
-from sync.hub.sql import Row, Work
-from sync.hub.sqlite import SqliteStore
-from sync.hub.store import Audit
-from sync.hub.tenants import Tenants
+from sync.hub.reading.fleetpage import FleetPages
+from sync.hub.reading.nodes import Nodes, NodesQuery
+from sync.hub.rollup.rollups import Rollups
+from sync.hub.store.commandstore import Beat
+from sync.hub.store.contract import Audit
+from sync.hub.store.sql import Row, Work
+from sync.hub.store.sqlite import SqliteStore
+from sync.hub.web.api import Api
+from sync.hub.web.devicecards import device_card
+from sync.hub.web.rights import Caller, Grant, Role
+from sync.hub.web.shell import Shell
+from sync.hub.web.tenants import Tenants
 from tests.hub.signed import bearer, cookie, sign_in
 from tests.local_ui.test_page_in_browser import FLAGS
 from tests.needs import needs

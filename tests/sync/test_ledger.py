@@ -20,7 +20,7 @@ from sync.edge.engine import Engine
 from sync.edge.hours import remedy
 from sync.edge.ledger import DAY_MS, SOON_S, Comparison
 from sync.edge.weekly import WEEK_MS, place, portion
-from sync.hub.sqlite import SqliteStore
+from sync.hub.store.sqlite import SqliteStore
 from tests.stored import everything
 from tests.sync.parts import Hub, site, synced, syncing
 from tests.values import METER, meter, power

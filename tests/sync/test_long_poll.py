@@ -17,10 +17,10 @@ from gateway.running import serve
 from sync import wire
 from sync.edge.https import HttpsTransport
 from sync.hub.app import OPEN_PATHS
-from sync.hub.door import Door
-from sync.hub.ingest import Ingest
-from sync.hub.longpoll import LongPoll
-from sync.hub.sqlite import SqliteStore
+from sync.hub.intake.door import Door
+from sync.hub.intake.ingest import Ingest
+from sync.hub.intake.longpoll import LongPoll
+from sync.hub.store.sqlite import SqliteStore
 from tests.gateway.ports import free_port
 from tests.sync.parts import SECRET, Eager, Listed
 

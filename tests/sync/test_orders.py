@@ -15,13 +15,13 @@ from gateway.core.credential import digest
 from gateway.core.errors import PushError
 from gateway.core.model import Command, CommandResult, Event
 from sync import wire
-from sync.hub import commandapi
 from sync.hub.app import build_hub
-from sync.hub.commandstore import CommandStore
 from sync.hub.config import HubConfig, NodeConfig
-from sync.hub.fleet import PASS_ON_MAX, PASS_ON_S, Fleet
-from sync.hub.rights import Grant, Role
-from sync.hub.sqlite import SqliteStore
+from sync.hub.fleet import commandapi
+from sync.hub.fleet.fleet import PASS_ON_MAX, PASS_ON_S, Fleet
+from sync.hub.store.commandstore import CommandStore
+from sync.hub.store.sqlite import SqliteStore
+from sync.hub.web.rights import Grant, Role
 from tests.hub.signed import sign_in
 from tests.sync.brokered import running, until
 from tests.sync.controlling import LATER, NOW, Site, command

@@ -17,8 +17,8 @@ from gateway.core.model import Event, Record
 from gateway.core.span import Span
 from sync import wire
 from sync.edge import spans as span_math
-from sync.hub.door import Door, Refused
-from sync.hub.ingest import Ingest
+from sync.hub.intake.door import Door, Refused
+from sync.hub.intake.ingest import Ingest
 from tests.sync.parts import SECRET, Hub, Instead, Listed, site, synced, syncing, until
 from tests.values import METER, meter, power
 

@@ -16,11 +16,11 @@ from sync.edge.https import HttpsTransport
 from sync.edge.link import Link
 from sync.edge.reporting import Reporting
 from sync.edge.transport import Transport
-from sync.hub.configstore import ConfigStore
-from sync.hub.configurations import Configurations
-from sync.hub.door import Door
-from sync.hub.fleet import Fleet
-from sync.hub.store import Store
+from sync.hub.fleet.configstore import ConfigStore
+from sync.hub.fleet.configurations import Configurations
+from sync.hub.fleet.fleet import Fleet
+from sync.hub.intake.door import Door
+from sync.hub.store.contract import Store
 from tests.sync.brokered import hub_of, running
 from tests.sync.controlling import NOW
 from tests.sync.parts import SECRET, Eager, Hub, site, until

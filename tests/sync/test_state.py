@@ -5,7 +5,7 @@ from pathlib import Path
 from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.model import Event
-from sync.hub.ingest import Ingest
+from sync.hub.intake.ingest import Ingest
 from tests.sync.parts import Listed, site, synced, syncing, until
 from tests.values import METER, power
 

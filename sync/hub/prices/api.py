@@ -10,12 +10,12 @@ from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.rollup import DAY_MS
-from sync.hub.api import ApiError, Call, Nothing, Route, converted
-from sync.hub.door import Refused
-from sync.hub.paging import Ms
+from sync.hub.intake.door import Refused
 from sync.hub.prices.settings import AreaName
 from sync.hub.prices.store import KeptPrice, Prices
-from sync.hub.rights import Role
+from sync.hub.web.api import ApiError, Call, Nothing, Route, converted
+from sync.hub.web.paging import Ms
+from sync.hub.web.rights import Role
 
 PATH = "/api/v1/market-prices"
 USUAL_MS = (DAY_MS, 2 * DAY_MS)  # before and after now

@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 
 from gateway.core.cost import Price
-from sync.hub.sql import Sql
+from sync.hub.store.sql import Sql
 
 LONGEST_MS = 3_600_000  # of one price
 CLEAR = "DELETE FROM price WHERE area = $1 AND ts >= $2 AND ts < $3"

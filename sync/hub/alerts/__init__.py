@@ -1,0 +1,1 @@
+"""What is wrong with the fleet, and who is told."""

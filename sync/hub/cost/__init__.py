@@ -1,0 +1,1 @@
+"""Tariffs, and what a site's energy costs."""

@@ -1,0 +1,1 @@
+"""How gateways come to the hub and leave it."""

@@ -1,0 +1,1 @@
+"""Commands, configurations and roll-outs."""

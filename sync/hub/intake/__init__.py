@@ -1,0 +1,1 @@
+"""How what nodes send comes in."""

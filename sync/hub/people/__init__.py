@@ -1,0 +1,1 @@
+"""Who signs in, what each may, and what they did."""

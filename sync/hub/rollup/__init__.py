@@ -1,0 +1,1 @@
+"""Minutes and hours, and for how long what is kept."""

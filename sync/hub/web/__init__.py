@@ -1,0 +1,1 @@
+"""How the hub is asked: the API, pages, lists, streams."""
