@@ -55,8 +55,11 @@ class Databases:
         self._free.append(address)
 
     async def _emptied(self, address: str) -> bool:
-        """False for one that cannot be as it was: its schema or its settings are others."""
-        connection = await asyncpg.connect(address, server_settings={"statement_timeout": "0"})
+        """False for one that cannot be as it was: its schema or its settings are others, or it lets nobody in."""
+        try:
+            connection = await asyncpg.connect(address, server_settings={"statement_timeout": "0"})
+        except asyncpg.PostgresError:
+            return False
         try:
             await connection.execute(END_OTHERS)  # of a test that failed
             if await _schema(connection) != self._schema:
