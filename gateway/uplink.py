@@ -18,6 +18,7 @@ from gateway.core.clock import plausible
 from gateway.core.span import Span
 from gateway.core.status import SyncState
 from gateway.timekeeping import Timekeeper
+from sync.broker.patience import USUAL, Patience
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
 from sync.edge.ledger import Comparison
@@ -39,21 +40,21 @@ class Uplink:
 
     def __init__(
         self, config: HubLink, folder: Path, buffer: Buffer, clock: Timekeeper, zone: ZoneInfo, stack: AsyncExitStack,
-        keys: Keys,
+        keys: Keys, patience: Patience = USUAL,
     ) -> None:  # fmt: skip
         """Files in `config` are relative to `folder`; `stack` closes what is opened; `zone`: when a day ends; `keys`:
         where the next secret is kept."""
         self._config, self._buffer, self._clock = config, buffer, clock
-        transport, self._signers = _transport(config, folder, clock)
+        transport, self._signers = _transport(config, folder, clock, patience)
         stack.push_async_callback(transport.close)
         random = Random()
         meter = Meter(lambda: _day(clock, zone), round((config.daily_mb or 0) * 1e6), buffer.spent)
         stack.push_async_callback(meter.close)
-        self.link = Link(lambda: buffer.epoch, transport, clock, random, meter)
+        self.link = Link(lambda: buffer.epoch, transport, clock, random, meter, patience)
         self._engine = Engine(
             buffer, self.link, clock, random, push_interval_s=config.push_interval_s, quiet=config.quiet
         )
-        self.rotation = Rotation(config.secret, keys, transport, self._use_secret, random)
+        self.rotation = Rotation(config.secret, keys, transport, self._use_secret, self.link.backoff())
         self.comparison = Comparison(buffer.accounts, buffer, self._engine, self.link, clock, every_s=config.compare_s)
 
     def state(self) -> SyncState:
@@ -108,30 +109,30 @@ def _day(clock: Timekeeper, zone: ZoneInfo) -> int | None:
     return datetime.fromtimestamp(wall_ms / 1000, zone).toordinal() if known else None
 
 
-def _transport(config: HubLink, folder: Path, clock: Timekeeper) -> tuple[Transport, list[Use]]:
+def _transport(config: HubLink, folder: Path, clock: Timekeeper, patience: Patience) -> tuple[Transport, list[Use]]:
     """With what has it sign in with another secret. Raises ConfigError where certificates cannot be used."""
     if config.transport == "amqp" and config.amqp is not None:
-        broker = _amqp(config, config.amqp, folder, clock)
+        broker = _amqp(config, config.amqp, folder, clock, patience)
         return broker, [broker.use_secret]
-    https = _https(config, folder, clock)
+    https = _https(config, folder, clock, patience)
     if config.transport == "https" or config.amqp is None:
         return https, [https.use_secret]
-    broker = _amqp(config, config.amqp, folder, clock)
+    broker = _amqp(config, config.amqp, folder, clock, patience)
     return SwitchingTransport(broker, https, Random()), [broker.use_secret, https.use_secret]
 
 
-def _amqp(config: HubLink, amqp: AmqpLink, folder: Path, clock: Timekeeper) -> "AmqpTransport":
+def _amqp(config: HubLink, amqp: AmqpLink, folder: Path, clock: Timekeeper, patience: Patience) -> "AmqpTransport":
     from sync.broker.connection import Broker  # brings aio-pika, which few gateways need
     from sync.edge.amqp import AmqpTransport
 
     authorities = folder / amqp.tls_ca if amqp.tls_ca else None
-    return AmqpTransport(Broker(amqp.url, config.node_id, config.secret, authorities), clock)
+    return AmqpTransport(Broker(amqp.url, config.node_id, config.secret, authorities, patience), clock)
 
 
-def _https(config: HubLink, folder: Path, clock: Timekeeper) -> HttpsTransport:
+def _https(config: HubLink, folder: Path, clock: Timekeeper, patience: Patience) -> HttpsTransport:
     authorities = folder / config.tls_ca if config.tls_ca else None
     return HttpsTransport(
         config.url, config.node_id, config.secret, clock,
         tls=trust(authorities, config.tls_fingerprint), proxy=config.proxy,
-        long_poll=config.long_poll and not config.quiet,
+        long_poll=config.long_poll and not config.quiet, patience=patience,
     )  # fmt: skip

@@ -13,10 +13,10 @@ from yarl import URL
 
 from gateway.core.authorities import trusting
 from sync.broker.lenient import be_lenient
+from sync.broker.patience import USUAL, Patience
 from sync.broker.problems import ERRORS, ending
 
 VHOST = "holdfast"  # where the address names none
-CONNECT_S, CLOSE_S = 15.0, 3.0
 
 be_lenient()
 
@@ -29,6 +29,7 @@ class Broker:
     username: str
     password: str
     authorities: Path | None = None
+    patience: Patience = USUAL
 
     @property
     def address(self) -> URL:
@@ -52,12 +53,12 @@ async def connected(broker: Broker) -> AsyncIterator[AbstractConnection]:
     connection = aio_pika.Connection(url, ssl_context=broker.context())
     try:
         with ending():
-            async with asyncio.timeout(CONNECT_S):
+            async with asyncio.timeout(broker.patience.broker_connect_s):
                 await connection.connect()
             yield connection
     finally:
         with contextlib.suppress(*ERRORS), ending():
-            async with asyncio.timeout(CLOSE_S):
+            async with asyncio.timeout(broker.patience.broker_close_s):
                 await connection.close()
         await connection.close()  # it has let go of what did not close in time, and is not to try that when collected
 

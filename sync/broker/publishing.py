@@ -11,18 +11,15 @@ from sync.broker.connection import Broker, connected
 from sync.broker.names import EXCHANGE
 from sync.broker.problems import ERRORS, NotConfirmed, ending, problem
 
-BLOCKED_S = 2.0
 LOOK_S = 1.0  # so often it is looked whether it has one
-CONFIRM_S, SLOWEST = 30.0, 10_000  # so long for a confirmation, and for the bytes of a message: bytes a second
+SLOWEST = 10_000  # bytes a second: so much longer a large message may take to be confirmed
 
 
 class Publisher:
     """Publishes to the exchange on a connection of its own: an alarm at the broker holds up what is published only."""
 
-    def __init__(self, broker: Broker, *, blocked_s: float = BLOCKED_S) -> None:
-        """`blocked_s`: so long a broker with an alarm is waited for."""
+    def __init__(self, broker: Broker) -> None:
         self.broker = broker
-        self._blocked_s = blocked_s
         self._opening = asyncio.Lock()
         self._stack = contextlib.AsyncExitStack()
         self._connection: AbstractConnection | None = None
@@ -36,7 +33,7 @@ class Publisher:
             with ending():
                 exchange = await self._opened()
                 await self._unblocked()
-                async with asyncio.timeout(CONFIRM_S + message.body_size / SLOWEST):
+                async with asyncio.timeout(self.broker.patience.confirm_s + message.body_size / SLOWEST):
                     await self._confirmed(exchange, message, routing_key)
         except DeliveryError as error:  # the connection is good
             raise problem(error, self.broker.url, self.broker.username) from error
@@ -84,7 +81,7 @@ class Publisher:
         if self._connection.transport.connection.is_closed:
             return
         try:
-            async with asyncio.timeout(self._blocked_s):
+            async with asyncio.timeout(self.broker.patience.blocked_s):
                 await self._connection.transport.connection.ready()
         except TimeoutError:
             words = f"{self.broker.url}: the broker is short of memory or disk and takes nothing"

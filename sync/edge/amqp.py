@@ -16,13 +16,12 @@ from sync import wire
 from sync.broker import names
 from sync.broker.connection import Broker, connected, deliveries
 from sync.broker.problems import ERRORS, PROVISION, NotConfirmed, problem
-from sync.broker.publishing import BLOCKED_S, Publisher
+from sync.broker.publishing import Publisher
 from sync.edge.backoff import Backoff
 from sync.edge.hubtime import TimeSink, tell
 from sync.edge.transport import BatchRefused, BatchTooLarge, Hear, HubRefused, LaneFull
 
 log = logging.getLogger(__name__)
-ANSWER_S = 60.0
 EXPECTED_MAX = 50  # questions whose answers may still say the time
 LIVE_AGAIN_S = 600.0  # between two looks whether a broker has got the way of its own for what is live
 PREFETCH = 100  # answers are small; those that somebody waits for must not queue behind others
@@ -36,13 +35,13 @@ class AmqpTransport:
     `run` has to hear; the others' come as news.
     """
 
-    def __init__(self, way: Broker, time_sink: TimeSink | None = None, *, blocked_s: float = BLOCKED_S) -> None:
-        """`blocked_s`: see `Publisher`. Raises ConfigError where the certificates cannot be used."""
+    def __init__(self, way: Broker, time_sink: TimeSink | None = None) -> None:
+        """Raises ConfigError where the certificates cannot be used."""
         way.context()
         self.name = way.url
         self.kind = "amqp"
         self._broker = way
-        self._publisher = Publisher(way, blocked_s=blocked_s)
+        self._publisher = Publisher(way)
         self._time_sink = time_sink
         self._sent: OrderedDict[str, float] = OrderedDict()  # monotonic, by message id: what the hub is to answer
         self._awaited: dict[str, asyncio.Future[AbstractIncomingMessage]] = {}  # by message id
@@ -71,13 +70,14 @@ class AmqpTransport:
     async def _ask(self, message: aio_pika.Message, cursor: wire.Cursor, what: str) -> wire.Answer:
         """The hub's own answer. Raises PushError where it does not come, or is a refusal."""
         asked = self._expect(message)
+        patience_s = self._broker.patience.answer_s
         answered = self._awaited[asked] = asyncio.get_running_loop().create_future()
         try:
             await self._publish(message, what)
-            async with asyncio.timeout(ANSWER_S):
+            async with asyncio.timeout(patience_s):
                 answer = _answer(await answered)
         except TimeoutError:
-            words = f"{self.name}: the broker took it, but the hub did not answer in {ANSWER_S:.0f} s"
+            words = f"{self.name}: the broker took it, but the hub did not answer in {patience_s:.0f} s"
             raise PushError(words, hint="look whether the hub runs, and its log") from None
         finally:
             del self._awaited[asked]
@@ -134,7 +134,7 @@ class AmqpTransport:
 
     async def run(self, hear: Hear) -> None:
         """See `Transport.run`."""
-        backoff = Backoff(Random())
+        backoff = Backoff(Random(), self._broker.patience)
         while True:
             try:
                 await self._listen(hear, backoff)

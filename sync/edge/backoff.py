@@ -4,9 +4,7 @@ import math
 from dataclasses import dataclass
 from random import Random
 
-FIRST_S = 1.0
-AWAY_MAX_S = 60.0  # the network or the hub is away
-REFUSED_MAX_S = 1800.0  # the hub is there and does not want us
+from sync.broker.patience import USUAL, Patience
 
 
 @dataclass(slots=True)
@@ -14,6 +12,7 @@ class Backoff:
     """One stream's; `failures` in a row so far."""
 
     random: Random
+    patience: Patience = USUAL
     failures: int = 0
     error: str = ""  # of the last attempt, and what to do; empty: it went through
     next_at_s: float = 0.0  # monotonic, when the next attempt is due
@@ -24,8 +23,8 @@ class Backoff:
 
         What it asked for it asked of many at once: up to as much again comes on top, by chance.
         """
-        most = REFUSED_MAX_S if refused else AWAY_MAX_S
-        ceiling = min(most, FIRST_S * 2 ** min(self.failures, 30))
+        most = self.patience.refused_max_s if refused else self.patience.away_max_s
+        ceiling = min(most, self.patience.first_s * 2 ** min(self.failures, 30))
         self.failures += 1
         return at_least_s + self.random.uniform(0, max(ceiling, at_least_s))
 

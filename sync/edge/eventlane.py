@@ -5,7 +5,6 @@ import asyncio
 from gateway.core.clock import Clock
 from gateway.core.span import Span
 from sync.edge import spans as span_math
-from sync.edge.backoff import Backoff
 from sync.edge.condemning import Condemning
 from sync.edge.link import Link
 from sync.edge.metering import LIVE_SHARE
@@ -25,7 +24,7 @@ class EventLane:
 
     def __init__(self, outbox: Outbox, link: Link, clock: Clock) -> None:
         self.outgoing = Outgoing("events", outbox)
-        self.backoff = Backoff(link.random)
+        self.backoff = link.backoff()
         self.progress = Progress()
         self.oldest = 0  # ts of the oldest that is left, as far as it was looked at
         self.newest_sent = 0  # ts

@@ -12,7 +12,6 @@ import msgspec
 
 from gateway.core.errors import StorageError
 from gateway.core.span import Span
-from sync.edge.backoff import Backoff
 from sync.edge.link import Link
 from sync.edge.transport import BatchRefused
 from sync.wire import Heartbeat
@@ -41,7 +40,7 @@ class Heartbeats:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        backoff = Backoff(self._link.random)
+        backoff = self._link.backoff()
         while True:
             self._soon.clear()
             if await self._link.attempt(backoff, self._beat()):

@@ -14,19 +14,16 @@ import aiohttp
 from gateway.core.clock import SystemClock
 from gateway.core.errors import PushError, StorageError
 from sync import wire
+from sync.broker.patience import USUAL, Patience
 from sync.edge import troubles, verdict
 from sync.edge.backoff import Backoff
 from sync.edge.hubtime import TimeSink, tell, time_of
 from sync.edge.tls import Tls, trust
 from sync.edge.transport import Hear, HubBusy, HubRefused
 
-CONNECT_S = 30.0  # name, connection and TLS together
-ANSWER_S = 60.0  # for a small batch, there and back
-SLOWEST = 1000  # bytes a second: what a bad mobile line still carries
 UNHEARD_MS = 30_000  # what was sent and not acknowledged by the other machine ends a connection after this
 KEPT_S = 70.0  # less than most proxies keep an idle connection
 ANSWER_MAX = 16 * 1024 * 1024
-POLL_S = 50  # less than proxies allow an answer to take
 POLL_EVERY_S = 1.0  # at most so often, whatever the hub answers
 
 
@@ -38,13 +35,13 @@ class HttpsTransport:
     def __init__(
         self, url: str, node_id: str, secret: str, time_sink: TimeSink | None = None,
         *, tls: Tls | None = None, proxy: str | None = None, long_poll: bool = False, random: Random | None = None,
-        answer_s: float = ANSWER_S, answer_max: int = ANSWER_MAX,
+        patience: Patience = USUAL, answer_max: int = ANSWER_MAX,
     ) -> None:  # fmt: skip
         """Without `proxy` those of the environment count: HTTP_PROXY, HTTPS_PROXY, NO_PROXY.
 
-        `answer_s`: patience with an answer to a small batch; `answer_max`: the most bytes that are read of it.
+        `answer_max`: the most bytes that are read of an answer.
         """
-        self._answer_s, self._answer_max = answer_s, answer_max
+        self._patience, self._answer_max = patience, answer_max
         self._time_sink = time_sink
         self.name = url
         self._url = url.rstrip("/")
@@ -65,7 +62,7 @@ class HttpsTransport:
         """See `Transport.push`."""
         headers = {wire.BATCH_TYPE: batch_type, "Content-Type": wire.CONTENT_TYPE}
         async with self._turn:
-            seconds = self._answer_s + len(body) / SLOWEST
+            seconds = self._patience.answer_s + len(body) / self._patience.slowest
             return await self._ask("POST", wire.PATH, str(cursor), seconds, headers=headers, data=body)
 
     async def _ask(
@@ -74,7 +71,7 @@ class HttpsTransport:
     ) -> wire.Answer:  # fmt: skip
         """The hub's answer to `cursor`, within `seconds`. Raises PushError."""
         sent_s = self._time_sink.monotonic_s() if self._time_sink else 0
-        timeout = aiohttp.ClientTimeout(total=seconds, connect=CONNECT_S)
+        timeout = aiohttp.ClientTimeout(total=seconds, connect=self._patience.connect_s)
         headers = {**self._headers, wire.CURSOR: cursor, **headers}  # the session's would be told to a proxy, too
         try:
             async with self._session.request(
@@ -97,7 +94,7 @@ class HttpsTransport:
 
     async def run(self, hear: Hear) -> None:
         """See `Transport.run`. What stops it is said by the batches, which meet the same."""
-        backoff = Backoff(self._random)
+        backoff = Backoff(self._random, self._patience)
         while self._long_poll:
             asked_s = self._machine.monotonic_s()
             try:
@@ -124,10 +121,10 @@ class HttpsTransport:
         """The cursor is another each time: an answer out of a proxy's memory is none."""
         cursor = f"{token_hex(8)}:0-0"
         headers = {"Cache-Control": "no-store"}
-        query = {"wait": str(POLL_S)}
-        return await self._ask(
-            "GET", wire.COMMANDS_PATH, cursor, POLL_S + self._answer_s, headers=headers, params=query
-        )
+        wait_s = self._patience.poll_s
+        seconds = wait_s + self._patience.answer_s
+        query = {"wait": str(wait_s)}
+        return await self._ask("GET", wire.COMMANDS_PATH, cursor, seconds, headers=headers, params=query)
 
     async def close(self) -> None:
         await self._session.close()

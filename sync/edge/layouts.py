@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import msgspec
 
 from gateway.core.span import Span
-from sync.edge.backoff import Backoff
 from sync.edge.link import Link
 from sync.edge.outbox import Outbox
 from sync.edge.transport import HubRefused, LayoutsWanted
@@ -23,7 +22,7 @@ class LayoutSender:
     def __init__(self, outbox: Outbox, link: Link) -> None:
         self._outbox = outbox
         self._link = link
-        self._backoff = Backoff(link.random)
+        self._backoff = link.backoff()
         self._wanted: set[str] = set()
         self._asked = asyncio.Event()
 

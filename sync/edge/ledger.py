@@ -111,7 +111,7 @@ class Comparison:
 
     async def run(self) -> None:
         """Compare for ever. Run until cancelled."""
-        backoff = Backoff(self._link.random)
+        backoff = self._link.backoff()
         pause_s = min(self.soon_s, self._every_s)
         while True:
             with contextlib.suppress(TimeoutError):

@@ -12,7 +12,8 @@ import msgspec
 from gateway.core.clock import Clock
 from gateway.core.errors import PushError
 from gateway.core.span import Span
-from sync.edge.backoff import AWAY_MAX_S, Backoff
+from sync.broker.patience import USUAL, Patience
+from sync.edge.backoff import Backoff
 from sync.edge.metering import REQUEST_BYTES, LineClosed, Meter
 from sync.edge.transport import (
     BatchRefused,
@@ -35,8 +36,9 @@ class Link:
     """One transport; several streams push through it, each with a `Backoff` of its own."""
 
     def __init__(
-        self, epoch: Callable[[], str], transport: Transport, clock: Clock, random: Random, meter: Meter | None = None
-    ) -> None:
+        self, epoch: Callable[[], str], transport: Transport, clock: Clock, random: Random, meter: Meter | None = None,
+        patience: Patience = USUAL,
+    ) -> None:  # fmt: skip
         """`epoch`: the buffer's, as it is now."""
         self.transport = transport
         self.connected = False
@@ -45,6 +47,7 @@ class Link:
         self.took_s = 0.0  # the last batch that went through
         self.error = ""
         self.random = random
+        self._patience = patience
         self.meter = meter or Meter(lambda: None)
         self._epoch = epoch
         self._clock = clock
@@ -53,6 +56,10 @@ class Link:
         self._probing = False  # one stream waits for its next attempt; the others wait for it
         self._reached = asyncio.Event()
         self._not_before_s = -1e9  # monotonic; the hub asked for it
+
+    def backoff(self) -> Backoff:
+        """One more stream's."""
+        return Backoff(self.random, self._patience)
 
     def hear(self, hearer: Callable[[Answer], Awaitable[None]]) -> None:
         """Have every answer handed to `hearer`, those that the hub gives by itself too."""
@@ -159,7 +166,7 @@ class Link:
         if probes:
             self._reached.clear()
         else:
-            pause_s += AWAY_MAX_S  # in case that it has nothing more to send
+            pause_s += self._patience.away_max_s  # in case that it has nothing more to send
         backoff.next_at_s = self._clock.monotonic_s() + pause_s
         try:
             with contextlib.suppress(TimeoutError):

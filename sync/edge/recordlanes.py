@@ -14,7 +14,6 @@ from gateway.core.model import Record
 from gateway.core.span import Span
 from sync.edge import pieces
 from sync.edge import spans as span_math
-from sync.edge.backoff import Backoff
 from sync.edge.condemning import Condemning
 from sync.edge.layouts import LayoutSender
 from sync.edge.link import Link
@@ -36,7 +35,7 @@ class RecordLanes:
 
     def __init__(self, outbox: Outbox, link: Link, clock: Clock, layouts: LayoutSender, interval_s: float) -> None:
         self.outgoing = Outgoing("records", outbox)
-        self.live_backoff, self.backlog_backoff = Backoff(link.random), Backoff(link.random)
+        self.live_backoff, self.backlog_backoff = link.backoff(), link.backoff()
         self.progress, self.backlog_progress = Progress(), Progress()
         self.live_hi = 0
         self.newest_sent = 0  # ts
@@ -121,7 +120,7 @@ class RecordLanes:
 
     async def _hold(self) -> None:
         """Until the outbox lets go, send nothing but signs of life: their answers may bring the time."""
-        pauses = Backoff(self._link.random)
+        pauses = self._link.backoff()
         while self._outbox.held:
             head = self._outbox.committed.reached
             push = self._link.push("records", Span(head, head), Records([]))

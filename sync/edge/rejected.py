@@ -11,7 +11,6 @@ from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
 from gateway.core.model import Event, Record
 from gateway.core.span import Span
-from sync.edge.backoff import Backoff
 from sync.edge.condemning import Condemning
 from sync.edge.layouts import LayoutSender
 from sync.edge.link import Link
@@ -48,7 +47,7 @@ class Rejected:
         self._clock = clock
         self._layouts = layouts
         self._lanes = lanes
-        self._backoff = Backoff(link.random)
+        self._backoff = link.backoff()
         self._unanswered: dict[tuple[str, str], tuple[Refused, Record | Event]] = {}  # by kind and cursor: sent again
 
     async def heard(self, answer: Answer) -> None:

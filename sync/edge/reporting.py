@@ -6,7 +6,6 @@ import logging
 
 from gateway.core.errors import StorageError
 from gateway.core.span import Span
-from sync.edge.backoff import Backoff
 from sync.edge.link import Link
 from sync.edge.transport import BatchRefused, BatchTooLarge
 from sync.wire import Answer, Configuration
@@ -29,7 +28,7 @@ class Reporting:
 
     async def run(self) -> None:
         """Run until cancelled, or until the hub refuses it for good."""
-        backoff = Backoff(self._link.random)
+        backoff = self._link.backoff()
         while True:
             await self._asked.wait()
             self._asked.clear()

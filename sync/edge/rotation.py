@@ -8,7 +8,6 @@ at 2 again, with either: the broker may know only the new one by then.
 import asyncio
 import logging
 from collections.abc import Callable
-from random import Random
 from secrets import token_hex
 from typing import Protocol
 
@@ -42,13 +41,13 @@ class Rotation:
     """`use` has the transport, and whoever else has one, sign in with another secret."""
 
     def __init__(
-        self, secret: str, keys: Keys, transport: Transport, use: Callable[[str], None], random: Random
+        self, secret: str, keys: Keys, transport: Transport, use: Callable[[str], None], backoff: Backoff
     ) -> None:
         self._secret = secret
         self._keys = keys
         self._transport = transport
         self._use = use
-        self._random = random
+        self._backoff = backoff
         self._wanted = asyncio.Event()
         self._wanted.set()  # as where one was under way when the process before this one ended
         self._done: asyncio.Future[str] | None = None
@@ -63,7 +62,7 @@ class Rotation:
 
     async def run(self) -> None:
         """Run until cancelled."""
-        backoff = Backoff(self._random)
+        backoff = self._backoff
         while True:
             await self._wanted.wait()
             try:

@@ -18,6 +18,7 @@ from gateway.core.status import SyncState
 from gateway.hubfile import HubFile
 from gateway.timekeeping import Timekeeper
 from gateway.uplink import Uplink
+from sync.broker.patience import Patience
 from tests.faults import impostors
 from tests.faults.proxy import WELL, Fault, Proxy
 from tests.values import meter, power
@@ -103,7 +104,7 @@ class Edge:
 
 
 @asynccontextmanager
-async def edge(folder: Path, link: HubLink) -> AsyncIterator[Edge]:
+async def edge(folder: Path, link: HubLink, patience: Patience) -> AsyncIterator[Edge]:
     """From the file in `folder`, as after a start; ended as by SIGTERM."""
     async with AsyncExitStack() as stack:
         buffer = await Buffer.open(folder / "buffer.db", commit_s=0.05)
@@ -111,7 +112,8 @@ async def edge(folder: Path, link: HubLink) -> AsyncIterator[Edge]:
         machine = SystemClock()
         offset = machine.wall_ms() - machine.boottime_ms()
         clock = Timekeeper(machine, Boot(machine.boot_id, offset, offset, offset, "kernel"))
-        uplink = Uplink(link, folder, buffer, clock, ZoneInfo("UTC"), stack, HubFile(folder / "site.yaml"))
+        zone, keys = ZoneInfo("UTC"), HubFile(folder / "site.yaml")
+        uplink = Uplink(link, folder, buffer, clock, zone, stack, keys, patience)
         jobs = [asyncio.ensure_future(job) for job in (buffer.run(), *uplink.jobs().values())]
         try:
             yield Edge(buffer, uplink)

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
 
@@ -11,24 +11,18 @@ import pytest
 
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
-from sync.edge import backoff, https
+from sync.broker.patience import Patience
 from sync.hub.store.sqlite import SqliteStore
 from tests.faults.equality import assert_same
 from tests.faults.proxy import WELL, Proxy
-from tests.faults.storm import FAULTS, LIES, Devices, edge, shuffled, storm
+from tests.faults.storm import FAULTS, LIES, Devices, Edge, edge, shuffled, storm
 from tests.sync.parts import SECRET, Hub
 
 PATIENCE_S = 60
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A minute of the gateway's patience in less than a second."""
-    for name, seconds in (("CONNECT_S", 0.2), ("ANSWER_S", 0.4), ("SLOWEST", 1e6), ("POLL_S", 1)):
-        monkeypatch.setattr(https, name, seconds)
-    for name, seconds in (("FIRST_S", 0.005), ("AWAY_MAX_S", 0.2), ("REFUSED_MAX_S", 0.4)):
-        monkeypatch.setattr(backoff, name, seconds)
-    yield
+# A minute of the gateway's in less than a second.
+HASTE = Patience(
+    connect_s=0.2, answer_s=0.4, slowest=1e6, poll_s=1, first_s=0.005, away_max_s=0.2, refused_max_s=0.4
+)  # fmt: skip
 
 
 @asynccontextmanager
@@ -42,8 +36,9 @@ async def hub_behind(folder: Path) -> AsyncIterator[tuple[Hub, Proxy]]:
     await store.close()
 
 
-def link(proxy: Proxy) -> HubLink:
-    return HubLink(url=proxy.url, node_id="node", secret=SECRET, push_interval_s=0.02)
+def behind(proxy: Proxy, folder: Path) -> AbstractAsyncContextManager[Edge]:
+    link = HubLink(url=proxy.url, node_id="node", secret=SECRET, push_interval_s=0.02)
+    return edge(folder, link, HASTE)
 
 
 @pytest.mark.P1
@@ -52,7 +47,7 @@ def link(proxy: Proxy) -> HubLink:
 async def test_what_is_kept_during_a_fault_arrives_once_when_it_is_over(tmp_path: Path, name: str) -> None:
     async with hub_behind(tmp_path) as (hub, proxy), asyncio.timeout(PATIENCE_S):
         await proxy.turn(FAULTS[name])
-        async with edge(tmp_path, link(proxy)) as gateway:
+        async with behind(proxy, tmp_path) as gateway:
             devices = Devices(lambda: gateway.buffer)
             for _ in range(300):
                 await devices.poll(gateway.buffer)
@@ -68,7 +63,7 @@ async def test_what_is_kept_during_a_fault_arrives_once_when_it_is_over(tmp_path
 
 @pytest.mark.P10
 async def test_what_a_proxy_acknowledged_in_the_hubs_place_is_found_and_sent_again(tmp_path: Path) -> None:
-    async with hub_behind(tmp_path) as (hub, proxy), edge(tmp_path, link(proxy)) as gateway:
+    async with hub_behind(tmp_path) as (hub, proxy), behind(proxy, tmp_path) as gateway:
         async with asyncio.timeout(PATIENCE_S):
             devices = Devices(lambda: gateway.buffer)
             for fault in (WELL, *LIES.values(), WELL):
@@ -100,12 +95,12 @@ async def test_a_storm_of_faults_and_restarts_leaves_both_ends_the_same(tmp_path
     async with hub_behind(tmp_path) as (hub, proxy), asyncio.timeout(PATIENCE_S):
         polling = asyncio.ensure_future(devices.run(every_s=0.002))
         for _ in range(3):
-            async with edge(tmp_path, link(proxy)) as gateway:
+            async with behind(proxy, tmp_path) as gateway:
                 running.append(gateway.buffer)
                 met += await storm(proxy, random, shuffled(random), 0.05, 1)
                 running.clear()
         polling.cancel()
-        async with edge(tmp_path, link(proxy)) as gateway:
+        async with behind(proxy, tmp_path) as gateway:
             await gateway.drained()
             await gateway.compared()
             await everything_arrived(gateway.buffer, hub)

@@ -15,7 +15,7 @@ from sync import wire
 from sync.broker.connection import Broker
 from sync.edge.amqp import AmqpTransport
 from sync.edge.transport import Transport
-from sync.hub.intake.amqp import LIVE_AGAIN_S, LOOK_SOON_S, Consumer
+from sync.hub.intake.amqp import LIVE_AGAIN_S, LOOK_SOON_S, PAUSE_S, Consumer
 from sync.hub.intake.door import Door, Takes
 from sync.hub.store.sqlite import SqliteStore
 from tests.sync.parts import Listed
@@ -33,12 +33,12 @@ class BrokeredHub:
         self.store = store
         self.door = Door(store, SystemClock())
         self.listed = Listed(dict.fromkeys(nodes, digest("")))  # the broker has looked at their secrets
-        self.look_soon_s, self.live_again_s = LOOK_SOON_S, LIVE_AGAIN_S
+        self.look_soon_s, self.live_again_s, self.pause_s = LOOK_SOON_S, LIVE_AGAIN_S, PAUSE_S
 
     def consumer(self, way: Broker, door: Takes | None = None) -> Consumer:
         return Consumer(
             way, door or self.door, self.listed, SystemClock(),
-            look_soon_s=self.look_soon_s, live_again_s=self.live_again_s,
+            look_soon_s=self.look_soon_s, live_again_s=self.live_again_s, pause_s=self.pause_s,
         )  # fmt: skip
 
     async def times(self, node: str = "node", layout: Layout = METER) -> list[int]:

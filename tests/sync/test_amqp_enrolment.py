@@ -14,6 +14,7 @@ from sync import enrol
 from sync.broker.connection import Broker, connected
 from sync.broker.problems import ERRORS
 from sync.edge.amqp import AmqpTransport
+from sync.edge.backoff import Backoff
 from sync.edge.rotation import Rotation
 from sync.hub.app import DOOR, REGISTRY
 from sync.hub.config import AmqpConfig
@@ -103,7 +104,7 @@ async def test_an_enrolled_node_sends_by_the_broker_and_a_revoked_one_is_out_at_
 async def test_a_node_changes_its_secret_by_the_broker_alone(rabbit: Rabbit, tmp_path: Path) -> None:
     async with fleet(rabbit, tmp_path) as site:
         keys, transport, heard = HubFile(tmp_path / "site.yaml"), AmqpTransport(site.way(ONE)), Ear()
-        rotation = Rotation(ONE, keys, transport, transport.use_secret, Eager())
+        rotation = Rotation(ONE, keys, transport, transport.use_secret, Backoff(Eager()))
         async with running(transport.run(heard.hear), rotation.run()):
             await transport.push("layouts", cursor(0, 1), LAYOUTS)
             await push(transport, [power(1)])
@@ -126,7 +127,7 @@ async def test_a_node_that_was_killed_when_the_broker_knew_its_new_secret_only_g
             hashed = {"password_hash": new.broker_hash, "tags": ""}
             await management.put(["users", site.node], hashed)
         transport, heard = AmqpTransport(site.way(ONE)), Ear()
-        rotation = Rotation(ONE, keys, transport, transport.use_secret, Eager())
+        rotation = Rotation(ONE, keys, transport, transport.use_secret, Backoff(Eager()))
         async with running(transport.run(heard.hear), rotation.run()):
             await until(lambda: keys.proposed() is None)
             await transport.push("layouts", cursor(0, 1), LAYOUTS)

@@ -1,9 +1,9 @@
 """Random faults on both sides of a real broker, which is killed too; when they are over, both ends hold the same."""
 
 import asyncio
+import dataclasses
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from random import Random
@@ -13,10 +13,8 @@ import pytest
 
 from gateway.buffer.buffer import Buffer
 from gateway.config import AmqpLink, HubLink
-from sync.broker import connection, publishing
-from sync.edge import amqp as edge_amqp
-from sync.edge import backoff
-from sync.hub.intake import amqp as hub_amqp
+from sync.broker.connection import Broker
+from sync.broker.patience import Patience
 from tests.faults.equality import assert_same
 from tests.faults.impostors import Few
 from tests.faults.proxy import WELL, Fault, Proxy
@@ -28,22 +26,11 @@ from tests.values import METER, power
 
 BY_BYTES = [name for name, fault in FAULTS.items() if fault.impostor is None]
 PATIENCE_S = 100
-
-
-@pytest.fixture(autouse=True)
-def short_pauses(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A minute of both ends' patience in about a second."""
-    patience = {
-        connection: {"CONNECT_S": 1, "CLOSE_S": 0.2},
-        publishing: {"CONFIRM_S": 1},
-        edge_amqp: {"ANSWER_S": 2},
-        hub_amqp: {"PAUSE_S": 0.1},
-        backoff: {"FIRST_S": 0.01, "AWAY_MAX_S": 0.3, "REFUSED_MAX_S": 0.5},
-    }
-    for module, values in patience.items():
-        for name, seconds in values.items():
-            monkeypatch.setattr(module, name, seconds)
-    yield
+# A minute of both ends' in about a second.
+HASTE = Patience(
+    broker_connect_s=1, broker_close_s=0.2, confirm_s=1, answer_s=2, first_s=0.01, away_max_s=0.3, refused_max_s=0.5
+)
+PAUSE_S = 0.1
 
 
 @pytest.mark.P1
@@ -57,7 +44,8 @@ async def test_a_storm_on_both_sides_of_a_broker_leaves_both_ends_the_same(rabbi
         to_node = await stack.enter_async_context(Proxy(("127.0.0.1", rabbit.port)))
         to_hub = await stack.enter_async_context(Proxy(("127.0.0.1", rabbit.port)))
         hub = await stack.enter_async_context(hub_of(tmp_path))
-        await stack.enter_async_context(running(hub.consumer(vhost.way(*HUB, port=to_hub.port)).run()))
+        hub.pause_s = PAUSE_S
+        await stack.enter_async_context(running(hub.consumer(hasty(vhost.way(*HUB, port=to_hub.port))).run()))
         await stack.enter_async_context(asyncio.timeout(PATIENCE_S))
         link = HubLink(
             url="http://127.0.0.1:9", node_id="node", secret=NODE_SECRET, push_interval_s=0.02,
@@ -65,12 +53,12 @@ async def test_a_storm_on_both_sides_of_a_broker_leaves_both_ends_the_same(rabbi
         )  # fmt: skip
         async with running(devices.run(every_s=0.005)):
             for proxy in (to_node, to_hub):
-                async with edge(tmp_path, link) as gateway:
+                async with edge(tmp_path, link, HASTE) as gateway:
                     here.append(gateway.buffer)
                     met += await storm(proxy, random, random.sample(BY_BYTES, len(BY_BYTES)), 0.05, 1)
                     here.clear()
             rabbit.ctl("eval", "mnesia:sync_log().")  # what was declared a moment ago is lost in a kill otherwise
-            async with edge(tmp_path, link) as gateway:
+            async with edge(tmp_path, link, HASTE) as gateway:
                 here.append(gateway.buffer)
                 rabbit.stop(signal.SIGKILL)
                 await asyncio.to_thread(rabbit.start)
@@ -78,7 +66,7 @@ async def test_a_storm_on_both_sides_of_a_broker_leaves_both_ends_the_same(rabbi
         for proxy in (to_node, to_hub):  # what fell silent ends
             await proxy.turn(FAULTS["nobody listens"])
             await proxy.turn(WELL)
-        async with edge(tmp_path, link) as gateway:
+        async with edge(tmp_path, link, HASTE) as gateway:
             await gateway.drained()
             await becomes_the_same(gateway.buffer, hub)
             assert gateway.buffer.head > 1000
@@ -92,11 +80,12 @@ async def test_a_backlog_that_goes_on_by_another_transport_arrives_once(rabbit: 
         vhost = await stack.enter_async_context(provisioned(rabbit))
         broker = await stack.enter_async_context(Proxy(("127.0.0.1", rabbit.port)))
         hub = await stack.enter_async_context(hub_of(tmp_path))
+        hub.pause_s = PAUSE_S
         http = Hub(hub.store)
         await stack.enter_async_context(http.server)
         assert http.server.port is not None
         web = await stack.enter_async_context(Proxy(("127.0.0.1", http.server.port)))
-        await stack.enter_async_context(running(hub.consumer(vhost.hub).run()))
+        await stack.enter_async_context(running(hub.consumer(hasty(vhost.hub)).run()))
         https = HubLink(url=web.url, node_id="node", secret=SECRET, push_interval_s=0.02)
         at = AmqpLink(url=f"amqp://127.0.0.1:{broker.port}/{vhost.name}")
         amqp = msgspec.structs.replace(https, transport="amqp", amqp=at, secret=NODE_SECRET)
@@ -104,21 +93,25 @@ async def test_a_backlog_that_goes_on_by_another_transport_arrives_once(rabbit: 
         few = Few(2)
         await web.turn(Fault(impostor=few))
         await stock(tmp_path)
-        async with edge(tmp_path, https) as gateway, asyncio.timeout(PATIENCE_S):
+        async with edge(tmp_path, https, HASTE) as gateway, asyncio.timeout(PATIENCE_S):
             while few.left:
                 await asyncio.sleep(0.01)
             left = gateway.state.backlog
             assert left > 50_000, "it was to outlive this"
         await broker.turn(Fault(rate=400_000))
-        async with edge(tmp_path, amqp) as gateway, asyncio.timeout(PATIENCE_S):
+        async with edge(tmp_path, amqp, HASTE) as gateway, asyncio.timeout(PATIENCE_S):
             while gateway.state.backlog > left - 1000:
                 await asyncio.sleep(0.01)
             assert gateway.state.backlog > 10_000, "it was to outlive this"
         await broker.turn(Fault(away=True))
         await web.turn(WELL)
-        async with edge(tmp_path, auto) as gateway, asyncio.timeout(PATIENCE_S):
+        async with edge(tmp_path, auto, HASTE) as gateway, asyncio.timeout(PATIENCE_S):
             await gateway.drained()
             await becomes_the_same(gateway.buffer, hub)
+
+
+def hasty(way: Broker) -> Broker:
+    return dataclasses.replace(way, patience=HASTE)
 
 
 async def stock(folder: Path) -> None:

@@ -1,6 +1,7 @@
 """Transport auto with a real broker and a real hub's HTTP door: whichever way is open, each reading arrives once."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.running import serve
 from sync import wire
-from sync.broker.publishing import BLOCKED_S
+from sync.broker.patience import USUAL, Patience
 from sync.edge.amqp import AmqpTransport
 from sync.edge.engine import Engine
 from sync.edge.https import HttpsTransport
@@ -35,7 +36,7 @@ class Eager(Random):
 
 @asynccontextmanager
 async def both_ways(
-    folder: Path, vhost: Vhost, broker_port: int, hub: BrokeredHub, blocked_s: float = BLOCKED_S
+    folder: Path, vhost: Vhost, broker_port: int, hub: BrokeredHub, patience: Patience = USUAL
 ) -> AsyncIterator[tuple[Buffer, SwitchingTransport]]:
     async with AsyncExitStack() as stack:
         app = web.Application()
@@ -43,7 +44,8 @@ async def both_ways(
         address = await stack.enter_async_context(serve(app, "127.0.0.1", free_port(), unpack=False))
         buffer = await Buffer.open(folder / "buffer.db")
         stack.push_async_callback(buffer.close)
-        amqp = AmqpTransport(vhost.way("node", NODE_SECRET, port=broker_port), blocked_s=blocked_s)
+        way = vhost.way("node", NODE_SECRET, port=broker_port)
+        amqp = AmqpTransport(dataclasses.replace(way, patience=patience))
         transport = SwitchingTransport(amqp, HttpsTransport(address, "node", SECRET), Eager())
         stack.push_async_callback(transport.close)
         link = Link(lambda: buffer.epoch, transport, SystemClock(), Eager())
@@ -84,7 +86,7 @@ async def test_readings_go_by_https_while_the_broker_is_out_of_reach_and_by_the_
 @pytest.mark.P2
 async def test_readings_go_by_https_while_the_broker_has_a_memory_alarm(rabbit: Rabbit, tmp_path: Path) -> None:
     async with provisioned(rabbit) as vhost, hub_of(tmp_path) as hub:
-        async with both_ways(tmp_path, vhost, rabbit.port, hub, blocked_s=0.05) as (buffer, transport):
+        async with both_ways(tmp_path, vhost, rabbit.port, hub, Patience(blocked_s=0.05)) as (buffer, transport):
             await hub.know()
             await arrive(buffer, hub, 0, 50)
             await asyncio.to_thread(rabbit.alarm, True)

@@ -5,14 +5,15 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sync.edge.backoff import AWAY_MAX_S, REFUSED_MAX_S, Backoff
+from sync.broker.patience import Patience
+from sync.edge.backoff import Backoff
 
 
 @given(st.integers(), st.integers(1, 100), st.booleans())
 def test_pauses_stay_below_their_cap(seed: int, failures: int, refused: bool) -> None:
-    backoff = Backoff(Random(seed))
+    backoff = Backoff(Random(seed), Patience(first_s=0.5, away_max_s=60, refused_max_s=1800))
     pauses = [backoff.failed(refused=refused) for _ in range(failures)]
-    assert all(0 <= pause <= min(REFUSED_MAX_S if refused else AWAY_MAX_S, 2**n) for n, pause in enumerate(pauses))
+    assert all(0 <= pause <= min(1800 if refused else 60, 0.5 * 2**n) for n, pause in enumerate(pauses))
 
 
 def test_a_fleet_spreads_itself_out() -> None:

@@ -19,6 +19,7 @@ from gateway.core.credential import digest
 from gateway.core.errors import ConfigError, PushError
 from gateway.running import serve
 from sync import wire
+from sync.broker.patience import Patience
 from sync.edge.https import HttpsTransport
 from sync.edge.hubtime import time_of
 from sync.edge.tls import Tls, trust
@@ -376,7 +377,9 @@ async def test_whatever_hinders_is_said_in_plain_words() -> None:
 
 async def test_a_hub_that_never_answers_is_given_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        assert "no answer in time" in await complaint(f"http://127.0.0.1:{silent.getsockname()[1]}", answer_s=0.01)
+        assert "no answer in time" in await complaint(
+            f"http://127.0.0.1:{silent.getsockname()[1]}", patience=Patience(answer_s=0.01)
+        )
 
 
 @pytest.mark.parametrize("content", [None, "no certificate"])

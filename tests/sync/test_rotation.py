@@ -12,6 +12,7 @@ from gateway.core.credential import digest
 from gateway.core.errors import PushError, StorageError
 from gateway.hubfile import HubFile
 from sync import wire
+from sync.edge.backoff import Backoff
 from sync.edge.rotation import Rotation
 from sync.edge.transport import BatchRefused, Hear, HubRefused
 from sync.enrol import NewSecret
@@ -98,7 +99,7 @@ async def gateway(hub: Hub, keys: HubFile) -> AsyncIterator[Rotation]:
     """As it starts with what its files say."""
     secret = keys.read().get("secret", OLD)
     hub.signs = secret
-    rotation = Rotation(secret, keys, hub, hub.use, Eager())
+    rotation = Rotation(secret, keys, hub, hub.use, Backoff(Eager()))
     task = asyncio.ensure_future(rotation.run())
     try:
         yield rotation
@@ -150,7 +151,7 @@ async def test_a_gateway_that_dies_at_any_step_goes_on_with_a_secret_that_the_hu
 async def crashes(hub: Hub, keys: Keys) -> None:
     """The steps one after the other, as `Rotation` does them."""
     secret = keys.read().get("secret", OLD)
-    rotation = Rotation(secret, keys, hub, hub.use, Eager())
+    rotation = Rotation(secret, keys, hub, hub.use, Backoff(Eager()))
     keys.propose()
     while True:
         try:

@@ -33,10 +33,10 @@ class Consumer:
 
     def __init__(
         self, way: Broker, door: Takes, secrets: Secrets, clock: Clock,
-        *, look_soon_s: float = LOOK_SOON_S, live_again_s: float = LIVE_AGAIN_S,
+        *, look_soon_s: float = LOOK_SOON_S, live_again_s: float = LIVE_AGAIN_S, pause_s: float = PAUSE_S,
     ) -> None:  # fmt: skip
         """Raises ConfigError where the certificates cannot be used."""
-        self._look_soon_s, self._live_again_s = look_soon_s, live_again_s
+        self._look_soon_s, self._live_again_s, self._pause_s = look_soon_s, live_again_s, pause_s
         way.context()
         self._broker = way
         self._door = door
@@ -65,7 +65,7 @@ class Consumer:
                     if self._reached:
                         log.warning("broker not reached", extra={"broker": self._broker.url, "why": why})
                     self._reached = False
-                    await asyncio.sleep(PAUSE_S)
+                    await asyncio.sleep(self._pause_s)
         finally:
             await self._publisher.close()
 
@@ -96,7 +96,7 @@ class Consumer:
                 channel = await connection.channel(publisher_confirms=False)
                 async for message in deliveries(channel, {names.LIVE: PREFETCH}):
                     batches.create_task(self._settle(message), name="amqp live batch")
-                pause_s, lacks = PAUSE_S, False  # it is there, and has moved within the broker
+                pause_s, lacks = self._pause_s, False  # it is there, and has moved within the broker
             if lacks and not told and not connection.is_closed:
                 log.warning("no queue for what is live", extra={"broker": self._broker.url, "what to do": PROVISION})
                 told = True
@@ -138,7 +138,7 @@ class Consumer:
             if is_nodes and await self._secrets.of(node):
                 return await self._store(node, message)
         except StorageError:
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(self._pause_s)
             return False
         if (suppressed := self._strangers.spend()) is not None:
             facts = {"key": message.routing_key, "user": message.user_id, "suppressed": suppressed}
@@ -175,7 +175,7 @@ class Consumer:
         except Refused as refused:
             answer = wire.Answer(cursor, wanted=refused.wanted, error="" if refused.wanted else str(refused))
         except StorageError:
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(self._pause_s)
             return False
         except Exception:  # a bug of ours must not end the hub, which would meet the same message again and again
             if (suppressed := self._failures.spend()) is not None:
