@@ -11,8 +11,7 @@ from drivers.modbus.acuvim_log import AcuvimLog
 from drivers.modbus.planner import Block
 from drivers.modbus.points import PlacedPoint
 from drivers.modbus.tcp import TcpLink
-from gateway.backfill import Backfill, Places
-from gateway.buffer.buffer import Buffer
+from gateway.backfill import Backfill, Places, Sink
 from gateway.core.model import Point
 
 CAPE = ZoneInfo("Africa/Johannesburg")
@@ -51,7 +50,7 @@ class Taking:
 
 
 @asynccontextmanager
-async def backfill_over(port: int, buffer: Buffer, places: Places, timeout_s: float = 0.2) -> AsyncIterator[Taking]:
+async def backfill_over(port: int, sink: Sink, places: Places, timeout_s: float = 0.2) -> AsyncIterator[Taking]:
     link = TcpLink(TcpChannel("127.0.0.1", port))
     points = [
         PlacedPoint(Point(key, "u32", unit="kWh", scale="0.1"), Block("holding", 2 * at, 2), "u32")
@@ -63,5 +62,5 @@ async def backfill_over(port: int, buffer: Buffer, places: Places, timeout_s: fl
     def tell(kind: str, device: str, detail: str) -> None:
         events.append(f"{kind} {device}: {detail}")
 
-    yield Taking(Backfill(log, buffer, places, clock, retimed, tell), clock, events)
+    yield Taking(Backfill(log, sink, places, clock, retimed, tell), clock, events)
     await link.close()

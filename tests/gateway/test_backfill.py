@@ -4,7 +4,7 @@ import asyncio
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from drivers.intake.guard import retimed
 from drivers.simulator.acuvim import Fault, SimulatedAcuvim, values_of
 from drivers.simulator.dialogue import DialogueServer
-from gateway.backfill import RETRY_S
+from gateway.backfill import RETRY_S, Sink
 from gateway.buffer.buffer import Buffer
 from gateway.buffer.doubtful import Doubtful
 from gateway.buffer.pulled import Place, Pulled
@@ -32,13 +32,13 @@ NOW_MS = (BEGUN_S + 10**8) * 1000
 
 @asynccontextmanager
 async def site(
-    folder: Path, meter: SimulatedAcuvim, places: type[Pulled] = Pulled
+    folder: Path, meter: SimulatedAcuvim, places: type[Pulled] = Pulled, sink: Callable[[Buffer], Sink] = lambda b: b
 ) -> AsyncIterator[tuple[Taking, Buffer, DialogueServer]]:
     buffer = await Buffer.open(folder / "buffer.db")
     try:
         async with (
             DialogueServer({1: meter}) as server,
-            backfill_over(server.port, buffer, places(buffer._database)) as taking,
+            backfill_over(server.port, sink(buffer), places(buffer._database)) as taking,
         ):
             yield taking, buffer, server
     finally:
@@ -369,27 +369,28 @@ async def test_the_place_survives_with_what_was_kept_aside_or_neither(tmp_path: 
     await buffer.close()
 
 
+class Crowded:
+    """Meets `Sink`: a buffer whose disk takes nothing for so long that what is put first is given up."""
+
+    def __init__(self, buffer: Buffer) -> None:
+        self.dropped = 0
+        self._buffer = buffer
+
+    def put(self, layout: Layout, records: Iterable[Record]) -> None:
+        if self.dropped:
+            self._buffer.put(layout, records)
+        else:
+            self.dropped = len(list(records))
+
+    async def flushed(self) -> None:
+        await self._buffer.flushed()
+
+
 @pytest.mark.P3
 async def test_records_that_the_buffer_had_to_give_up_are_taken_again(tmp_path: Path) -> None:
-    class Crowded(Pulled):
-        """The disk took nothing for so long that what was put just before this commit was given up."""
-
-        async def place(self, device: str) -> Place:
-            if not crowded:
-                crowded.append(True)
-                real = buffer.put
-
-                def put(layout: Layout, records: Sequence[Record]) -> None:
-                    buffer._taking.dropped += len(records)
-                    buffer.put = real  # type: ignore[method-assign]  # once
-
-                buffer.put = put  # type: ignore[method-assign,assignment]  # once
-            return await super().place(device)
-
-    crowded: list[bool] = []
     meter = SimulatedAcuvim(BEGUN_S, CAPE)
     meter.run(20)
-    async with site(tmp_path, meter, Crowded) as (taking, buffer, _):
+    async with site(tmp_path, meter, sink=Crowded) as (taking, buffer, _):
         await taking.drain()
         assert await everything(buffer) == []
         taking.clock.now_s += RETRY_S

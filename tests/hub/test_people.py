@@ -29,10 +29,10 @@ class Who:
 
     def __init__(self, client: Client, headers: dict[str, str]) -> None:
         self._client = client
-        self._headers = headers
+        self.headers = headers
 
     async def __call__(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        async with self._client.request(method, path, json=body, headers=self._headers) as answer:
+        async with self._client.request(method, path, json=body, headers=self.headers) as answer:
             return answer.status, await answer.json() if answer.status != 204 else None
 
 
@@ -157,7 +157,7 @@ async def test_names_of_people_and_places_are_text_and_nothing_else(
         made = {"organisation": organisation, "name": name}
         assert (await at.root("POST", "/api/v1/sites", made))[0] == 201
         for page in ("/people", "/sites"):
-            text = await (await at.client.get(page, headers=at.root._headers)).text()
+            text = await (await at.client.get(page, headers=at.root.headers)).text()
             assert "<script>alert" not in text
             assert "&lt;script&gt;alert" in text
         assert names(await at.root("GET", "/api/v1/people"))[0] == name
@@ -168,7 +168,7 @@ async def test_names_of_people_and_places_are_text_and_nothing_else(
         for odd in ("é/ü", "a%2Fb", "q?x#y"):
             assert (await at.root("POST", "/api/v1/people", {"name": odd, "grants": grants}))[0] == 201
             path = URL(f"/api/v1/people/{quote(odd, safe='')}", encoded=True)
-            async with at.client.delete(path, headers=at.root._headers) as answer:
+            async with at.client.delete(path, headers=at.root.headers) as answer:
                 assert answer.status == 204, odd
 
 
@@ -244,7 +244,7 @@ async def test_each_act_is_kept_and_shown_to_who_administers_the_place(
         assert (status, piece["items"]) == (200, msgspec.to_builtins(every[:4]))
         status, piece = await at.root("GET", f"/api/v1/acts?limit=4&after={piece['next']}")
         assert (piece["items"], piece["next"]) == (msgspec.to_builtins(every[4:]), "")
-        page = await at.client.get("/acts", headers=at.root._headers)
+        page = await at.client.get("/acts", headers=at.root.headers)
         assert "made a site: zeta-farm" in await page.text()
         await at.who("eve", Grant(Role.VIEWER, "acme"))
         assert await acts.listed(Caller("eve")) == []
