@@ -39,7 +39,7 @@ class SimulatedAcuvim:
         self._capacity = capacity
         self._sector = sector
         self._kinds = faults
-        self._rate = fault_rate
+        self.fault_rate = fault_rate
         self._random = Random(seed)
         self._written = [0, 0, 0, 0]
         self._window = bytes(2 * acuvim_window.WINDOW_WORDS)
@@ -85,7 +85,7 @@ class SimulatedAcuvim:
         """See `dialogue.Unit`."""
         if address != acuvim_window.REQUEST_AT or len(words) != 4 or words[0] != 0:
             return False
-        fault = self._random.choice(self._kinds) if self._kinds and self._random.random() < self._rate else ""
+        fault = self._random.choice(self._kinds) if self._kinds and self._random.random() < self.fault_rate else ""
         self.faults += fault != ""
         self._unready = self._random.randrange(1, 15) if fault == "slow" else 0
         if fault != "twice":

@@ -139,10 +139,10 @@ async def test_a_window_of_long_ago_does_not_move_the_logs_beginning() -> None:
     async with logging(meter) as log:
         assert await log.extent() == (0, 100)
         assert len(await log.window(40)) == 8
-        meter._rate = 1
+        meter.fault_rate = 1
         assert await log.extent() is None
         assert await log.window(60) == []
-        meter._rate = 0
+        meter.fault_rate = 0
         assert await log.extent() == (0, 100)
         assert (await log.window(60))[0].index == 60
 

@@ -12,7 +12,7 @@ from drivers.modbus.planner import Block
 from drivers.modbus.points import PlacedPoint
 from drivers.modbus.tcp import TcpLink
 from gateway.backfill import Backfill, Places, Sink
-from gateway.core.model import Point
+from gateway.core.model import Layout, Point
 
 CAPE = ZoneInfo("Africa/Johannesburg")
 BEGUN_S = 1_764_950_640
@@ -25,6 +25,7 @@ class HandClock:
     def __init__(self) -> None:
         self.now_ms = (BEGUN_S + 10**8) * 1000
         self.now_s = 1000.0
+        self.known = True
 
     def wall_ms(self) -> int:
         return self.now_ms
@@ -39,6 +40,7 @@ class Taking:
 
     backfill: Backfill
     clock: HandClock
+    layout: Layout
     events: list[str] = field(default_factory=list)
 
     async def drain(self) -> int:
@@ -62,5 +64,6 @@ async def backfill_over(port: int, sink: Sink, places: Places, timeout_s: float 
     def tell(kind: str, device: str, detail: str) -> None:
         events.append(f"{kind} {device}: {detail}")
 
-    yield Taking(Backfill(log, sink, places, clock, retimed, tell), clock, events)
+    backfill = Backfill(log, sink, places, clock, retimed, tell, time_known=lambda: clock.known)
+    yield Taking(backfill, clock, log.layout, events)
     await link.close()

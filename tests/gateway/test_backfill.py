@@ -54,10 +54,6 @@ def made(meter: SimulatedAcuvim, numbers: Sequence[int]) -> list[tuple[int, list
     return [(1000 * meter.made_s(number), list(values_of(number))) for number in numbers]
 
 
-def layout_of(taking: Taking) -> Layout:
-    return taking.backfill._source.layout
-
-
 @pytest.mark.P3
 @pytest.mark.parametrize("seed", range(4))
 async def test_an_outage_of_hours_is_filled_once_whatever_the_meters_windows_do(tmp_path: Path, seed: int) -> None:
@@ -76,7 +72,7 @@ async def test_an_outage_of_hours_is_filled_once_whatever_the_meters_windows_do(
             await taking.drain()
             taking.clock.now_s += RETRY_S
         records = await everything(buffer)
-        assert shown(records, layout_of(taking)) == made(meter, range(1, 1902))
+        assert shown(records, taking.layout) == made(meter, range(1, 1902))
         assert {record.flags for record in records} == {BACKFILLED}
         assert meter.faults > 50
         assert sum(event.startswith("log_taken") for event in taking.events) == 2
@@ -118,9 +114,9 @@ async def test_nothing_is_taken_while_the_gateway_does_not_know_the_time(tmp_pat
     meter = SimulatedAcuvim(BEGUN_S, CAPE)
     meter.run(10)
     async with site(tmp_path, meter) as (taking, buffer, _):
-        taking.backfill._time_known = lambda: False
+        taking.clock.known = False
         assert await taking.drain() == 0
-        taking.backfill._time_known = lambda: True
+        taking.clock.known = True
         await taking.drain()
         assert buffer.head == 10
 
@@ -131,7 +127,7 @@ async def test_a_record_of_an_unset_clock_gets_the_time_between_its_neighbours(t
     meter.unset = {3, 239, 240, 241, 242, 500}
     async with site(tmp_path, meter) as (taking, buffer, _):
         await taking.drain()
-        assert shown(await everything(buffer), layout_of(taking)) == made(meter, range(1, 601))
+        assert shown(await everything(buffer), taking.layout) == made(meter, range(1, 601))
         assert taking.backfill.doubtful == 0
 
 
@@ -145,7 +141,7 @@ async def test_records_of_an_unset_clock_wait_for_the_next_good_stamp(tmp_path: 
         meter.run(5)
         taking.clock.now_s += 3600
         await taking.drain()
-        assert shown(await everything(buffer), layout_of(taking)) == made(meter, range(1, 26))
+        assert shown(await everything(buffer), taking.layout) == made(meter, range(1, 26))
 
 
 async def test_what_no_time_can_be_found_for_is_kept_aside_once(tmp_path: Path) -> None:
@@ -164,7 +160,7 @@ async def test_what_no_time_can_be_found_for_is_kept_aside_once(tmp_path: Path) 
         taking.clock.now_s += 3600
         await taking.drain()
         assert (await buffer._database.fetch("SELECT count(*) FROM doubtful"))[0][0] == 700
-        assert shown(await everything(buffer), layout_of(taking)) == made(meter, [701])
+        assert shown(await everything(buffer), taking.layout) == made(meter, [701])
 
 
 @pytest.mark.P3
@@ -175,7 +171,7 @@ async def test_a_clock_that_was_set_back_costs_no_record(tmp_path: Path) -> None
     async with site(tmp_path, meter) as (taking, buffer, _):
         await taking.drain()
         records = await everything(buffer)
-        layout = layout_of(taking)
+        layout = taking.layout
         assert len({record.ts for record in records}) == 400, "a hub keeps one record a time"
         by_number = dict(enumerate(records, start=1))
         for number, record in by_number.items():
@@ -208,7 +204,7 @@ async def test_a_kill_before_the_place_is_kept_loses_nothing_and_repeats_only_th
         assert len({record.ts for record in records}) == 1000
         assert len({(record.layout_id, record.ts, record.row) for record in records}) == 1000
         contents = {record.row for record in records}
-        assert contents == {layout_of(taking).rows.pack(values_of(number)) for number in range(1, 1001)}
+        assert contents == {taking.layout.rows.pack(values_of(number)) for number in range(1, 1001)}
 
 
 @pytest.mark.P3
@@ -226,7 +222,7 @@ async def test_a_log_that_was_cleared_is_taken_from_its_new_beginning_and_that_i
         meter.run(30)
         taking.clock.now_s += 3600
         await taking.drain()
-        assert shown(await everything(buffer), layout_of(taking)) == old + made(meter, range(1, 31))
+        assert shown(await everything(buffer), taking.layout) == old + made(meter, range(1, 31))
 
 
 @pytest.mark.P3
@@ -241,7 +237,7 @@ async def test_a_log_that_was_cleared_and_grew_beyond_the_place_is_known_by_its_
         taking.backfill.wake()
         await taking.drain()
         assert "log_cleared meter: its log was cleared and has grown again since" in taking.events
-        assert shown(await everything(buffer), layout_of(taking)) == old + made(meter, range(1, 301))
+        assert shown(await everything(buffer), taking.layout) == old + made(meter, range(1, 301))
 
 
 @pytest.mark.P3
@@ -256,7 +252,7 @@ async def test_a_log_that_ran_over_gives_what_it_still_has_and_says_how_much_is_
         gone = meter.oldest - 51
         assert f"log_overrun meter: {gone} records of its log were overwritten before they were taken" in taking.events
         taken = [*range(1, 51), *range(meter.oldest, meter.newest + 1)]
-        assert shown(await everything(buffer), layout_of(taking)) == made(meter, taken)
+        assert shown(await everything(buffer), taking.layout) == made(meter, taken)
 
 
 async def test_a_log_that_runs_over_while_it_is_taken_is_surveyed_anew(tmp_path: Path) -> None:
@@ -268,7 +264,7 @@ async def test_a_log_that_runs_over_while_it_is_taken_is_surveyed_anew(tmp_path:
         meter.run(10)
         await taking.drain()
         assert meter.oldest == 101
-        assert shown(await everything(buffer), layout_of(taking)) == made(meter, range(101, 500 + 10))
+        assert shown(await everything(buffer), taking.layout) == made(meter, range(101, 500 + 10))
 
 
 class Full(Pulled):
@@ -293,7 +289,7 @@ async def test_while_the_disk_refuses_the_place_nothing_is_put_twice(
             for _ in range(3):
                 await taking.drain()
                 taking.clock.now_s += RETRY_S
-            assert shown(await everything(buffer), layout_of(taking)) == made(meter, range(1, 601))
+            assert shown(await everything(buffer), taking.layout) == made(meter, range(1, 601))
     assert [r.getMessage() for r in caplog.records] == ["device's log not taken", "device's log is taken again"]
 
 
@@ -308,7 +304,7 @@ async def test_a_log_that_never_gets_ready_is_left_alone_for_a_while_and_said_on
             assert await taking.drain() == 0
             taking.clock.now_s += RETRY_S
         assert [r.message for r in caplog.records] == ["device's log not taken"]
-        meter._rate = 0
+        meter.fault_rate = 0
         await taking.drain()
         assert buffer.head == 600
 
@@ -395,4 +391,4 @@ async def test_records_that_the_buffer_had_to_give_up_are_taken_again(tmp_path: 
         assert await everything(buffer) == []
         taking.clock.now_s += RETRY_S
         await taking.drain()
-        assert shown(await everything(buffer), layout_of(taking)) == made(meter, range(1, 21))
+        assert shown(await everything(buffer), taking.layout) == made(meter, range(1, 21))

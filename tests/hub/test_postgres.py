@@ -140,7 +140,7 @@ async def test_what_is_acknowledged_is_on_the_disk_whatever_the_server_is_set_to
     await ask(where, "ALTER ROLE holdfast SET synchronous_commit = off")
     try:
         store = await PostgresStore.open(where)
-        assert [tuple(row) for row in await store._database.fetch("SHOW synchronous_commit")] == [("on",)]
+        assert [tuple(row) for row in await store.sql.fetch("SHOW synchronous_commit")] == [("on",)]
         await store.close()
     finally:
         await ask(where, "ALTER ROLE holdfast RESET synchronous_commit")

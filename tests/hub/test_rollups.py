@@ -1,9 +1,10 @@
 """What the hub rolls up is what the edge rolls up, whatever the order in which records came; on both stores."""
 
 import asyncio
+import sqlite3
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
@@ -76,10 +77,10 @@ async def edge(folder: Path, taken: Sequence[Record]) -> tuple[list[History], li
             for key in KEYS
             for resolution in RESOLUTIONS
         ]
-        rows = await buffer._database.fetch("SELECT layout, ts, bytes FROM rollup_1m ORDER BY 1, 2")
-        return found, buckets_of(rows)
     finally:
         await buffer.close()
+    with closing(sqlite3.connect(folder / "buffer.db")) as file:
+        return found, buckets_of(file.execute("SELECT layout, ts, bytes FROM rollup_1m ORDER BY 1, 2"))
 
 
 def buckets_of(rows: Iterable[Sequence[Any]]) -> list[tuple[bytes, Bucket]]:

@@ -70,6 +70,7 @@ class Hub:
         self.batches: list[str] = []
         self.spoil: list[Callable[[], web.Response] | str] = []
         self.timeless = False  # as where the hub itself has no idea of the time
+        self.listed = Listed({"node": digest(SECRET)})
         self.use(store)
         app = web.Application(client_max_size=wire.BODY_MAX)
         app.router.add_post(wire.PATH, self._handle)
@@ -86,7 +87,7 @@ class Hub:
 
     def admit(self, door: Takes) -> None:
         """Have what comes from now on taken by this door."""
-        self._ingest = Ingest(door, Listed({"node": digest(SECRET)}), SystemClock())
+        self._ingest = Ingest(door, self.listed, SystemClock())
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         spoiled = self.spoil.pop(0) if self.spoil else None

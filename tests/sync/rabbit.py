@@ -177,7 +177,7 @@ class Proxy:
     def __init__(self, port: int) -> None:
         self.cuts = 0
         self.bytes_max: int | None = None  # after so many bytes from the client all is cut, once
-        self._to = port
+        self.to = port  # of the broker; may be changed for those who come
         self._writers: list[asyncio.StreamWriter] = []
 
     async def __aenter__(self) -> "Proxy":
@@ -201,7 +201,7 @@ class Proxy:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            there_reader, there_writer = await asyncio.open_connection("127.0.0.1", self.to)
         except OSError:
             writer.transport.abort()
             return

@@ -73,11 +73,11 @@ async def test_readings_go_by_https_while_the_broker_is_out_of_reach_and_by_the_
             await hub.know()
             await arrive(buffer, hub, 0, 50)
             assert transport.kind == "amqp"
-            there, proxy._to = proxy._to, free_port()
+            there, proxy.to = proxy.to, free_port()
             proxy.cut()
             await arrive(buffer, hub, 50, 100)
             assert transport.kind == "https"
-            proxy._to = there
+            proxy.to = there
             await until(lambda: transport.kind == "amqp")
             await arrive(buffer, hub, 100, 150)
         assert await hub.times() == list(range(150))

@@ -18,8 +18,7 @@ from gateway.core.span import Span
 from sync import wire
 from sync.edge import spans as span_math
 from sync.hub.intake.door import Door, Refused
-from sync.hub.intake.ingest import Ingest
-from tests.sync.parts import SECRET, Hub, Instead, Listed, site, synced, syncing, until
+from tests.sync.parts import SECRET, Hub, Instead, site, synced, syncing, until
 from tests.values import METER, meter, power
 
 
@@ -50,7 +49,7 @@ def times(batch_type: str, body: bytes) -> list[int]:
 @asynccontextmanager
 async def strict(folder: Path, status: int, dislikes: Callable[[list[int]], bool]) -> AsyncIterator[tuple[Buffer, Hub]]:
     async with site(folder) as (buffer, hub):
-        hub._ingest = Ingest(Strict(hub, status, dislikes), Listed({"node": digest(SECRET)}), SystemClock())
+        hub.admit(Strict(hub, status, dislikes))
         yield buffer, hub
 
 
@@ -99,7 +98,7 @@ async def test_a_hub_that_refuses_even_an_empty_batch_puts_nothing_into_quaranti
             await until(lambda: "every batch" in engine.state().streams[0].error)
             assert engine.state().quarantined == 0
             assert engine.state().backlog == 10
-            hub._ingest = Ingest(hub.door, Listed({"node": digest(SECRET)}), SystemClock())
+            hub.admit(hub.door)
             await synced(engine, buffer)
         assert await hub.times() == list(range(10))
 
@@ -243,14 +242,13 @@ async def test_entries_that_cannot_be_sent_again_do_not_keep_the_others_in_quara
 @pytest.mark.P11
 async def test_a_wrong_secret_is_said_in_plain_words_and_all_arrives_once_it_is_right(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
-        right = hub._ingest
-        hub._ingest = Ingest(hub.door, Listed({"node": digest("quite another secret")}), SystemClock())
+        hub.listed.secrets["node"] = digest("quite another secret")
         buffer.put(METER, [power(1)])
         await buffer.flushed()
         async with syncing(buffer, hub) as engine:
             await until(lambda: "secret" in engine.state().error)
             assert not engine.state().connected
-            hub._ingest = right
+            hub.listed.secrets["node"] = digest(SECRET)
             await synced(engine, buffer)
             assert (engine.state().connected, engine.state().error) == (True, "")
         assert await hub.times() == [1]

@@ -2,18 +2,15 @@
 
 from pathlib import Path
 
-from gateway.core.clock import SystemClock
 from gateway.core.credential import digest
 from gateway.core.model import Event
-from sync.hub.intake.ingest import Ingest
-from tests.sync.parts import Listed, site, synced, syncing, until
+from tests.sync.parts import SECRET, site, synced, syncing, until
 from tests.values import METER, power
 
 
 async def test_each_stream_says_how_far_it_is_and_from_when_on_something_is_missing_at_the_hub(tmp_path: Path) -> None:
     async with site(tmp_path) as (buffer, hub):
-        right = hub._ingest
-        hub._ingest = Ingest(hub.door, Listed({"node": digest("quite another secret")}), SystemClock())
+        hub.listed.secrets["node"] = digest("quite another secret")
         buffer.put(METER, [power(ms) for ms in range(1000, 1100)])
         buffer.put_event(Event(500, "noted"))
         await buffer.flushed()
@@ -23,7 +20,7 @@ async def test_each_stream_says_how_far_it_is_and_from_when_on_something_is_miss
             assert (records.head, records.backlog, records.oldest, records.newest_sent) == (100, 100, 1000, 0)
             assert (events.head, events.backlog, events.oldest) == (1, 1, 500)
             assert engine.state().bytes_today > 0
-            hub._ingest = right
+            hub.listed.secrets["node"] = digest(SECRET)
             await synced(engine, buffer)
             await until(lambda: not engine.state().streams[1].backlog)
             records, events = engine.state().streams
@@ -31,7 +28,7 @@ async def test_each_stream_says_how_far_it_is_and_from_when_on_something_is_miss
             assert records.per_s > 0
             assert records.done_s == 0
             assert (events.backlog, events.newest_sent, events.error) == (0, 500, "")
-            hub._ingest = Ingest(hub.door, Listed({}), SystemClock())
+            hub.listed.secrets.clear()
             buffer.put(METER, [power(ms) for ms in range(2000, 2100)])
             buffer.put_event(Event(600, "noted"))
             await buffer.flushed()
