@@ -8,7 +8,7 @@ class Patience:
     """What one end has with the other; the defaults are what bad mobile lines and long outages need."""
 
     connect_s: float = 30.0  # by HTTPS: name, connection and TLS together
-    answer_s: float = 60.0  # with the hub: by HTTPS for a small batch, there and back
+    answer_s: float = 60.0  # with the hub's answer; by HTTPS to a small batch, and there and back
     slowest: float = 1000  # bytes a second, by HTTPS: what a bad mobile line still carries
     poll_s: int = 50  # less than proxies allow an answer to take
     broker_connect_s: float = 15.0

@@ -1,16 +1,18 @@
 """Random faults between gateway and hub; when they are over, both ends hold exactly the same."""
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from random import Random
+from typing import Literal
 
 import pytest
 
 from gateway.buffer.buffer import Buffer
-from gateway.config import HubLink
+from gateway.config import AmqpLink, HubLink
 from sync.broker.patience import Patience
 from sync.hub.store.sqlite import SqliteStore
 from tests.faults.equality import assert_same
@@ -59,6 +61,23 @@ async def test_what_is_kept_during_a_fault_arrives_once_when_it_is_over(tmp_path
             await everything_arrived(gateway.buffer, hub)
             await gateway.drained()
             await assert_same(gateway.buffer, hub.store)
+
+
+@pytest.mark.parametrize("transport", ["https", "amqp"])
+async def test_a_gateway_waits_for_a_silent_hub_or_broker_no_longer_than_it_is_told_to(
+    tmp_path: Path, transport: Literal["https", "amqp"]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        link = HubLink(
+            url=f"http://127.0.0.1:{port}", node_id="node", secret=SECRET, push_interval_s=0.02,
+            transport=transport, amqp=AmqpLink(url=f"amqp://127.0.0.1:{port}"),
+        )  # fmt: skip
+        patience = Patience(answer_s=0.01, broker_connect_s=0.01, broker_close_s=0.01, away_max_s=0.5)
+        async with edge(tmp_path, link, patience) as gateway, asyncio.timeout(10):
+            while "no answer" not in gateway.state.error:
+                await asyncio.sleep(0.01)
+            assert gateway.uplink.link.backoff().patience == patience
 
 
 @pytest.mark.P10
