@@ -12,13 +12,12 @@ import msgspec
 import pytest
 
 from gateway.core.span import Span
-from tests.e2e.parts import until
-from tests.e2e.site import SECRET, Site, ended_alike, hub
+from tests.e2e.parts import signed_in, until
+from tests.e2e.site import Site, ended_alike, hub
 from tests.faults.equality import MANY
 from tests.faults.impostors import Forgetful
 from tests.faults.proxy import WELL, Fault, Proxy
 from tests.faults.storm import FAULTS, storm
-from tests.values import password
 
 KINDS = ("RESTART", "RESEND") * 3
 # What falls silent costs a minute of patience, and is left to the storms with readings.
@@ -31,7 +30,8 @@ async def test_each_command_is_carried_out_once_in_a_storm_however_often_it_is_o
     async with AsyncExitStack() as stack:
         proxy = await stack.enter_async_context(Proxy(("127.0.0.1", 9)))
         proxy.hub = await stack.enter_async_context(hub(tmp_path))
-        http = await stack.enter_async_context(aiohttp.ClientSession(headers=password(SECRET)))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        await signed_in(http, f"http://127.0.0.1:{proxy.hub[1]}", tmp_path)
         url = f"http://127.0.0.1:{proxy.hub[1]}/api/v1/nodes/node/commands"
         site = Site(tmp_path, proxy.url)
         site.config["buses"] = []
