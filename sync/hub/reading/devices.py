@@ -17,7 +17,7 @@ from sync.hub.web.rights import Role
 NODES = """SELECT node.id FROM node LEFT JOIN site ON site.id = node.site
     WHERE {where} ORDER BY node.id LIMIT {limit}"""
 SERIES = """SELECT series.node, coalesce(site.id, ''), series.encoded,
-        coalesce((SELECT max(ts) FROM record WHERE record.series = series.id), 0)
+        coalesce(holdfast_newest(series.id), 0)
     FROM series JOIN node ON node.id = series.node LEFT JOIN site ON site.id = node.site
     WHERE {where} ORDER BY series.node"""
 NODES_AT_ONCE = 200

@@ -25,9 +25,9 @@ LINES = """SELECT {key}, node.id, coalesce(site.organisation, ''), coalesce(site
 TOTALS = """SELECT count(*), coalesce(sum(CASE WHEN node.last_seen > {online} THEN 1 ELSE 0 END), 0),
         coalesce(sum(CASE WHEN heartbeat.problems > 0 THEN 1 ELSE 0 END), 0)
     FROM node LEFT JOIN site ON site.id = node.site LEFT JOIN heartbeat ON heartbeat.node = node.id WHERE {where}"""
-NEWEST = """SELECT series.node, series.encoded, last.ts, last.flags, last.row
-    FROM series JOIN record AS last ON last.series = series.id
-        AND last.ts = (SELECT max(ts) FROM record AS other WHERE other.series = series.id) WHERE {where}"""
+NEWEST = """WITH newest AS MATERIALIZED (SELECT id, node, encoded, holdfast_newest(id) AS ts FROM series WHERE {where})
+    SELECT newest.node, newest.encoded, last.ts, last.flags, last.row
+    FROM newest JOIN record AS last ON last.series = newest.id AND last.ts = newest.ts"""
 TIMEZONE = "SELECT site.timezone FROM node JOIN site ON site.id = node.site WHERE node.id = $1"
 IS_LIKE = r"(lower(node.id) LIKE lower({}) ESCAPE '\' OR lower(site.name) LIKE lower({}) ESCAPE '\')"
 KEYS = {

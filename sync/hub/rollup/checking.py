@@ -21,8 +21,8 @@ SERIES = "SELECT id, node, layout, encoded FROM series ORDER BY id"
 OTHER_SIZE = "SELECT count(*), min(ts) FROM record WHERE series = $1 AND length(row) <> $2"
 # One statement sees one moment.
 COUNTS = """SELECT node.id, node.records, coalesce((SELECT count(*) FROM record JOIN series ON series.id = record.series
-        WHERE series.node = node.id), 0) + coalesce((SELECT sum(closed.count) FROM closed
-        JOIN series ON series.id = closed.series WHERE series.node = node.id), 0) FROM node WHERE node.id = $1"""
+        WHERE series.node = $1), 0) + coalesce((SELECT sum(closed.count) FROM closed
+        JOIN series ON series.id = closed.series WHERE series.node = $1), 0) FROM node WHERE node.id = $1"""
 NODES = "SELECT id FROM node ORDER BY id"
 BEHIND = "SELECT count(*), min(hour) FROM dirty WHERE hour < $1 AND since < $1"
 # Hours that hold records of which no roll-up knows, nor ever will.

@@ -312,3 +312,10 @@ UPDATE node SET newest = coalesce((SELECT max(of_series) FROM
 
 -- What nodes have not fetched yet; looked for every few seconds, for all of them at once.
 CREATE INDEX command_queued ON command (node) WHERE state = 'queued';
+
+-- Time of the newest record of a series; NULL: it has none. Not as a subquery, which Citus refuses.
+CREATE FUNCTION holdfast_newest(wanted integer) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT ts FROM record WHERE series = wanted ORDER BY ts DESC LIMIT 1);
+END
+$$;

@@ -47,13 +47,17 @@ APPEND_ACCOUNT = """WITH
 LAYOUTS = "SELECT encoded FROM series WHERE node = $1 ORDER BY id"
 RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 ORDER BY ts"
 # As gateway.core.accounts has it; the sum of bigints is a numeric, which never runs over.
-ACCOUNTS = """SELECT count(ts) + coalesce(min(count), 0), (coalesce(min(digest), 0) + coalesce(sum(
-        ('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807), 0)) % 9223372036854775808
+ACCOUNTS = """SELECT coalesce(held.count, 0) + coalesce(closed.count, 0),
+        (coalesce(held.digest, 0) + coalesce(closed.digest, 0)) % 9223372036854775808
     FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS wanted (of_series, of_hour, place)
     LEFT JOIN closed ON closed.series = of_series AND hour = of_hour
-    LEFT JOIN record ON record.series = of_series AND ts >= of_hour AND ts < of_hour + 3600000
-        AND ts >= $3 AND ts < $4
-    GROUP BY place ORDER BY place"""
+    LEFT JOIN (SELECT place, count(*) AS count,
+            sum(('x' || left(md5(int8send(ts) || row), 16))::bit(64)::bigint & 9223372036854775807) AS digest
+        FROM unnest($1::integer[], $2::bigint[]) WITH ORDINALITY AS asked (of_series, of_hour, place)
+        JOIN record ON record.series = of_series AND ts >= of_hour AND ts < of_hour + 3600000
+            AND ts >= $3 AND ts < $4
+        GROUP BY place) AS held ON held.place = wanted.place
+    ORDER BY wanted.place"""
 CLOSED_OF = """SELECT series, hour, count, times FROM closed
     JOIN unnest($1::integer[], $2::bigint[]) AS touched (of_series, of_hour) ON series = of_series AND hour = of_hour"""
 EVENTS_BETWEEN = """SELECT ts, kind, device, detail, seq FROM event
@@ -64,20 +68,19 @@ EVENTS = "SELECT ts, kind, device, detail, seq FROM event WHERE node = $1 ORDER 
 class PostgresStore:
     """See `Store`. Make it with `open`, end it with `close`."""
 
-    def __init__(self, database: PostgresDatabase) -> None:
+    def __init__(self, database: PostgresDatabase, *, is_distributed: bool = False) -> None:
         self.sql = PostgresSql(database)
         self.control = CommandStore(self.sql)
         self.partitions = Partitions(self.sql)
         self._database = database
+        self._is_distributed = is_distributed
         self._series = KnownSeries(self.sql)
 
     @classmethod
     async def open(cls, address: str, *, as_it_is: bool = False) -> "PostgresStore":
         """See `PostgresDatabase.open`."""
         database = await PostgresDatabase.open(address, as_it_is=as_it_is)
-        if not as_it_is:
-            await extend(database, address)
-        return cls(database)
+        return cls(database, is_distributed=not as_it_is and await extend(database, address))
 
     async def row_size(self, node: str, layout_id: bytes) -> int | None:
         """See `Store.row_size`."""
@@ -112,7 +115,7 @@ class PostgresStore:
         async with self._batch(audit) as db:
             columns = list(zip(*hours, strict=True)) or [(), ()]
             new = not_gone(rows, await db.fetch(CLOSED_OF, *columns)) if hours else rows
-            audit = _counted(audit, await append(db, new), len(rows))
+            audit = _counted(audit, await append(db, new, by_copy=not self._is_distributed), len(rows))
             await db.execute(APPEND_ACCOUNT, *_audit(audit), max(map(itemgetter(1), rows), default=0), *columns)
             return audit
 

@@ -16,20 +16,24 @@ SOME_HELD = """SELECT EXISTS (SELECT
     CROSS JOIN LATERAL (SELECT FROM record
         WHERE series = of_series AND ts BETWEEN lo AND hi AND ts BETWEEN $4 AND $5 LIMIT 1) AS held)"""
 APPEND = """INSERT INTO record (series, ts, flags, row)
-    SELECT * FROM unnest($1::integer[], $2::bigint[], $3::smallint[], $4::bytea[]) ON CONFLICT DO NOTHING"""
+    SELECT * FROM unnest($1::integer[], $2::bigint[], $3::smallint[], $4::bytea[]) ON CONFLICT DO NOTHING
+    RETURNING 1"""
 
 RecordRow = tuple[int, int, int, bytes]  # as COLUMNS
 
 
-async def append(db: Any, rows: Sequence[RecordRow]) -> int:
-    """How many were new. Within a transaction that keeps all others from adding to these series."""
+async def append(db: Any, rows: Sequence[RecordRow], *, by_copy: bool) -> int:
+    """How many were new. Within a transaction that keeps all others from adding to these series.
+
+    `by_copy`: where it pays; Citus refuses what is to be asked first.
+    """
     if not rows:
         return 0
-    if len(rows) >= COPY_LEAST and await _all_new(db, rows):
+    if by_copy and len(rows) >= COPY_LEAST and await _all_new(db, rows):
         await db.copy_records_to_table("record", records=rows, columns=COLUMNS)
         return len(rows)
-    done: str = await db.execute(APPEND, *zip(*rows, strict=True))
-    return int(done.rpartition(" ")[2])  # as in INSERT 0 1
+    # Counted here: by Citus, INSERT 0 1 also says what was there already.
+    return len(await db.fetch(APPEND, *zip(*rows, strict=True)))
 
 
 async def _all_new(db: Any, rows: Sequence[RecordRow]) -> bool:

@@ -1,7 +1,8 @@
 """SQL that both of the hub's stores understand, for all that is small: commands, people, alerts, prices.
 
 Statements are written once, with the parameters $1, $2, ...; both know ON CONFLICT, RETURNING, CASE and LIMIT.
-Times are integers (milliseconds since 1970 UTC), truth is 0 or 1, JSON is bytes.
+Times are integers (milliseconds since 1970 UTC), truth is 0 or 1, JSON is bytes. `holdfast_newest(series)` is the time of
+a series' newest record: a function, for Citus refuses it as a subquery.
 """
 
 import functools
@@ -14,6 +15,8 @@ from gateway.core.database import Database
 
 if TYPE_CHECKING:
     import aiosqlite
+
+NEWEST = r"(SELECT max(ts) FROM record WHERE record.series = \1)"  # time of the newest record of a series
 
 Row = Sequence[Any]
 
@@ -70,5 +73,5 @@ class _SqliteWork:
 
 @functools.cache
 def numbered(query: str) -> str:
-    """With SQLite's ?1 for $1."""
-    return re.sub(r"\$(\d)", r"?\1", query)
+    """With SQLite's ?1 for $1, and what PostgreSQL has as a function."""
+    return re.sub(r"\$(\d)", r"?\1", re.sub(r"holdfast_newest\((.*?)\)", NEWEST, query))
