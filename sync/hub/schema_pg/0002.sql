@@ -177,8 +177,13 @@ BEGIN
     IF coalesce(pg_relation_size(to_regclass(part)), 1) > 0 THEN
         RETURN false;
     END IF;
+    -- With Citus that is the size of a shell.
+    EXECUTE format('SELECT NOT EXISTS (SELECT 1 FROM %I LIMIT 1)', part) INTO is_empty;
+    IF NOT is_empty THEN
+        RETURN false;
+    END IF;
     LOCK TABLE ONLY record IN ACCESS EXCLUSIVE MODE;
-    EXECUTE format('SELECT NOT EXISTS (SELECT FROM %I)', part) INTO is_empty;
+    EXECUTE format('SELECT NOT EXISTS (SELECT 1 FROM %I LIMIT 1)', part) INTO is_empty;
     IF is_empty THEN
         PERFORM holdfast_drop_week(week);
     END IF;
