@@ -1,8 +1,8 @@
 """SQL that both of the hub's stores understand, for all that is small: commands, people, alerts, prices.
 
 Statements are written once, with the parameters $1, $2, ...; both know ON CONFLICT, RETURNING, CASE and LIMIT.
-Times are integers (milliseconds since 1970 UTC), truth is 0 or 1, JSON is bytes. `holdfast_newest(series)` is the time of
-a series' newest record: a function, for Citus refuses it as a subquery.
+Times are integers (milliseconds since 1970 UTC), truth is 0 or 1, JSON is bytes.
+`holdfast_newest(series)` is the time of a series' newest record: a function, for Citus refuses it as a subquery.
 """
 
 import functools
