@@ -29,15 +29,9 @@ BASE = """SELECT coalesce(closed.minutes, rollup_1m.bytes) FROM closed
     WHERE closed.series = $1 AND closed.hour = $2"""
 DAYS_OF_NODE = """SELECT series, day, bytes FROM rollup_1h JOIN series ON series.id = series
     WHERE node = $1 AND day >= $2 AND day < $3"""
-# Those that have gone, and those that are there.
-DIRTY_OF_NODE = """SELECT dirty.series, dirty.hour, coalesce(closed.count, 0)
-    FROM dirty JOIN series ON series.id = dirty.series
-    LEFT JOIN closed ON closed.series = dirty.series AND closed.hour = dirty.hour
-    WHERE node = $1 AND dirty.hour >= $2 AND dirty.hour < $3
-    UNION ALL SELECT dirty.series, dirty.hour, count(*)
-    FROM dirty JOIN series ON series.id = dirty.series
-    JOIN record ON record.series = dirty.series AND ts >= hour AND ts < hour + 3600000
-    WHERE node = $1 AND hour >= $2 AND hour < $3 AND ts >= $2 AND ts < $3 + 3600000 GROUP BY 1, 2"""
+DIRTY_OF_NODE = """SELECT series, hour, holdfast_count(dirty.series, hour)
+        + coalesce((SELECT count FROM closed WHERE closed.series = dirty.series AND closed.hour = dirty.hour), 0)
+    FROM dirty JOIN series ON series.id = series WHERE node = $1 AND hour >= $2 AND hour < $3"""
 
 
 class HoursHeld(msgspec.Struct, frozen=True):
@@ -101,10 +95,8 @@ class Rollups:
         for series, day, chunk in days:
             for bucket in decoded(ChunkFormat(layouts[series], HOUR_MS), day, chunk, ()):
                 held[series][bucket.ts] = bucket.records
-        for series, begin, _ in fresh:
-            held[series][begin] = 0
         for series, begin, count in fresh:
-            held[series][begin] += count
+            held[series][begin] = count
         return [
             HoursHeld(
                 layouts[series], {ts: count for ts, count in sorted(found.items()) if since <= ts < until and count}

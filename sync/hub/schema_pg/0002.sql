@@ -318,9 +318,16 @@ UPDATE node SET newest = coalesce((SELECT max(of_series) FROM
 -- What nodes have not fetched yet; looked for every few seconds, for all of them at once.
 CREATE INDEX command_queued ON command (node) WHERE state = 'queued';
 
--- Time of the newest record of a series; NULL: it has none. Not as a subquery, which Citus refuses.
+-- Time of the newest record of a series; NULL: it has none. Not as a subquery, which Citus refuses; nor how many records
+-- it has of an hour.
 CREATE FUNCTION holdfast_newest(wanted integer) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN (SELECT ts FROM record WHERE series = wanted ORDER BY ts DESC LIMIT 1);
+END
+$$;
+
+CREATE FUNCTION holdfast_count(wanted integer, hour bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN (SELECT count(*) FROM record WHERE series = wanted AND ts >= hour AND ts < hour + 3600000);
 END
 $$;

@@ -2,7 +2,8 @@
 
 Statements are written once, with the parameters $1, $2, ...; both know ON CONFLICT, RETURNING, CASE and LIMIT.
 Times are integers (milliseconds since 1970 UTC), truth is 0 or 1, JSON is bytes.
-`holdfast_newest(series)` is the time of a series' newest record: a function, for Citus refuses it as a subquery.
+`holdfast_newest(series)` is the time of a series' newest record, `holdfast_count(series, hour)` how many it has of an
+hour: functions, for Citus refuses the subqueries.
 """
 
 import functools
@@ -16,7 +17,13 @@ from gateway.core.database import Database
 if TYPE_CHECKING:
     import aiosqlite
 
-NEWEST = r"(SELECT max(ts) FROM record WHERE record.series = \1)"  # time of the newest record of a series
+FUNCTIONS = (
+    (r"holdfast_newest\((.*?)\)", r"(SELECT max(ts) FROM record WHERE record.series = \1)"),
+    (
+        r"holdfast_count\((.*?), (.*?)\)",
+        r"(SELECT count(*) FROM record WHERE record.series = \1 AND ts >= \2 AND ts < \2 + 3600000)",
+    ),
+)
 
 Row = Sequence[Any]
 
@@ -74,4 +81,6 @@ class _SqliteWork:
 @functools.cache
 def numbered(query: str) -> str:
     """With SQLite's ?1 for $1, and what PostgreSQL has as a function."""
-    return re.sub(r"\$(\d)", r"?\1", re.sub(r"holdfast_newest\((.*?)\)", NEWEST, query))
+    for function, subquery in FUNCTIONS:
+        query = re.sub(function, subquery, query)
+    return re.sub(r"\$(\d)", r"?\1", query)
