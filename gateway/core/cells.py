@@ -105,6 +105,7 @@ def follow(point: Point, before: Cell, after: Cell, gap: bool) -> Cell:
         return Gauge(before.readings + after.readings, low, high, total, after.last, after.lag)
     if isinstance(before, Counted) and isinstance(after, Counted):
         return joined(before, after, size_of(point), gap=gap)
+    assert not isinstance(after, Counted), "all cells of a point are of one kind"
     return State(before.readings + after.readings, after.last, after.lag)
 
 
@@ -119,8 +120,5 @@ def crossed(point: Point, cell: Cell, more: Cell) -> Cell:
         return cell or more
     if isinstance(cell, Counted):
         return cell._replace(readings=cell.readings + more.readings)
-    return follow(point, cell, more, False) if _lag(more) < _lag(cell) else follow(point, more, cell, False)
-
-
-def _lag(cell: Cell) -> int:
-    return cell.lag if isinstance(cell, Gauge | State) else 0
+    is_newer = isinstance(more, Gauge | State) and more.lag < cell.lag
+    return follow(point, cell, more, False) if is_newer else follow(point, more, cell, False)

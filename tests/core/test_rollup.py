@@ -35,8 +35,8 @@ def test_a_minute_has_of_each_kind_what_a_chart_needs() -> None:
     )  # fmt: skip
     first, second = minutes(series, POINTS)
     assert first == Bucket(0, 3, 1000, 3000, [
-        Gauge(2, 2.0, 4.0, 6.0, 4.0), Counted(2, 100, 103, 3.0), State(2, 2, lag=1000), State(2, 6), Gauge(3, 0, 1, 2.0, 1),
-        None,
+        Gauge(2, 2.0, 4.0, 6.0, 4.0), Counted(2, 100, 103, 3.0), State(2, 2, lag=1000), State(2, 6),
+        Gauge(3, 0, 1, 2.0, 1), None,
     ])  # fmt: skip
     assert second.cells[0] is None, "a missing value is not 0"
     whole = hour([first, second], POINTS)

@@ -13,7 +13,9 @@ from gateway.core.model import BACKFILLED, Event, Layout, Point, Record
 from sync import wire
 from sync.hub.intake.compare import Compare
 from sync.hub.intake.door import Door, Refused
+from sync.hub.reading.devices import Devices, DevicesQuery
 from sync.hub.store.contract import ONLINE_MS, Store
+from sync.hub.web.rights import Caller, Grant, Role
 from tests.hub.stores import audit, nodes, opened
 from tests.values import METER, meter, power
 
@@ -201,3 +203,16 @@ async def test_hours_that_no_store_can_look_for_are_the_senders_fault(store: Sto
     with pytest.raises(Refused) as refused:
         await door.take("node", "ledger", "0123456789abcdef:0-1", body)
     assert refused.value.status == 400
+
+
+async def test_a_record_from_the_future_is_kept_and_hides_nothing_that_is_measured_now(store: Store) -> None:
+    now = 1_795_000_000_000
+    await store.take_layouts([METER], audit(at=now))
+    await store.take_records([power(now + 3650 * 86_400_000, 9)], audit(at=now))
+    await store.take_records([power(now - 1000, 7)], audit(at=now))
+    (node,) = await nodes(store, now)
+    assert (node.newest, node.lag_ms, node.records) == (now - 1000, 1000, 2)
+    assert [(device.ts, device.readings[0].value) for device in node.devices] == [(now - 1000, 7)]
+    caller = Caller("root", (Grant(Role.VIEWER),))
+    found = await Devices(store.sql).of(caller, DevicesQuery(), now)
+    assert [device.newest for device in found.items] == [now - 1000]
