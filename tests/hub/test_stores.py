@@ -1,7 +1,7 @@
 """What every store of the hub does with readings and events, on SQLite and on PostgreSQL alike."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,6 +9,7 @@ import pytest
 
 from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_events, of_records
 from gateway.core.clock import SystemClock
+from gateway.core.errors import StorageError
 from gateway.core.model import BACKFILLED, Event, Layout, Point, Record
 from sync import wire
 from sync.hub.intake.compare import Compare
@@ -216,3 +217,18 @@ async def test_a_record_from_the_future_is_kept_and_hides_nothing_that_is_measur
     caller = Caller("root", (Grant(Role.VIEWER),))
     found = await Devices(store.sql).of(caller, DevicesQuery(), now)
     assert [device.newest for device in found.items] == [now - 1000]
+
+
+async def test_events_are_kept_whatever_is_wrong_with_who_listens(store: Store) -> None:
+    async def odd(node: str, events: Sequence[Event]) -> None:
+        raise ValueError("no number")
+
+    async def away(node: str, events: Sequence[Event]) -> None:
+        raise StorageError("the disk is full")
+
+    door, body = Door(store, SystemClock()), msgspec.msgpack.encode(wire.Events([Event(1, "good", seq=0)]))
+    door.listeners.append(odd)
+    assert (await door.take("node", "events", "0123456789abcdef:0-0", body)).accepted == 1
+    door.listeners.append(away)
+    with pytest.raises(StorageError):
+        await door.take("node", "events", "0123456789abcdef:0-0", body)
