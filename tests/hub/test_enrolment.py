@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.credential import digest
 from sync import enrol, wire
-from sync.hub.config import HubConfig, NodeConfig
+from sync.hub.config import HubConfig, NodeConfig, PeopleConfig
 from sync.hub.enrol.registry import BESIDE_MS
 from sync.hub.store.contract import Store
 from sync.hub.web.rights import Grant, Role
@@ -133,6 +133,17 @@ async def test_who_guesses_is_stopped_and_others_are_not(store: Store) -> None:
         assert (await come(hub, code, ONE))[0] == 429
         clock.later_ms = 61_000
         assert (await come(hub, code, ONE))[0] == 200
+
+
+async def test_who_guesses_from_everywhere_keeps_out_nobody_who_has_a_code(tmp_path: Path) -> None:
+    config = HubConfig(store="hub.db", people=PeopleConfig(proxies=("127.0.0.1",)))
+    async with opened("hub.db", tmp_path) as store, hub_of(store, config=config) as hub:
+        new = enrol.new_secret(TWO)
+        for n in range(310):
+            body = {"code": f"ACDE-FGHJ-KMNP-{n:04}", "secret_sha256": new.sha256, "broker_hash": new.broker_hash}
+            status, _ = await asked(hub, "POST", enrol.PATH, body, {"X-Forwarded-For": f"203.0.{n // 256}.{n % 256}"})
+            assert status == 403
+        assert (await come(hub, await claim(hub), ONE))[0] == 200
 
 
 @pytest.mark.P11
