@@ -47,6 +47,7 @@ OPEN_PATHS = (
     "/api/v1/refresh",
     "/static", "/hub",
 )  # fmt: skip
+HSTS = "max-age=31536000"  # a year
 DOOR = web.AppKey("door", CountedDoor)  # for other ways in
 READY = web.AppKey("ready", Ready)  # for checks of what stands beside the application
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
@@ -110,7 +111,14 @@ def build_hub(
     )
     app[DOOR], app[FLEET], app[REGISTRY], app[SIGNED] = counted, fleet, registry, signed
     app[API], app[CHORES], app[READY] = api, chores, ready
+    if config.is_reached_by_tls:
+        app.on_response_prepare.append(_only_by_tls)
     return app
+
+
+async def _only_by_tls(_: web.Request, response: web.StreamResponse) -> None:
+    """Browsers that were here once come by TLS alone, whatever a link says."""
+    response.headers["Strict-Transport-Security"] = HSTS
 
 
 async def _healthz(request: web.Request) -> web.Response:
