@@ -313,3 +313,6 @@ UPDATE node SET newest = coalesce((SELECT max(of_series) FROM
 
 -- What nodes have not fetched yet; looked for every few seconds, for all of them at once.
 CREATE INDEX command_queued ON command (node) WHERE state = 'queued';
+
+-- It catches what is no text, and that no worker of a parallel query may do.
+ALTER FUNCTION holdfast_text(bytea) PARALLEL RESTRICTED;
