@@ -230,6 +230,21 @@ async def test_a_secret_is_taken_again_where_the_broker_was_away(store: Store) -
         assert broker.users["mill-1"] != before
 
 
+@pytest.mark.P11
+async def test_a_secret_that_changes_though_nobody_asked_for_it_is_told(store: Store) -> None:
+    async with hub_of(store, Broker()) as hub:
+        await come(hub, await claim(hub, node="mill-1"), ONE)
+        await asked(hub, "POST", "/api/v1/nodes/mill-1/secret")
+        await tell_secret(hub, "mill-1", ONE, TWO)
+        assert await store.events("mill-1", 9) == []
+        async with store.sql.transaction() as db:
+            await db.execute("UPDATE command SET state = 'done'")
+        for _ in range(2):  # the answer was lost
+            assert await tell_secret(hub, "mill-1", TWO, "a thief's own secret, made of the old one") == 200
+        (event,) = await store.events("mill-1", 9)
+        assert (event.kind, "nobody asked" in event.detail) == ("secret_changed", True)
+
+
 async def tell_secret(hub: object, node: str, secret: str, new: str) -> int:
     headers = {
         wire.NODE_ID: node, wire.NODE_SECRET: secret, wire.BATCH_TYPE: "secret", wire.CURSOR: "0123456789abcdef:0-0",

@@ -14,6 +14,7 @@ from sync.hub.enrol.enrolled import EnrolledNodes
 from sync.hub.enrol.enrolment import Enrolment, NodesAtBroker
 from sync.hub.enrol.pages import EnrolPages
 from sync.hub.enrol.registry import Registry
+from sync.hub.enrol.unasked import Unasked
 from sync.hub.fleet.fleet import Fleet
 from sync.hub.intake.door import Door
 from sync.hub.intake.longpoll import LongPoll
@@ -35,7 +36,7 @@ class Coming(Part):
     ) -> None:  # fmt: skip
         claims, enrolled, tenants = Claims(store.sql), EnrolledNodes(store.sql), Tenants(store.sql)
         self._registry = registry
-        self._enrolment = Enrolment(claims, registry, broker, clock, signed.address)
+        self._enrolment = Enrolment(claims, registry, broker, clock, signed.address, Unasked(store, clock))
         self._api = EnrolApi(claims, registry, enrolled, broker, fleet, store.control, tenants, acts, poll.dismiss)
         self._pages = EnrolPages(enrolled, public_url)
 
