@@ -75,6 +75,7 @@ def build_hub(
     acts, tenants, poll = Acts(store.sql), Tenants(store.sql), LongPoll(fleet, registry, clock)
     api = Api(signed, tenants, clock)
     shell = Shell(api)
+    app.middlewares.append(shell.not_there)
 
     alerting = Alerting(config.alerts, store.sql, tenants, acts, clock, folder, config.people.public_url)
     work = FleetWork(app, store, door, fleet, acts, clock)
