@@ -13,6 +13,7 @@ from sync.hub.alerts.part import Alerting
 from sync.hub.config import HubConfig
 from sync.hub.cost.part import Pricing
 from sync.hub.enrol.enrolment import NodesAtBroker
+from sync.hub.enrol.hubaddress import HubAddress
 from sync.hub.enrol.part import Coming
 from sync.hub.enrol.registry import Registry
 from sync.hub.fleet.commandapi import CommandApi
@@ -79,7 +80,7 @@ def build_hub(
 
     alerting = Alerting(config.alerts, store.sql, tenants, acts, clock, folder, config.people.public_url)
     work = FleetWork(app, store, door, fleet, acts, clock)
-    coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed, config.people.public_url)
+    coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed, HubAddress(config, folder))
     coming.add_to(app, door, config.nodes)
     door.listeners += (fleet.happened, alerting.watch.happened)
     parts: list[Part] = [

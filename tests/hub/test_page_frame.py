@@ -2,6 +2,7 @@
 
 import html
 import re
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,9 +17,10 @@ from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, PeopleConfig
 from tests.hub.clock import StoppedClock
 from tests.hub.enrolling import Hub
-from tests.hub.places import put_node
+from tests.hub.places import put_node, put_site
 from tests.hub.signed import QUICK, STATIC, sign_in
 from tests.hub.stores import opened
+from tests.sync.certificates import Authority
 
 
 @asynccontextmanager
@@ -67,3 +69,25 @@ async def test_links_lead_to_nodes_whatever_their_names_are(tmp_path: Path) -> N
             left |= {html.unescape(link) for link in found} - seen
         assert f"/nodes/{quote(name, safe='')}" in seen
         assert f"/nodes/{quote(name, safe='')}/commands" in seen
+
+
+@pytest.mark.parametrize("public", [None, "https://hub.example"])
+async def test_the_command_for_a_gateway_says_where_the_hub_is_and_how_it_is_known(
+    tmp_path: Path, public: str | None
+) -> None:
+    signed = Authority(tmp_path).sign("hub")
+    config = HubConfig(
+        store="hub.db",
+        tls_cert=str(signed.certificate),
+        tls_key=str(signed.key),
+        people=PeopleConfig(public_url=public),
+    )
+    async with opened("hub.db", tmp_path) as store:
+        await put_site(store.sql, "mill", "north")
+    async with hub_of(tmp_path, config) as hub:
+        await sign_in(hub)
+        async with hub.get("/enrol", headers={"Host": "0.0.0.0:8443"}) as answer:
+            words = await answer.text()
+    address = public or f"http://{socket.gethostname()}:8443"
+    assert f'data-address="{address}"' in words
+    assert f'data-fingerprint="{"" if public else signed.fingerprint}"' in words
