@@ -15,6 +15,7 @@ class Gauge(NamedTuple):
     high: float
     total: float  # the mean is total / readings
     last: float
+    lag: int = 0  # of a minute: ms from `last` to its last record, which may lack the point
 
 
 class State(NamedTuple):
@@ -22,6 +23,7 @@ class State(NamedTuple):
 
     readings: int
     last: float
+    lag: int = 0  # as a gauge's
 
 
 Cell = Gauge | Counted | State | None
@@ -83,7 +85,7 @@ def whole(point: Point, column: Sequence[Cell], gaps: Sequence[bool]) -> Cell:
     made: Cell = None
     for cell, gap in zip(column, gaps, strict=True):
         made = follow(point, made, cell, gap)
-    return made
+    return made._replace(lag=0) if isinstance(made, State) else made
 
 
 def _sum(totals: Sequence[float]) -> float:
@@ -99,17 +101,24 @@ def follow(point: Point, before: Cell, after: Cell, gap: bool) -> Cell:
         return before or after
     if isinstance(before, Gauge) and isinstance(after, Gauge):
         low, high = min(before.low, after.low), max(before.high, after.high)
-        return Gauge(before.readings + after.readings, low, high, _sum((before.total, after.total)), after.last)
+        total = _sum((before.total, after.total))
+        return Gauge(before.readings + after.readings, low, high, total, after.last, after.lag)
     if isinstance(before, Counted) and isinstance(after, Counted):
         return joined(before, after, size_of(point), gap=gap)
-    return State(before.readings + after.readings, after.last)
+    assert not isinstance(after, Counted), "all cells of a point are of one kind"
+    return State(before.readings + after.readings, after.last, after.lag)
 
 
-def crossed(point: Point, cell: Cell, more: Cell, newer: bool) -> Cell:
-    """Of two cells whose times cross."""
+def lagging(cell: Cell, ms: int) -> Cell:
+    """The same where the last record is `ms` later."""
+    return cell._replace(lag=cell.lag + ms) if ms and isinstance(cell, Gauge | State) else cell
+
+
+def crossed(point: Point, cell: Cell, more: Cell) -> Cell:
+    """Of two cells whose times cross; both lag behind the same record."""
     if cell is None or more is None:
         return cell or more
     if isinstance(cell, Counted):
         return cell._replace(readings=cell.readings + more.readings)
-    joined_cell = follow(point, cell, more, False)
-    return joined_cell if newer or joined_cell is None else joined_cell._replace(last=cell.last)
+    is_newer = isinstance(more, Gauge | State) and more.lag < cell.lag
+    return follow(point, cell, more, False) if is_newer else follow(point, more, cell, False)

@@ -1,11 +1,13 @@
 """Some buckets of one layout as bytes, so laid out that one point is read without the others.
 
 chunk  := zstd(version, bucket count n, slot of each bucket (1 byte each), then of each bucket 4 bytes each:
-          records, first and last ts from the bucket's begin on; then the points)
+          records, first and last ts from the bucket's begin on; then the points, then the lags)
 point  := how many records lack it (4 bytes a bucket), then its cells, field by field:
           gauge    low, high, last as the device holds them; totals as float64
           counter  first, last as the device holds them; increase, recovered as float64
           other    last as the device holds it
+lags   := of each gauge or other whose last value is older than the bucket's last record: index of the point (4 bytes),
+          number of the bucket (1), by how many ms (4); a chunk without any is of version 1
 Fields of one width follow each other as one column of gateway.core.deltas. A text has nothing.
 """
 
@@ -14,13 +16,14 @@ from collections.abc import Sequence
 from itertools import accumulate
 
 from gateway.core import deltas, packing
-from gateway.core.cells import Cell, Gauge, State, is_plotted
+from gateway.core.cells import Cell, Gauge, State, is_plotted, lagging
 from gateway.core.counters import Counted
 from gateway.core.errors import CodecError
 from gateway.core.model import Layout, Point
 from gateway.core.rollup import Bucket
 
-VERSION = 1
+VERSION, WITH_LAGS = 1, 2
+LAG = struct.Struct(">IBI")
 BLANKS: dict[str, Cell] = {"gauge": Gauge(0, 0, 0, 0, 0), "counter": Counted(0, 0, 0, 0, 0)}
 NO_STATE = State(0, 0)
 
@@ -49,19 +52,30 @@ class ChunkFormat:
                 missing = [b.records - (c.readings if c else 0) for b, c in zip(buckets, cells, strict=True)]
                 out += _column("I", missing) if any(missing) else bytes(4 * count)  # the same, sooner
                 out += _cells(code, cells)
-        return packing.pack(bytes(out))
+        lags = [
+            LAG.pack(index, number, cell.lag)
+            for number, bucket in enumerate(buckets)
+            for index, cell in enumerate(bucket.cells)
+            if isinstance(cell, Gauge | State) and cell.lag
+        ]
+        if lags:
+            out[0] = WITH_LAGS
+        return packing.pack(bytes(out) + b"".join(lags))
 
     def decode(self, ts: int, chunk: bytes, indexes: Sequence[int]) -> list[Bucket]:
         """The buckets with the cells of the points at `indexes` alone. Raises CodecError."""
         content = packing.unpack(chunk)
-        if len(content) < 2 or content[0] != VERSION:
-            raise CodecError(f"a roll-up of version {content[:1].hex()}; this release reads version {VERSION}")
+        if len(content) < 2 or content[0] not in (VERSION, WITH_LAGS):
+            raise CodecError(f"a roll-up of version {content[:1].hex()}; this release reads 1 and 2")
         count = content[1]
         head = 2 + 13 * count
-        if len(content) != head + self._starts[-1] * count:
+        end = head + self._starts[-1] * count
+        if len(content) < end or (len(content) - end) % LAG.size or (content[0] == VERSION and len(content) > end):
             raise CodecError(f"a roll-up of {len(content)} bytes where {count} buckets have another length")
         heads = _words("I", content, 2 + count, 3 * count)
         columns = [self._cells_at(content, head, count, heads, index) for index in indexes]
+        if len(content) > end:
+            _put_lags(content[end:], indexes, columns)
         begins = [ts + slot * self._bucket_ms for slot in content[2 : 2 + count]]
         return [
             Bucket(begin, heads[i], begin + heads[count + i], begin + heads[2 * count + i], [c[i] for c in columns])
@@ -87,6 +101,13 @@ class ChunkFormat:
         else:
             cells = list(map(State, counts, fields))
         return [cell if count else None for cell, count in zip(cells, counts, strict=True)]
+
+
+def _put_lags(content: bytes, indexes: Sequence[int], columns: list[list[Cell]]) -> None:
+    lags = {(index, number): ms for index, number, ms in LAG.iter_unpack(content)}
+    for index, column in zip(indexes, columns, strict=True):
+        for number, cell in enumerate(column):
+            column[number] = lagging(cell, lags.get((index, number), 0))
 
 
 NATIVE = {"gauge": 3, "counter": 2}  # fields that are as the device holds them; of all else 1

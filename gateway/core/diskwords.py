@@ -66,4 +66,6 @@ def _seen(path: Path, error: sqlite3.Error | OSError) -> tuple[str, str]:
         return "no permission to write", f"give {folder} and what is in it to the user that runs Holdfast"
     if primary_code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return str(error), "another program holds it; end that program"
+    if primary_code(error) == sqlite3.SQLITE_ERROR:  # SQLite found the statement at fault, and no disk
+        return str(error), "its tables are not those of this release: put a backup back, or report it with the log"
     return str(error), "see dmesg: the disk or its cable may be failing"

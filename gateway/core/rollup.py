@@ -9,9 +9,11 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
+from math import isfinite
 from typing import NamedTuple, cast
 
-from gateway.core.cells import Cell, cell_maker, crossed, follow, whole
+from gateway.core.cells import Cell, State, cell_maker, crossed, follow, lagging, whole
+from gateway.core.counters import Counted
 from gateway.core.model import Point, Raw
 from gateway.core.picking import Columns
 from gateway.core.series import beside, between, in_order
@@ -43,19 +45,39 @@ def minutes(series: Columns, points: Sequence[Point]) -> list[Bucket]:
         stop = bisect_left(times, ts + MINUTE_MS, start)
         cuts.append((ts, start, stop))
         start = stop
-    columns = [_cells(point, column, cuts) for point, column in zip(points, series.values, strict=True)]
+    columns = [_cells(point, times, column, cuts) for point, column in zip(points, series.values, strict=True)]
     return [
         Bucket(ts, stop - start, times[start], times[stop - 1], list(cells))
         for (ts, start, stop), *cells in zip(cuts, *columns, strict=True)
     ]
 
 
-def _cells(point: Point, column: list[Raw | None], cuts: Sequence[tuple[int, int, int]]) -> list[Cell]:
+def _cells(
+    point: Point, times: Sequence[int], column: list[Raw | None], cuts: Sequence[tuple[int, int, int]]
+) -> list[Cell]:
     cell = cell_maker(point)
     pieces = (column[start:stop] for _, start, stop in cuts)
     if None in column:
         pieces = ([value for value in piece if value is not None] for piece in pieces)
-    return [cell(cast(list[float], piece)) for piece in pieces]  # a text is None in every record
+    cells = [cell(cast(list[float], piece)) for piece in pieces]  # a text is None in every record
+    return [
+        made if made is None or made.readings == stop - start else _late(made, times, column, start, stop)
+        for made, (_, start, stop) in zip(cells, cuts, strict=True)
+    ]
+
+
+def _late(cell: Cell, times: Sequence[int], column: list[Raw | None], start: int, stop: int) -> Cell:
+    """`cell` with how far its last value is behind the last record: some records lack the point."""
+    if isinstance(cell, Counted):
+        return cell
+    last = stop - 1
+    while last > start and not _counts(cell, column[last]):
+        last -= 1
+    return lagging(cell, times[stop - 1] - times[last])
+
+
+def _counts(cell: Cell, value: Raw | None) -> bool:
+    return value is not None and (isinstance(cell, State) or isfinite(cast(float, value)))
 
 
 def hour(buckets: Sequence[Bucket], points: Sequence[Point]) -> Bucket:
@@ -93,12 +115,13 @@ def renewed(stored: Sequence[Bucket], old: Columns, new: Columns, points: Sequen
 
 def _added(bucket: Bucket, extra: Bucket, points: Sequence[Point]) -> Bucket:
     """Both of the same minute. What a counter did between its stored ends is known already."""
-    ends = zip(points, bucket.cells, extra.cells, strict=True)
+    first, last = min(bucket.first, extra.first), max(bucket.last, extra.last)
+    stored = [lagging(cell, last - bucket.last) for cell in bucket.cells]
+    ends = zip(points, stored, [lagging(cell, last - extra.last) for cell in extra.cells], strict=True)
     if extra.first > bucket.last:
         cells = [follow(point, cell, more, False) for point, cell, more in ends]
     elif extra.last < bucket.first:
         cells = [follow(point, more, cell, False) for point, cell, more in ends]
     else:
-        cells = [crossed(point, cell, more, extra.last > bucket.last) for point, cell, more in ends]
-    first, last = min(bucket.first, extra.first), max(bucket.last, extra.last)
+        cells = [crossed(point, cell, more) for point, cell, more in ends]
     return Bucket(bucket.ts, bucket.records + extra.records, first, last, cells)

@@ -13,6 +13,7 @@ from sync.hub.alerts.part import Alerting
 from sync.hub.config import HubConfig
 from sync.hub.cost.part import Pricing
 from sync.hub.enrol.enrolment import NodesAtBroker
+from sync.hub.enrol.hubaddress import HubAddress
 from sync.hub.enrol.part import Coming
 from sync.hub.enrol.registry import Registry
 from sync.hub.fleet.commandapi import CommandApi
@@ -47,6 +48,7 @@ OPEN_PATHS = (
     "/api/v1/refresh",
     "/static", "/hub",
 )  # fmt: skip
+HSTS = "max-age=31536000"  # a year
 DOOR = web.AppKey("door", CountedDoor)  # for other ways in
 READY = web.AppKey("ready", Ready)  # for checks of what stands beside the application
 FLEET = web.AppKey("fleet", Fleet)  # for a broker: its `tell`
@@ -74,10 +76,11 @@ def build_hub(
     acts, tenants, poll = Acts(store.sql), Tenants(store.sql), LongPoll(fleet, registry, clock)
     api = Api(signed, tenants, clock)
     shell = Shell(api)
+    app.middlewares.append(shell.not_there)
 
     alerting = Alerting(config.alerts, store.sql, tenants, acts, clock, folder, config.people.public_url)
     work = FleetWork(app, store, door, fleet, acts, clock)
-    coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed, config.people.public_url)
+    coming = Coming(store, registry, broker, fleet, poll, acts, clock, signed, HubAddress(config, folder))
     coming.add_to(app, door, config.nodes)
     door.listeners += (fleet.happened, alerting.watch.happened)
     parts: list[Part] = [
@@ -110,7 +113,14 @@ def build_hub(
     )
     app[DOOR], app[FLEET], app[REGISTRY], app[SIGNED] = counted, fleet, registry, signed
     app[API], app[CHORES], app[READY] = api, chores, ready
+    if config.is_reached_by_tls:
+        app.on_response_prepare.append(_only_by_tls)
     return app
+
+
+async def _only_by_tls(_: web.Request, response: web.StreamResponse) -> None:
+    """Browsers that were here once come by TLS alone, whatever a link says."""
+    response.headers["Strict-Transport-Security"] = HSTS
 
 
 async def _healthz(request: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
+from sync.hub.rollup.rolling import set_aside
 from sync.hub.store.chores import Chores
 from sync.hub.store.sql import Sql
 from sync.hub.web.api import json_response
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 
 class Readiness(msgspec.Struct, frozen=True):
-    """`checks`: by name "ok", or what is wrong."""
+    """`checks`: by name "ok", or what is wrong; what begins with "ok, but" does not keep the hub from its work."""
 
     ready: bool
     checks: dict[str, str]
@@ -49,7 +50,7 @@ class Ready:
             now_s = self._clock.monotonic_s()
             if self._last is None or now_s - self._last[0] >= KEEP_S:
                 checks = {name: await self._done(name, check) or OK for name, check in self.checks.items()}
-                state = Readiness(all(words == OK for words in checks.values()), checks)
+                state = Readiness(all(words.partition(",")[0] == OK for words in checks.values()), checks)
                 self._last = self._clock.monotonic_s(), state
             state = self._last[1]
         return json_response(200 if state.ready else 503, state)
@@ -70,7 +71,7 @@ def ready_of(chores: Chores, sql: Sql, clock: Clock) -> Ready:
     ready = Ready(clock)
     ready.checks["store"] = store_takes(sql, clock)
     if (rolled_up := is_done(chores, "roll-ups", sql, clock)) is not None:
-        ready.checks["roll-ups"] = rolled_up
+        ready.checks["roll-ups"] = none_set_aside(rolled_up, sql, clock)
     return ready
 
 
@@ -82,6 +83,18 @@ def store_takes(sql: Sql, clock: Clock) -> Check:
         async with sql.transaction() as db:
             rows = await db.fetch(TOUCH, now)
         return "" if rows and rows[0][0] == now else "the store does not give back what it took"
+
+    return check
+
+
+def none_set_aside(rolled_up: Check, sql: Sql, clock: Clock) -> Check:
+    """`rolled_up`, and whether some hours could not be."""
+
+    async def check() -> str:
+        if words := await rolled_up():
+            return words
+        count, _ = await set_aside(sql, clock.wall_ms())
+        return f"{OK}, but {count:,} hours could not be rolled up: the log says why" if count else ""
 
     return check
 

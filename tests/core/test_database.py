@@ -201,3 +201,11 @@ async def test_however_many_look_at_the_file_for_long_commits_and_checkpoints_go
     seen.set()
     await asyncio.gather(*looking)
     await database.close()
+
+
+async def test_a_table_that_is_not_there_is_not_blamed_on_the_disk(tmp_path: Path) -> None:
+    database = await opened(tmp_path)
+    with pytest.raises(StorageError, match="no such column: wings") as told:
+        await database.fetch("SELECT wings FROM meta")
+    assert "not those of this release" in told.value.hint
+    await database.close()

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -34,7 +35,8 @@ def test_a_minute_has_of_each_kind_what_a_chart_needs() -> None:
     )  # fmt: skip
     first, second = minutes(series, POINTS)
     assert first == Bucket(0, 3, 1000, 3000, [
-        Gauge(2, 2.0, 4.0, 6.0, 4.0), Counted(2, 100, 103, 3.0), State(2, 2), State(2, 6), Gauge(3, 0, 1, 2.0, 1), None,
+        Gauge(2, 2.0, 4.0, 6.0, 4.0), Counted(2, 100, 103, 3.0), State(2, 2, lag=1000), State(2, 6),
+        Gauge(3, 0, 1, 2.0, 1), None,
     ])  # fmt: skip
     assert second.cells[0] is None, "a missing value is not 0"
     whole = hour([first, second], POINTS)
@@ -90,6 +92,22 @@ def test_what_comes_for_a_thinned_minute_is_added_to_what_is_known_of_it() -> No
     assert renewed(stored, left, rows(), POINTS) == stored
 
 
+@pytest.mark.P3
+def test_the_last_value_is_the_same_when_what_lacks_the_point_came_first() -> None:
+    records: list[tuple[int, list[Raw | None]]] = [
+        (5000, [1.0, 1, 1, 1, 1]), (9000, [None, 1, None, 1, 1]), (20_000, [3.0, 1, 3, 1, 1]),
+        (30_000, [None, 1, None, 1, 1]), (40_000, [math.nan, 1, None, 1, 1]), (50_000, [None, 1, None, 1, 1]),
+    ]  # fmt: skip
+    (in_time,) = minutes(rows(*records), POINTS)
+    form = ChunkFormat(LAYOUT, MINUTE_MS)
+    for chosen in range(1, 1 << len(records)):
+        first = rows(*(record for index, record in enumerate(records) if chosen >> index & 1))
+        late = rows(*(record for index, record in enumerate(records) if not chosen >> index & 1))
+        stored = form.decode(0, form.encode(0, minutes(first, POINTS)), range(len(POINTS)))
+        (bucket,) = renewed(stored, rows(), late, POINTS)
+        assert (bucket.cells[0], bucket.cells[2]) == (in_time.cells[0], in_time.cells[2]), chosen
+
+
 def test_a_thinned_minute_does_not_keep_its_neighbours_from_being_made_anew() -> None:
     stored = minutes(rows((0, [1.0, 1, 1, 1, 1]), (1000, [2.0, 2, 1, 1, 1]), (61_000, [5.0, 3, 1, 1, 1])), POINTS)
     left = rows((0, [1.0, 1, 1, 1, 1]), (61_000, [5.0, 3, 1, 1, 1]))
@@ -99,15 +117,15 @@ def test_a_thinned_minute_does_not_keep_its_neighbours_from_being_made_anew() ->
     assert second == minutes(rows((60_500, [4.0, 3, 1, 1, 1]), (61_000, [5.0, 3, 1, 1, 1])), POINTS)[0]
 
 
-u32s, counts = st.integers(0, (1 << 32) - 1), st.integers(1, 60)
+u32s, counts, lags = st.integers(0, (1 << 32) - 1), st.integers(1, 60), st.integers(0, HOUR_MS)
 f32s = st.floats(width=32, allow_nan=False, allow_infinity=False)
 f64s = st.floats(allow_nan=False, allow_infinity=False)
 cells: st.SearchStrategy[tuple[Cell, ...]] = st.tuples(
-    st.none() | st.builds(Gauge, counts, f32s, f32s, f64s, f32s),
+    st.none() | st.builds(Gauge, counts, f32s, f32s, f64s, f32s, lags),
     st.none() | st.builds(Counted, counts, u32s, u32s, f64s, f64s),
-    st.none() | st.builds(State, counts, st.integers(0, 65535)),
-    st.none() | st.builds(State, counts, st.integers(0, 65535)),
-    st.none() | st.builds(Gauge, counts, *[st.integers(0, 1)] * 2, f64s, st.integers(0, 1)),
+    st.none() | st.builds(State, counts, st.integers(0, 65535), lags),
+    st.none() | st.builds(State, counts, st.integers(0, 65535), lags),
+    st.none() | st.builds(Gauge, counts, *[st.integers(0, 1)] * 2, f64s, st.integers(0, 1), lags),
     st.none(),
 )
 

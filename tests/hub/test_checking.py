@@ -47,6 +47,10 @@ async def test_of_a_sound_store_nothing_is_said_while_a_hub_has_it_open(
         ("UPDATE record SET row = $row WHERE ts = (SELECT min(ts) FROM record)", "records of meter do not fit"),
         ("UPDATE series SET encoded = $row", "cannot be read, and so no record of it"),
         ("INSERT INTO dirty (series, hour, since) SELECT id, 3600000, 0 FROM series", "wait to be rolled up"),
+        (
+            f"INSERT INTO dirty (series, hour, since) SELECT id, 3600000, {NOW + HOUR_MS} FROM series",
+            "not be rolled up",
+        ),
         ("UPDATE rollup_1m SET bytes = $row", "is not what its records come to"),
         ("UPDATE rollup_1h SET bytes = $row", "is not what its records come to"),
         ("DELETE FROM rollup_1h", "is not what its records come to"),

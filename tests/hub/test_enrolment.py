@@ -9,7 +9,7 @@ import pytest
 
 from gateway.core.credential import digest
 from sync import enrol, wire
-from sync.hub.config import HubConfig, NodeConfig
+from sync.hub.config import HubConfig, NodeConfig, PeopleConfig
 from sync.hub.enrol.registry import BESIDE_MS
 from sync.hub.store.contract import Store
 from sync.hub.web.rights import Grant, Role
@@ -135,6 +135,17 @@ async def test_who_guesses_is_stopped_and_others_are_not(store: Store) -> None:
         assert (await come(hub, code, ONE))[0] == 200
 
 
+async def test_who_guesses_from_everywhere_keeps_out_nobody_who_has_a_code(tmp_path: Path) -> None:
+    config = HubConfig(store="hub.db", people=PeopleConfig(proxies=("127.0.0.1",)))
+    async with opened("hub.db", tmp_path) as store, hub_of(store, config=config) as hub:
+        new = enrol.new_secret(TWO)
+        for n in range(310):
+            body = {"code": f"ACDE-FGHJ-KMNP-{n:04}", "secret_sha256": new.sha256, "broker_hash": new.broker_hash}
+            status, _ = await asked(hub, "POST", enrol.PATH, body, {"X-Forwarded-For": f"203.0.{n // 256}.{n % 256}"})
+            assert status == 403
+        assert (await come(hub, await claim(hub), ONE))[0] == 200
+
+
 @pytest.mark.P11
 @pytest.mark.parametrize(
     ("body", "status"),
@@ -217,6 +228,21 @@ async def test_a_secret_is_taken_again_where_the_broker_was_away(store: Store) -
         broker.failing = ""
         assert await tell_secret(hub, "mill-1", ONE, TWO) == 200
         assert broker.users["mill-1"] != before
+
+
+@pytest.mark.P11
+async def test_a_secret_that_changes_though_nobody_asked_for_it_is_told(store: Store) -> None:
+    async with hub_of(store, Broker()) as hub:
+        await come(hub, await claim(hub, node="mill-1"), ONE)
+        await asked(hub, "POST", "/api/v1/nodes/mill-1/secret")
+        await tell_secret(hub, "mill-1", ONE, TWO)
+        assert await store.events("mill-1", 9) == []
+        async with store.sql.transaction() as db:
+            await db.execute("UPDATE command SET state = 'done'")
+        for _ in range(2):  # the answer was lost
+            assert await tell_secret(hub, "mill-1", TWO, "a thief's own secret, made of the old one") == 200
+        (event,) = await store.events("mill-1", 9)
+        assert (event.kind, "nobody asked" in event.detail) == ("secret_changed", True)
 
 
 async def tell_secret(hub: object, node: str, secret: str, new: str) -> int:

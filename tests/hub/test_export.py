@@ -1,15 +1,25 @@
 """Readings as one long file."""
 
+import asyncio
 import csv
 import io
 import json
 
+import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from gateway.core.clock import SystemClock
 from gateway.core.model import UNCERTAIN, Layout, Point, Record
+from sync.hub.reading.export import Export
+from sync.hub.reading.series import Series
+from sync.hub.rollup.rollups import Rollups
 from sync.hub.store.contract import Store
+from sync.hub.web.api import Api
+from sync.hub.web.tenants import Tenants
 from tests.hub.clock import NOW
-from tests.hub.signing import OF_NORTH, client, keep, settle
+from tests.hub.signing import OF_NORTH, SignedIn, client, keep, settle
 from tests.hub.test_reading import routes
 from tests.values import METER, power
 
@@ -95,12 +105,43 @@ async def test_a_foreign_site_is_not_there_and_nothing_at_all_is_asked_for_bette
             assert (await api.get(f"/api/v1/export?{query}")).status == status, query
 
 
-async def test_who_goes_away_amid_a_file_ends_it(store: Store) -> None:
+async def keep_much(store: Store) -> None:
+    """More than sockets hold."""
     layout = Layout("meter", "live", tuple(Point(f"n{n}", "u32") for n in range(200)))
     rows = [Record(layout.id, NOW - n - 1, layout.rows.pack([n] * 200)) for n in range(4000)]
     await keep(store, "mill-1", layout, rows)
+
+
+async def test_who_goes_away_amid_a_file_ends_it(store: Store) -> None:
+    await keep_much(store)
     async with client(store, routes(store)) as api:
         answer = await api.get("/api/v1/export?node=mill-1")
         assert await answer.content.readline()
         answer.close()
         assert (await api.get("/api/v1/nodes")).status == 200
+
+
+async def test_a_file_that_nobody_reads_on_is_broken_off(store: Store) -> None:
+    await keep_much(store)
+    export = Export(store.sql, Series(store.sql, Rollups(store.sql)), patience_s=0.05)
+    async with client(store, export.routes()) as api:
+        answer = await api.get("/api/v1/export?node=mill-1")
+        server = api.server.runner.server  # type: ignore[attr-defined, union-attr]
+        while server.connections:
+            await asyncio.sleep(0)
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+
+
+@pytest.mark.P11
+async def test_a_file_ends_when_its_reader_may_look_no_longer(store: Store) -> None:
+    await keep_much(store)
+    export, signed = Export(store.sql, Series(store.sql, Rollups(store.sql)), check_s=0), SignedIn(OF_NORTH)
+    app = web.Application()
+    Api(signed, Tenants(store.sql), SystemClock()).add(app, export.routes())
+    async with TestClient(TestServer(app)) as api:
+        answer = await api.get(f"/api/v1/export?node=mill-1&since={NOW - DAY}&until={NOW}")
+        assert await answer.content.readline()
+        signed.is_now = None
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()

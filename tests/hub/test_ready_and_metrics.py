@@ -24,7 +24,9 @@ from sync.hub.web.rights import Grant, Role
 from tests.hub.alerting import Fleet
 from tests.hub.clock import NOW, StoppedClock
 from tests.hub.signed import bearer
+from tests.hub.stores import audit
 from tests.needs import needs
+from tests.values import METER
 
 NODE = {wire.NODE_ID: "mill", wire.NODE_SECRET: "x", wire.CURSOR: f"{'0' * 16}:0-1"}
 CONFIG = HubConfig(
@@ -179,3 +181,14 @@ async def test_an_update_that_fails_at_a_site_is_an_alert_when_its_event_comes(s
     assert [(one["node"], one["kind"], one["words"]) for one in page["items"]] == [
         ("mill", "update_failed", event.detail)
     ]
+
+
+async def test_hours_that_cannot_be_rolled_up_are_told_and_keep_no_hub_from_its_work(
+    store: Store, tmp_path: Path
+) -> None:
+    await store.take_layouts([METER], audit("mill", at=NOW))
+    async with hub(store, tmp_path) as client:
+        async with store.sql.transaction() as db:
+            await db.execute("INSERT INTO dirty (series, hour, since) SELECT id, 3600000, $1 FROM series", NOW + 60_000)
+        status, checks = await state(client)
+        assert (status, checks["roll-ups"]) == (200, "ok, but 1 hours could not be rolled up: the log says why")

@@ -20,11 +20,12 @@ from gateway.core.clock import SystemClock
 from gateway.core.model import Layout, Point, Record
 from gateway.core.rollup import DAY_MS, HOUR_MS, MINUTE_MS, Bucket
 from gateway.core.status import History, HistoryRow, Resolution
-from sync.hub.rollup.rolling import Rolling
+from sync.hub.rollup.rolling import ASIDE_MS, Rolling, set_aside
 from sync.hub.rollup.rollups import Rollups
 from sync.hub.store.contract import Store
 from tests.buffer.test_rolling import BEGIN, KEYS, LAYOUTS, LAYOUTS_BY_ID, POINTS, records
 from tests.hub.stores import audit, opened
+from tests.values import METER, power
 
 LATER = BEGIN + 99 * HOUR_MS
 WHOLE = BEGIN - DAY_MS, BEGIN + 2 * DAY_MS
@@ -208,3 +209,19 @@ async def test_a_roll_up_that_is_spoilt_is_missing_and_stops_nobody(store: Store
     await rolled(store)
     found = await Rollups(store.sql).series("node", "meter", "power", *WHOLE, "1m")
     assert [row.value for row in found.rows] == [2, 2]
+
+
+async def test_an_hour_that_cannot_be_rolled_up_keeps_none_waiting_that_are_behind_it(store: Store) -> None:
+    for node in ("ill", "well"):
+        await store.take_layouts([METER], audit(node))
+        await store.take_records([power(BEGIN + 1000, 7), power(BEGIN + HOUR_MS, 8)], audit(node))
+    async with store.sql.transaction() as db:
+        await db.execute("UPDATE series SET encoded = $1 WHERE node = 'ill'", b"no layout")
+    await rolled(store)
+    held = await store.sql.fetch("SELECT node, count(*) FROM rollup_1m JOIN series ON id = series GROUP BY node")
+    assert [tuple(row) for row in held] == [("well", 2)]
+    assert (await set_aside(store.sql, LATER))[0] == 2
+    async with store.sql.transaction() as db:
+        await db.execute("UPDATE series SET encoded = $1 WHERE node = 'ill'", METER.encoded)
+    await rolled(store, LATER + 2 * ASIDE_MS)
+    assert await store.sql.fetch("SELECT 1 FROM dirty") == [], "it is tried again"

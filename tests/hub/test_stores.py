@@ -1,7 +1,7 @@
 """What every store of the hub does with readings and events, on SQLite and on PostgreSQL alike."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import msgspec
@@ -9,11 +9,14 @@ import pytest
 
 from gateway.core.accounts import EVENTS, HOUR_MS, Account, of_events, of_records
 from gateway.core.clock import SystemClock
+from gateway.core.errors import StorageError
 from gateway.core.model import BACKFILLED, Event, Layout, Point, Record
 from sync import wire
 from sync.hub.intake.compare import Compare
 from sync.hub.intake.door import Door, Refused
+from sync.hub.reading.devices import Devices, DevicesQuery
 from sync.hub.store.contract import ONLINE_MS, Store
+from sync.hub.web.rights import Caller, Grant, Role
 from tests.hub.stores import audit, nodes, opened
 from tests.values import METER, meter, power
 
@@ -201,3 +204,31 @@ async def test_hours_that_no_store_can_look_for_are_the_senders_fault(store: Sto
     with pytest.raises(Refused) as refused:
         await door.take("node", "ledger", "0123456789abcdef:0-1", body)
     assert refused.value.status == 400
+
+
+async def test_a_record_from_the_future_is_kept_and_hides_nothing_that_is_measured_now(store: Store) -> None:
+    now = 1_795_000_000_000
+    await store.take_layouts([METER], audit(at=now))
+    await store.take_records([power(now + 3650 * 86_400_000, 9)], audit(at=now))
+    await store.take_records([power(now - 1000, 7)], audit(at=now))
+    (node,) = await nodes(store, now)
+    assert (node.newest, node.lag_ms, node.records) == (now - 1000, 1000, 2)
+    assert [(device.ts, device.readings[0].value) for device in node.devices] == [(now - 1000, 7)]
+    caller = Caller("root", (Grant(Role.VIEWER),))
+    found = await Devices(store.sql).of(caller, DevicesQuery(), now)
+    assert [device.newest for device in found.items] == [now - 1000]
+
+
+async def test_events_are_kept_whatever_is_wrong_with_who_listens(store: Store) -> None:
+    async def odd(node: str, events: Sequence[Event]) -> None:
+        raise ValueError("no number")
+
+    async def away(node: str, events: Sequence[Event]) -> None:
+        raise StorageError("the disk is full")
+
+    door, body = Door(store, SystemClock()), msgspec.msgpack.encode(wire.Events([Event(1, "good", seq=0)]))
+    door.listeners.append(odd)
+    assert (await door.take("node", "events", "0123456789abcdef:0-0", body)).accepted == 1
+    door.listeners.append(away)
+    with pytest.raises(StorageError):
+        await door.take("node", "events", "0123456789abcdef:0-0", body)

@@ -14,7 +14,7 @@ from yarl import URL
 from gateway import carryout, carryreceipt
 from gateway.buffer.buffer import Buffer
 from gateway.config import HubLink
-from gateway.core.clock import SystemClock
+from gateway.core.clock import Clock, SystemClock
 from gateway.core.credential import digest
 from gateway.core.errors import CodecError
 from gateway.core.model import Event, Record
@@ -24,6 +24,7 @@ from sync.hub.app import build_hub
 from sync.hub.config import HubConfig, NodeConfig
 from sync.hub.store.sqlite import SqliteStore
 from tests.buffer.onfile import holdfast, writer
+from tests.hub.enrolling import MovedClock
 from tests.stored import everything
 from tests.sync.parts import SECRET, site, synced, syncing
 from tests.values import METER, meter, power
@@ -34,11 +35,11 @@ SOLAR = meter("solar")
 
 
 @asynccontextmanager
-async def hub_of(store: SqliteStore) -> AsyncIterator[str]:
+async def hub_of(store: SqliteStore, clock: Clock | None = None) -> AsyncIterator[str]:
     """The whole hub with its sign-in; yields the address of the door for files."""
     nodes = (NodeConfig(id="node", secret_sha256=digest(SECRET)),)
     config = HubConfig(store="", nodes=nodes)
-    async with TestServer(build_hub(config, store, SystemClock(), Path(__file__).parent, [])) as server:
+    async with TestServer(build_hub(config, store, clock or SystemClock(), Path(__file__).parent, [])) as server:
         yield str(server.make_url(carry.PATH))
 
 
@@ -142,6 +143,24 @@ async def test_a_stranger_who_sends_nothing_holds_nobody_up(tmp_path: Path) -> N
         assert (await brought(url, await exported(buffer, tmp_path / "out")))[0] == 200
         stalled.close()
         await stalled.wait_closed()
+
+
+async def test_a_file_that_hardly_comes_gives_its_turn_to_others(tmp_path: Path) -> None:
+    clock = MovedClock()
+    async with site(tmp_path) as (buffer, hub), hub_of(hub.store, clock) as url:
+        await fill(buffer)
+        file = await exported(buffer, tmp_path / "out")
+
+        async def drops() -> AsyncIterator[bytes]:
+            yield file[: 2 * carry.OPENING_MAX + 1]
+            while True:
+                await asyncio.sleep(0)
+                clock.later_ms += 50_000
+                yield b"x"
+
+        async with aiohttp.ClientSession() as session, session.post(url, data=drops()) as answer:
+            assert answer.status == 408
+        assert (await brought(url, file))[0] == 200
 
 
 async def test_each_layout_goes_once(tmp_path: Path) -> None:

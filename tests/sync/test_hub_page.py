@@ -115,7 +115,7 @@ async def test_a_missing_value_is_a_dash_without_a_unit(tmp_path: Path) -> None:
     await store.take_records([Record(layout.id, NOW, layout.rows.pack([None]))], audit)
     nodes = Nodes(store.sql)
     lines = await nodes.lines(Caller("operator", (Grant(Role.VIEWER),)), NodesQuery(), NOW)
-    (device,) = (await nodes.devices([line.id for line in lines.items]))["mill"]
+    (device,) = (await nodes.devices([line.id for line in lines.items], NOW))["mill"]
     await store.close()
     level = {"key": "level", "label": "Level", "text": "\N{EN DASH}", "unit": ""}
     assert device_card(device, NOW)["points"] == [level]

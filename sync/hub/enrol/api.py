@@ -13,6 +13,7 @@ from sync.hub.enrol.claims import Claim, Claims
 from sync.hub.enrol.enrolled import EnrolledNode, EnrolledNodes
 from sync.hub.enrol.enrolment import NodesAtBroker
 from sync.hub.enrol.registry import Registry
+from sync.hub.enrol.unasked import LOOK_BACK, SECRET
 from sync.hub.fleet.fleet import Fleet
 from sync.hub.people.acts import Acts
 from sync.hub.store.commandstore import CommandStore, Ordered
@@ -21,9 +22,7 @@ from sync.hub.web.paging import Listed, Paged, itself, listed, name_before
 from sync.hub.web.rights import Role
 from sync.hub.web.tenants import Tenants
 
-SECRET = "SECRET"  # noqa: S105 - the kind of a command
 ORDER_VALID_MS = 7 * 86_400_000
-LOOK_BACK = 50  # commands
 NODE = r"^([A-Za-z0-9._-]{1,64})?\Z"
 
 

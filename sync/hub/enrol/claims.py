@@ -30,6 +30,7 @@ HOLD = """UPDATE claim SET holder = $2 WHERE sha256 = $1 AND expires > $3 AND (h
     AND (replaces = 0 OR used IS NOT NULL OR EXISTS (SELECT 1 FROM node WHERE node.id = claim.node
         AND (node.site IS NULL OR node.site = claim.site)))
     RETURNING site, node, replaces, used"""
+IS_MADE = "SELECT 1 FROM claim WHERE sha256 = $1"
 LET_GO = "UPDATE claim SET holder = NULL WHERE sha256 = $1 AND holder = $2 AND used IS NULL"
 USE = "UPDATE claim SET used = $3 WHERE sha256 = $1 AND holder = $2 AND used IS NULL"
 COMES = "UPDATE node SET site = $2, hardware = $3, revoked = NULL WHERE id = $1"
@@ -85,6 +86,8 @@ class Claims:
 
     async def hold(self, code: str, holder: str, now: int) -> Held | None:
         """Take the code for the gateway with this secret's SHA-256; None: it is wrong, expired, or another one's."""
+        if not await self._sql.fetch(IS_MADE, _sha256(plain_code(code))):  # who guesses keeps nobody from writing
+            return None
         async with self._sql.transaction() as db:
             rows = await db.fetch(HOLD, _sha256(plain_code(code)), holder, now)
         return Held(rows[0][0], rows[0][1], bool(rows[0][2]), rows[0][3] is not None) if rows else None

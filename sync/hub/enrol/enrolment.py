@@ -18,6 +18,7 @@ from sync.enrol import BrokerAddress, Enrol, Enrolled, NewSecret
 from sync.hub.enrol.claims import Claims, Held
 from sync.hub.enrol.registry import Registry
 from sync.hub.enrol.tries import Tries
+from sync.hub.enrol.unasked import Watches
 from sync.hub.people.addresses import household
 from sync.hub.web.api import ApiError, Refusal, json_response
 
@@ -54,9 +55,10 @@ class Enrolment:
 
     def __init__(
         self, claims: Claims, registry: Registry, broker: NodesAtBroker | None, clock: Clock,
-        address: Callable[[web.Request], str],
+        address: Callable[[web.Request], str], watch: Watches,
     ) -> None:  # fmt: skip
         """`address`: where a request comes from."""
+        self._watch = watch
         self._claims = claims
         self._registry = registry
         self._broker = broker
@@ -117,6 +119,8 @@ class Enrolment:
     async def take_secret(self, node: str, cursor: wire.Cursor, body: bytes) -> wire.Answer:
         """See `sync.hub.intake.door.Handler`: a batch of the type secret."""
         new = msgspec.msgpack.decode(body, type=NewSecret)
+        if not await self._registry.holds(node, new.sha256):  # else it comes again
+            await self._watch.changes(node)
         await self._registry.renew(node, new.sha256)
         if self._broker is not None:
             try:

@@ -1,5 +1,6 @@
 """The page on which gateways come and go: claim codes, and the nodes that have come."""
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 from gateway.core import wording
 from sync.hub.enrol.claims import Claim
 from sync.hub.enrol.enrolled import EnrolledNode, EnrolledNodes, Hardware
+from sync.hub.enrol.hubaddress import HubAddress
 from sync.hub.web.api import Call, Nothing
 from sync.hub.web.paging import itself, listed, name_before
 from sync.hub.web.rights import Place, Role
@@ -27,8 +29,7 @@ class EnrolShown(ListShown, frozen=True):
 class EnrolPages:
     """One page; what it does goes through the API."""
 
-    def __init__(self, enrolled: EnrolledNodes, address: str | None) -> None:
-        """`address`: the hub's own, where it is known; else that by which it is asked."""
+    def __init__(self, enrolled: EnrolledNodes, address: HubAddress) -> None:
         self._address = address
         self._enrolled = enrolled
 
@@ -54,7 +55,8 @@ class EnrolPages:
             "sites": sites,
             "site": look.site,
             "replaces": look.replaces,
-            "address": (self._address or f"{call.request.scheme}://{call.request.host}").rstrip("/"),
+            "address": self._address.url(call.request),
+            "fingerprint": await asyncio.to_thread(self._address.fingerprint),
             "claims": [_claim_view(claim, call.now) for claim in claims],
             "nodes": [
                 _node_view(node, call.now) | {"may": caller.may(Role.OPERATOR, Place(node.organisation, node.site))}

@@ -12,8 +12,10 @@ from sync.hub.enrol.api import EnrolApi
 from sync.hub.enrol.claims import Claims
 from sync.hub.enrol.enrolled import EnrolledNodes
 from sync.hub.enrol.enrolment import Enrolment, NodesAtBroker
+from sync.hub.enrol.hubaddress import HubAddress
 from sync.hub.enrol.pages import EnrolPages
 from sync.hub.enrol.registry import Registry
+from sync.hub.enrol.unasked import Unasked
 from sync.hub.fleet.fleet import Fleet
 from sync.hub.intake.door import Door
 from sync.hub.intake.longpoll import LongPoll
@@ -27,17 +29,17 @@ from sync.hub.web.tenants import Tenants
 
 
 class Coming(Part):
-    """`broker`: None where the hub has none that it may administer; `public_url`: the hub's address for all."""
+    """`broker`: None where the hub has none that it may administer."""
 
     def __init__(
         self, store: Store, registry: Registry, broker: NodesAtBroker | None, fleet: Fleet, poll: LongPoll,
-        acts: Acts, clock: Clock, signed: PeopleSignIn, public_url: str | None,
+        acts: Acts, clock: Clock, signed: PeopleSignIn, address: HubAddress,
     ) -> None:  # fmt: skip
         claims, enrolled, tenants = Claims(store.sql), EnrolledNodes(store.sql), Tenants(store.sql)
         self._registry = registry
-        self._enrolment = Enrolment(claims, registry, broker, clock, signed.address)
+        self._enrolment = Enrolment(claims, registry, broker, clock, signed.address, Unasked(store, clock))
         self._api = EnrolApi(claims, registry, enrolled, broker, fleet, store.control, tenants, acts, poll.dismiss)
-        self._pages = EnrolPages(enrolled, public_url)
+        self._pages = EnrolPages(enrolled, address)
 
     def add_to(self, app: web.Application, door: Door, nodes: Sequence[NodeConfig]) -> None:
         """Take what gateways send; `nodes`: those of the hub's file, which are entered when `app` starts."""

@@ -55,6 +55,10 @@ class Registry:
         """Whether it may come in, or could before it was revoked."""
         return bool(await self._sql.fetch(KNOWN, _text(node)))
 
+    async def holds(self, node: str, sha256: str) -> bool:
+        """Whether that is the node's secret for good."""
+        return bool(await self._sql.fetch(HELD, node, sha256))
+
     async def renew(self, node: str, sha256: str) -> None:
         """A new secret, with the one before it good beside it for a while; the same again changes nothing."""
         now = self._clock.wall_ms()

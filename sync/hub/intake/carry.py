@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 FILE_MAX = 4 << 30  # bytes
 CHUNK = 1 << 18
 PATIENCE_S = 60  # for each chunk
+LEAST_BYTES_S = 16 * 1024  # on the way in, once it is this file's turn: others wait for it
 
 
 class CarryIn:
@@ -113,14 +114,17 @@ class CarryIn:
         return web.Response(body=receipt, content_type="application/octet-stream", headers=headers)
 
     async def _spool(self, chunks: AsyncIterator[bytes], file: IO[bytes], stack: AsyncExitStack) -> None:
-        """Raises PermissionError, before much is taken, for a file that no node of ours has signed; OverflowError.
+        """Raises PermissionError, before much is taken, for a file that no node of ours has signed; OverflowError;
+        TimeoutError for one that does not come, or hardly.
 
         Only then it is this file's turn, until `stack` ends: strangers hold nobody up.
         """
-        size, proved = 0, False
+        size, proved, turn_s = 0, False, float("inf")
         while True:
             async with asyncio.timeout(PATIENCE_S):
                 chunk = await anext(chunks, b"")
+            if self._clock.monotonic_s() - turn_s > PATIENCE_S + size / LEAST_BYTES_S:
+                raise TimeoutError
             size += len(chunk)
             if size > FILE_MAX:
                 raise OverflowError
@@ -128,6 +132,7 @@ class CarryIn:
             if not proved and (size > 2 * carry.OPENING_MAX or not chunk):
                 proved = await self._prove(file)
                 await stack.enter_async_context(self._one)
+                turn_s = self._clock.monotonic_s()
             if not chunk:
                 return
 

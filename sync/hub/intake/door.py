@@ -1,6 +1,7 @@
 """What a node sends, whichever way it came: checked, stored, answered; what each part means is in sync/wire.py."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -8,11 +9,12 @@ import msgspec
 
 from gateway.core import codec, packing
 from gateway.core.clock import Clock
-from gateway.core.errors import CodecError, TooLargeError
+from gateway.core.errors import CodecError, StorageError, TooLargeError
 from gateway.core.model import Event, Layout, Record, decode_layout
 from sync import wire
 from sync.hub.store.contract import Audit, Store
 
+log = logging.getLogger(__name__)
 RECORDS_MAX = 200_000  # of one batch
 UNPACKED_MAX = 256 * 1024 * 1024
 SEQ_MAX = 1 << 62
@@ -21,7 +23,8 @@ TS_MAX = 1 << 53  # whole milliseconds that JSON readers keep exactly
 Handler = Callable[[str, wire.Cursor, bytes], Awaitable[wire.Answer]]
 """Takes node, cursor and body. Raises Refused, StorageError, and ValueError for a body that is none."""
 Listener = Callable[[str, Sequence[Event]], Awaitable[None]]
-"""Is told of a node's events before they are kept, of some more than once. Raises StorageError."""
+"""Is told of a node's events before they are kept, of some more than once. Raises StorageError; for what else it
+raises no event is refused."""
 
 
 class Refused(Exception):
@@ -82,13 +85,22 @@ class Door:
                 good = [event for event in events if _can_be(event)]
                 rejected = [wire.Rejection(e.seq, "an impossible time or seq") for e in events if not _can_be(e)]
                 audit = msgspec.structs.replace(audit, rejected=len(rejected))
-                for listener in self.listeners:
-                    await listener(audit.node, good)
+                await self._tell(audit.node, good)
                 return _answer(cursor_text, await self._store.take_events(good, cursor.epoch, audit), rejected)
         except (CodecError, ValueError, RecursionError) as error:  # msgspec's errors are ValueErrors, but of depth
             raise Refused(400, str(error)) from error
         known = ", ".join(["records", "layouts", "events", *self.handlers])
         raise Refused(400, f"{wire.BATCH_TYPE}: expected one of {known}; got {batch_type!r}")
+
+    async def _tell(self, node: str, events: Sequence[Event]) -> None:
+        """Raises StorageError."""
+        for listener in self.listeners:
+            try:
+                await listener(node, events)
+            except StorageError:
+                raise
+            except Exception:  # the bulkhead: the events are good, whatever is wrong with who listens
+                log.exception("events could not be looked at", extra={"node": node})
 
     async def _records(self, batch: wire.Records, node: str) -> tuple[list[Record], list[wire.Rejection]]:
         if sum(map(packing.unpacked_size, batch.packs)) > UNPACKED_MAX:

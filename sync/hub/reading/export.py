@@ -18,7 +18,7 @@ from sync.hub.reading.series import STEPS, Series
 from sync.hub.reading.tabling import LOCAL, RAW, ROLLED, Csv, JsonLines, Source
 from sync.hub.store.layouts import series_of
 from sync.hub.store.sql import Sql
-from sync.hub.web.api import ApiError, Call, Nothing, Route
+from sync.hub.web.api import ApiError, Call, Nothing, Route, check_again
 from sync.hub.web.conditions import Where
 from sync.hub.web.paging import Ms, Name, checked_range
 from sync.hub.web.rights import Role
@@ -30,6 +30,8 @@ RECORDS = "SELECT ts, flags, row FROM record WHERE series = $1 AND ts >= $2 AND 
 DAYS = """SELECT day FROM rollup_1h WHERE series = $1 AND day > $2 AND day < $3
     UNION SELECT hour - hour % 86400000 FROM dirty WHERE series = $1 AND hour > $2 AND hour < $3"""
 READINGS_AT_ONCE = 20_000
+PATIENCE_S = 60.0  # with who reads no more of it
+CHECK_S = 60.0  # then it is looked whether the caller still may
 ROLLED_DAYS = {"minute": 10, "hour": 400}  # of one point at once
 
 log = logging.getLogger(__name__)
@@ -50,9 +52,13 @@ class ExportQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 class Export:
     """The route."""
 
-    def __init__(self, sql: Sql, series: Series) -> None:
+    def __init__(
+        self, sql: Sql, series: Series, *, patience_s: float = PATIENCE_S, check_s: float = CHECK_S
+    ) -> None:  # fmt: skip
         self._sql = sql
         self._series = series
+        self._patience_s = patience_s
+        self._check_s = check_s
 
     def routes(self) -> Sequence[Route[Any, Any]]:
         return (
@@ -79,12 +85,17 @@ class Export:
         )
         await response.prepare(call.request)
         try:
-            await response.write(begin)
+            await self._write(response, begin)
+            checked_s = asyncio.get_running_loop().time()
             async for piece in pieces:
-                await response.write(piece)  # waits for who reads slowly
+                await self._write(response, piece)
+                if (now_s := asyncio.get_running_loop().time()) - checked_s >= self._check_s:
+                    await check_again(call)
+                    checked_s = now_s
             await response.write_eof()
-        except StorageError as error:
-            log.warning("export broken off", extra={"why": error.in_full})
+        except (StorageError, ApiError, TimeoutError) as error:
+            why = error.in_full if isinstance(error, StorageError) else str(error) or "nobody reads it"
+            log.warning("export broken off", extra={"why": why})
             if call.request.transport is not None:
                 call.request.transport.abort()  # half a file must not look like a whole one
         except ConnectionError:  # whoever asked has gone
@@ -92,6 +103,11 @@ class Export:
         finally:
             await pieces.aclose()
         return response
+
+    async def _write(self, response: web.StreamResponse, piece: bytes) -> None:
+        """Waits for who reads slowly. Raises TimeoutError where nothing is read any more."""
+        async with asyncio.timeout(self._patience_s):
+            await response.write(piece)
 
     async def _pieces(self, call: Call[ExportQuery, Nothing], table: Csv | JsonLines) -> AsyncGenerator[bytes, None]:
         """The head, then node by node, device by device, in order of time what each series has."""

@@ -64,7 +64,7 @@ class Nodes(Protocol):
 
     async def totals(self, caller: Caller, now: int) -> Totals: ...
 
-    async def devices(self, nodes: list[str]) -> dict[str, tuple[DeviceState, ...]]: ...
+    async def devices(self, nodes: list[str], now: int) -> dict[str, tuple[DeviceState, ...]]: ...
 
 
 class Held(Protocol):
@@ -90,7 +90,7 @@ class FleetPages:
         query, now = call.query, call.now
         found = await self._nodes.lines(call.caller, query.nodes, now)
         ids = [node.id for node in found.items]
-        devices = await self._nodes.devices(ids) if query.show == "cards" else {}
+        devices = await self._nodes.devices(ids, now) if query.show == "cards" else {}
         strips: dict[str, Any] = {}
         if query.show == "timeline":
             begin = now // HOUR_MS * HOUR_MS - (HOURS - 1) * HOUR_MS

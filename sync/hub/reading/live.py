@@ -43,7 +43,7 @@ class Now(msgspec.Struct, frozen=True):
 
 
 class NewestOf(Protocol):
-    async def devices(self, nodes: list[str]) -> dict[str, tuple[DeviceState, ...]]:
+    async def devices(self, nodes: list[str], now: int) -> dict[str, tuple[DeviceState, ...]]:
         """See `sync.hub.reading.nodes.Nodes`."""
         ...
 
@@ -99,7 +99,7 @@ class Onlooker:
             for node, last_seen, newest, records in await self._sql.fetch(self._query, self._of)
         ]
         known = {node: told.records for node, told in self._told.items()}
-        devices = await self._nodes.devices([node.id for node in found if known.get(node.id) != node.records])
+        devices = await self._nodes.devices([node.id for node in found if known.get(node.id) != node.records], now)
         changes = []
         for node in found:
             told = self._told.get(node.id)

@@ -10,7 +10,7 @@ from gateway.core.model import Layout, Record
 from gateway.core.status import DeviceState
 from sync.hub.reading.newest import devices_of
 from sync.hub.store.commandstore import heartbeat_of
-from sync.hub.store.contract import ONLINE_MS
+from sync.hub.store.contract import AHEAD_MS, ONLINE_MS
 from sync.hub.store.layouts import known_layout
 from sync.hub.store.sql import Row, Sql
 from sync.hub.web.api import NOT_THERE, ApiError, Call, Nothing, Route
@@ -25,7 +25,8 @@ LINES = """SELECT {key}, node.id, coalesce(site.organisation, ''), coalesce(site
 TOTALS = """SELECT count(*), coalesce(sum(CASE WHEN node.last_seen > {online} THEN 1 ELSE 0 END), 0),
         coalesce(sum(CASE WHEN heartbeat.problems > 0 THEN 1 ELSE 0 END), 0)
     FROM node LEFT JOIN site ON site.id = node.site LEFT JOIN heartbeat ON heartbeat.node = node.id WHERE {where}"""
-NEWEST = """WITH newest AS MATERIALIZED (SELECT id, node, encoded, holdfast_newest(id) AS ts FROM series WHERE {where})
+NEWEST = """WITH newest AS MATERIALIZED
+        (SELECT id, node, encoded, holdfast_newest(id, {until}) AS ts FROM series WHERE {where})
     SELECT newest.node, newest.encoded, last.ts, last.flags, last.row
     FROM newest JOIN record AS last ON last.series = newest.id AND last.ts = newest.ts"""
 TIMEZONE = "SELECT site.timezone FROM node JOIN site ON site.id = node.site WHERE node.id = $1"
@@ -135,19 +136,20 @@ class Nodes:
         rows = await self._sql.fetch(query, *where.parameters)
         if not rows:
             raise ApiError(*NOT_THERE)
-        return NodeDetail(**_line(rows[0], now), devices=(await self.devices([node])).get(node, ()))
+        return NodeDetail(**_line(rows[0], now), devices=(await self.devices([node], now)).get(node, ()))
 
     async def timezone(self, node: str) -> str:
         """Of its site, by its IANA name; empty: it has none."""
         rows = await self._sql.fetch(TIMEZONE, node)
         return str(rows[0][0]) if rows else ""
 
-    async def devices(self, nodes: list[str]) -> dict[str, tuple[DeviceState, ...]]:
-        """The newest values of the devices of each node that has any."""
+    async def devices(self, nodes: list[str], now: int) -> dict[str, tuple[DeviceState, ...]]:
+        """The newest values of the devices of each node that has any; without those from the future."""
         where = Where()
         where.among("series.node", nodes)
         newest: dict[str, list[tuple[Layout, Record]]] = defaultdict(list)
-        for node, encoded, ts, flags, row in await self._sql.fetch(NEWEST.format(where=where), *where.parameters):
+        query = NEWEST.format(where=where, until=where.bound(now + AHEAD_MS))
+        for node, encoded, ts, flags, row in await self._sql.fetch(query, *where.parameters):
             layout = known_layout(encoded)
             newest[node].append((layout, Record(layout.id, ts, row, flags)))
         return {node: devices_of(found) for node, found in newest.items()}

@@ -10,7 +10,7 @@ from gateway.core.model import Layout, decode_layout
 from gateway.core.rollup import DAY_MS, HOUR_MS, Bucket
 from gateway.core.wording import age_text
 from sync.hub.rollup.rolled import chunks, decoded
-from sync.hub.rollup.rolling import RECORDS
+from sync.hub.rollup.rolling import RECORDS, set_aside
 from sync.hub.store.sql import Sql
 
 LATE_MS = 3 * HOUR_MS  # later than this after an hour is over its roll-up is missed
@@ -72,6 +72,9 @@ async def problems(sql: Sql, now: int, days: int, step: Step) -> AsyncIterator[s
     ((count, oldest),) = await sql.fetch(BEHIND, now - HOUR_MS - LATE_MS)
     if count:
         yield f"{count:,} hours wait to be rolled up, the oldest began {age_text(now - oldest)} ago: does a hub run?"
+    count, oldest = await set_aside(sql, now)
+    if count:
+        yield f"{count:,} hours could not be rolled up, the first is {oldest}: the hub's log says why"
     for series, (node, layout) in layouts.items():
         async for problem in _roll_ups(sql, series, layout, now - days * DAY_MS):
             yield f"{node}: {layout.device}: {problem}"

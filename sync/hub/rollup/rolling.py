@@ -4,6 +4,7 @@ Every batch marks the hours it touches, in the same transaction.
 """
 
 import asyncio
+import logging
 from functools import partial
 
 from gateway.core.clock import Clock
@@ -17,6 +18,7 @@ EVERY_S = 10.0
 TURN_S = 30.0  # one turn works no longer than this, so that the lease is never lost amid it
 AT_ONCE = 200  # hours that are looked up together
 LATE_MS = 60_000  # for so long after an hour is over its last records may be on their way
+ASIDE_MS = 15 * 60_000  # for so long an hour waits whose roll-up failed; others go on
 QUIET_MS = 60_000  # after the first of the records: what is sent again comes in many batches
 
 READY = """SELECT series.node, dirty.series, dirty.hour, series.encoded FROM dirty
@@ -32,7 +34,21 @@ PUT_MINUTES = """INSERT INTO rollup_1m (series, hour, at, bytes) VALUES ($1, $2,
     ON CONFLICT (series, hour) DO UPDATE SET at = excluded.at, bytes = excluded.bytes"""
 PUT_HOURS = """INSERT INTO rollup_1h (series, day, bytes) VALUES ($1, $2, $3)
     ON CONFLICT (series, day) DO UPDATE SET bytes = excluded.bytes"""
+SET_ASIDE = "UPDATE dirty SET since = $3 WHERE series = $1 AND hour = $2"
+ASIDE = "SELECT count(*), min(hour) FROM dirty WHERE since > $1"
 UNMARK = "DELETE FROM dirty WHERE series = $1 AND hour = $2"
+
+
+log = logging.getLogger(__name__)
+
+
+class FailedError(Exception):
+    """The roll-up of an hour of a series failed, for the reason that is the cause."""
+
+    def __init__(self, series: int, hour: int) -> None:
+        super().__init__(series, hour)
+        self.series = series
+        self.hour = hour
 
 
 class Rolling:
@@ -43,11 +59,34 @@ class Rolling:
         self._clock = clock
 
     async def turn(self, now: int) -> None:
-        """Roll up what is over, oldest first, for a while."""
+        """Roll up what is over, oldest first, for a while. An hour that fails is set aside, for others behind it."""
         until = self._clock.monotonic_s() + TURN_S
         while ready := await self._sql.fetch(READY, now - HOUR_MS - LATE_MS, now - QUIET_MS, AT_ONCE):
-            if not await each(self._sql, self._clock, ready, partial(_roll_up, now), until):
-                return
+            try:
+                if not await each(self._sql, self._clock, ready, partial(_try, now), until):
+                    return
+            except FailedError as failed:
+                await self._set_aside(failed, now + ASIDE_MS)
+
+    async def _set_aside(self, failed: FailedError, until: int) -> None:
+        async with self._sql.transaction() as db:
+            await db.execute(SET_ASIDE, failed.series, failed.hour, until)
+        facts = {"series": failed.series, "hour": failed.hour, "why": repr(failed.__cause__)}
+        log.error("an hour could not be rolled up; it is set aside for a while", extra=facts, exc_info=failed.__cause__)
+
+
+async def set_aside(sql: Sql, now: int) -> tuple[int, int]:
+    """How many hours are set aside, and when the oldest of them begins. Raises StorageError."""
+    ((count, oldest),) = await sql.fetch(ASIDE, now)
+    return count, oldest or 0
+
+
+async def _try(now: int, db: Work, series: int, hour: int, encoded: bytes) -> None:
+    """Raises FailedError: one hour, whatever is wrong with it, must not keep all others waiting."""
+    try:
+        await _roll_up(now, db, series, hour, encoded)
+    except Exception as error:
+        raise FailedError(series, hour) from error
 
 
 async def _roll_up(now: int, db: Work, series: int, hour: int, encoded: bytes) -> None:

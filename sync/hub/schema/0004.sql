@@ -8,7 +8,7 @@ CREATE TABLE site (
 ) WITHOUT ROWID;
 CREATE INDEX site_of_organisation ON site (organisation, id);
 
--- newest: ts of its newest record. revoked: since when it may not come in. hardware: what the gateway said of itself
+-- newest: ts of its newest record not from the future. revoked: since when it may not come in. hardware: what the gateway said of itself
 -- when it was enrolled, as JSON.
 ALTER TABLE node ADD COLUMN site TEXT REFERENCES site (id);
 ALTER TABLE node ADD COLUMN newest INTEGER NOT NULL DEFAULT 0;
@@ -219,7 +219,8 @@ CREATE INDEX notice_of_alert ON notice (alert);
 
 -- What the hub held before.
 UPDATE node SET newest = coalesce((SELECT max(of_series) FROM
-    (SELECT (SELECT max(ts) FROM record WHERE record.series = series.id) AS of_series
+    (SELECT (SELECT max(ts) FROM record WHERE record.series = series.id
+             AND ts <= CAST(strftime('%s', 'now') AS INTEGER) * 1000 + 86400000) AS of_series
      FROM series WHERE series.node = node.id) AS held), 0);
 
 -- What nodes have not fetched yet; looked for every few seconds, for all of them at once.

@@ -8,7 +8,7 @@ CREATE TABLE site (
 );
 CREATE INDEX site_of_organisation ON site (organisation, id);
 
--- newest: ts of its newest record. revoked: since when it may not come in. hardware: what the gateway said of itself
+-- newest: ts of its newest record not from the future. revoked: since when it may not come in. hardware: what the gateway said of itself
 -- when it was enrolled, as JSON.
 ALTER TABLE node ADD COLUMN site text REFERENCES site (id);
 ALTER TABLE node ADD COLUMN newest bigint NOT NULL DEFAULT 0;
@@ -312,17 +312,19 @@ CREATE INDEX notice_of_alert ON notice (alert);
 
 -- What the hub held before.
 UPDATE node SET newest = coalesce((SELECT max(of_series) FROM
-    (SELECT (SELECT max(ts) FROM record WHERE record.series = series.id) AS of_series
+    (SELECT (SELECT max(ts) FROM record WHERE record.series = series.id
+             AND ts <= extract(epoch FROM now()) * 1000 + 86400000) AS of_series
      FROM series WHERE series.node = node.id) AS held), 0);
 
 -- What nodes have not fetched yet; looked for every few seconds, for all of them at once.
 CREATE INDEX command_queued ON command (node) WHERE state = 'queued';
 
--- Time of the newest record of a series; NULL: it has none. Not as a subquery, which Citus refuses; nor how many records
+-- Time of the newest record of a series up to then; NULL: it has none. Not as a subquery, which Citus refuses; nor how
+-- many records
 -- it has of an hour.
-CREATE FUNCTION holdfast_newest(wanted integer) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
+CREATE FUNCTION holdfast_newest(wanted integer, until bigint) RETURNS bigint LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN (SELECT ts FROM record WHERE series = wanted ORDER BY ts DESC LIMIT 1);
+    RETURN (SELECT ts FROM record WHERE series = wanted AND ts <= until ORDER BY ts DESC LIMIT 1);
 END
 $$;
 
@@ -331,3 +333,5 @@ BEGIN
     RETURN (SELECT count(*) FROM record WHERE series = wanted AND ts >= hour AND ts < hour + 3600000);
 END
 $$;
+-- It catches what is no text, and that no worker of a parallel query may do.
+ALTER FUNCTION holdfast_text(bytea) PARALLEL RESTRICTED;

@@ -14,7 +14,9 @@ form?.addEventListener("sent", ({ detail }) => {
   const until = performance.now() + (claim.expires - claim.created);  // the browser's clock may be wrong
   put("letters", code);
   put("node", claim.node);
-  put("command", `holdfast enrol ${code} --hub ${form.dataset.address} --config site.yaml`);
+  const { address, fingerprint } = form.dataset;
+  const pin = fingerprint ? ` --tls-fingerprint ${fingerprint}` : "";
+  put("command", `holdfast enrol ${code} --hub ${address}${pin} --config site.yaml`);
   put("left", left(until - performance.now()));
   panel.querySelector("[data-left]").ariaLive = "off";
   setInterval(() => put("left", left(until - performance.now())), 1000);

@@ -1,6 +1,6 @@
 """What the hub needs of a store; `sqlite.py` and `postgres.py` are two of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -12,6 +12,7 @@ from sync.hub.store.commandstore import CommandStore
 from sync.hub.store.sql import Sql
 
 ONLINE_MS = 5 * 60_000  # a node that was silent for longer is offline
+AHEAD_MS = 24 * 3_600_000  # a record further ahead of the hub's time is kept, and is not what the node measures now
 
 
 class Audit(msgspec.Struct, frozen=True):
@@ -26,6 +27,11 @@ class Audit(msgspec.Struct, frozen=True):
     duplicate: int = 0
     error: str = ""
     rejected: int = 0
+
+
+def newest(times: Iterable[int], now: int) -> int:
+    """The latest of `times` that can be; 0 without one. One from the future must not hide all that comes after it."""
+    return max((ts for ts in times if ts <= now + AHEAD_MS), default=0)
 
 
 class Store(Protocol):

@@ -20,7 +20,7 @@ from gateway.core.model import Event, Layout, Record, decode_layout
 from sync.hub.store.chores import Chore
 from sync.hub.store.closed import not_gone, touched
 from sync.hub.store.commandstore import SAW_NODE, CommandStore
-from sync.hub.store.contract import Audit
+from sync.hub.store.contract import Audit, newest
 from sync.hub.store.extensions import extend
 from sync.hub.store.layouts import KnownSeries
 from sync.hub.store.partitions import Partitions
@@ -116,7 +116,7 @@ class PostgresStore:
             columns = list(zip(*hours, strict=True)) or [(), ()]
             new = not_gone(rows, await db.fetch(CLOSED_OF, *columns)) if hours else rows
             audit = _counted(audit, await append(db, new, by_copy=not self._is_distributed), len(rows))
-            await db.execute(APPEND_ACCOUNT, *_audit(audit), max(map(itemgetter(1), rows), default=0), *columns)
+            await db.execute(APPEND_ACCOUNT, *_audit(audit), newest(map(itemgetter(1), rows), audit.at), *columns)
             return audit
 
     async def take_events(self, events: Sequence[Event], epoch: str, audit: Audit) -> Audit:

@@ -2,8 +2,8 @@
 
 Statements are written once, with the parameters $1, $2, ...; both know ON CONFLICT, RETURNING, CASE and LIMIT.
 Times are integers (milliseconds since 1970 UTC), truth is 0 or 1, JSON is bytes.
-`holdfast_newest(series)` is the time of a series' newest record, `holdfast_count(series, hour)` how many it has of an
-hour: functions, for Citus refuses the subqueries.
+`holdfast_newest(series, until)` is the time of a series' newest record up to then, `holdfast_count(series, hour)` how
+many it has of an hour: functions, for Citus refuses the subqueries.
 """
 
 import functools
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import aiosqlite
 
 FUNCTIONS = (
-    (r"holdfast_newest\((.*?)\)", r"(SELECT max(ts) FROM record WHERE record.series = \1)"),
+    (r"holdfast_newest\((.*?), (.*?)\)", r"(SELECT max(ts) FROM record WHERE record.series = \1 AND ts <= \2)"),
     (
         r"holdfast_count\((.*?), (.*?)\)",
         r"(SELECT count(*) FROM record WHERE record.series = \1 AND ts >= \2 AND ts < \2 + 3600000)",

@@ -13,7 +13,7 @@ from gateway.core.database import Database
 from gateway.core.errors import StorageError
 from sync.hub.store.closed import not_gone, touched
 from sync.hub.store.commandstore import SAW_NODE
-from sync.hub.store.contract import Audit
+from sync.hub.store.contract import Audit, newest
 from sync.hub.store.sql import Row, numbered
 
 COUNT_RECORDS = "UPDATE node SET records = records + ?, newest = max(newest, ?) WHERE id = ?"
@@ -108,7 +108,7 @@ class Batches:
             marks = [(*hour, audit.at) for batch, audit in kept if audit.accepted for hour in batch.hours]
             await db.executemany(MARK, marks)
             counts = [
-                (audit.accepted, max((row[1] for row in batch.rows), default=0), audit.node) for batch, audit in kept
+                (audit.accepted, newest((row[1] for row in batch.rows), audit.at), audit.node) for batch, audit in kept
             ]
             await db.executemany(COUNT_RECORDS, counts)
             await db.executemany(APPEND_AUDIT, list(map(msgspec.structs.astuple, audits)))

@@ -178,6 +178,16 @@ class Api:
         return place
 
 
+async def check_again(call: Call[Any, Any]) -> None:
+    """Raises ApiError where it would not be answered if it came now; StorageError."""
+    try:
+        if call.again is not None:
+            await call.again()
+    except ApiError as error:
+        if error.status != 429:  # that is no word about rights
+            raise
+
+
 def converted(given: MultiMapping[str], kind: type[Q]) -> Q:
     """Of text that is text, and of one value for each parameter, but where the struct has a tuple. Raises ApiError."""
     many = many_valued(kind)

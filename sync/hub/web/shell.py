@@ -2,12 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic
 from urllib.parse import quote
 
 import jinja2
 import msgspec
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from gateway.core.errors import StorageError
 from sync.hub.web.api import Api, ApiError, Call, Nothing, Q, Route
@@ -42,6 +44,7 @@ class Shell:
         self._api = api
         self._menu: list[Page[Any]] = []
         self._templates = jinja2.Environment(loader=jinja2.PackageLoader("sync.hub"), autoescape=True)
+        self._templates.filters["quoted"] = partial(quote, safe="")  # a name as one step of a path
 
     def add(self, app: web.Application, pages: Sequence[Page[Any]]) -> None:
         for page in pages:
@@ -75,6 +78,17 @@ class Shell:
                 return self.response("error.html", None, None, {"words": words}, 503)
 
         return answer
+
+    @web.middleware
+    async def not_there(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """A wrong address is told in the frame, with a way on; under /api in JSON, by others."""
+        try:
+            return await handler(request)
+        except web.HTTPNotFound:
+            if request.path.startswith("/api/"):
+                raise
+            view = {"words": "There is nothing at this address: it may be mistyped, or what was here has gone."}
+            return self.response("error.html", await self._known(request), None, view, 404)
 
     def store_fails(self, error: StorageError) -> str:
         """See `Api.store_fails`."""

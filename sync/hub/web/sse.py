@@ -13,7 +13,7 @@ from aiohttp import web
 
 from gateway.core.clock import Clock
 from gateway.core.errors import StorageError
-from sync.hub.web.api import ApiError, Call
+from sync.hub.web.api import ApiError, Call, check_again
 
 log = logging.getLogger(__name__)
 Look = Callable[[], Awaitable[object | None]]
@@ -111,10 +111,9 @@ class Streams:
 async def _may_still(call: Call[Any, Any]) -> bool:
     """Whether it would be answered if it came now. Raises StorageError."""
     try:
-        if call.again is not None:
-            await call.again()
-    except ApiError as error:
-        return error.status == 429  # that is no word about rights
+        await check_again(call)
+    except ApiError:
+        return False
     return True
 
 
