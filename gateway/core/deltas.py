@@ -4,6 +4,7 @@ A column is its words one after the other, big end first, all of one width. What
 would do, a handful of operations on the large integer does a few times faster; no carry leaves its field.
 """
 
+import struct
 from functools import lru_cache
 
 
@@ -55,9 +56,8 @@ def summed_rows(zigzag: bytes, widths: bytes) -> list[bytes]:
     """The inverse of `deltas` for all columns at once, row by row: `zigzag` has the columns of a row side by side."""
     tops, rest = _row_marks(widths)
     size, row, rows = sum(widths), 0, []
-    changes = _unzigzag(zigzag, widths)
-    for at in range(0, len(changes), size):
-        change = int.from_bytes(changes[at : at + size])
+    for (packed,) in struct.iter_unpack(f"{size}s", _unzigzag(zigzag, widths)):
+        change = int.from_bytes(packed)
         row = ((row & rest) + (change & rest)) ^ ((row ^ change) & tops)
         rows.append(row.to_bytes(size))
     return rows
@@ -79,8 +79,8 @@ def _unzigzag(zigzag: bytes, widths: bytes) -> bytes:
     packed = int.from_bytes(zigzag)
     words = (packed >> 1) & rest
     for bits, ones in lowest:
-        negative = packed & ones
-        words ^= (negative << bits) - negative
+        if negative := packed & ones:
+            words ^= (negative << bits) - negative
     return words.to_bytes(len(zigzag))
 
 

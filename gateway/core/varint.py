@@ -1,8 +1,12 @@
 """Whole numbers of any size as bytes, 7 bits each, low ones first; signed ones by zigzag."""
 
 from collections.abc import Iterable
+from itertools import accumulate
 
 from gateway.core.errors import CodecError
+
+HEADS = 2  # the first numbers of a curve: where it begins, and its step
+SIGNED = [-(zigzag >> 1) if zigzag & 1 else zigzag >> 1 for zigzag in range(128)]  # of a byte by itself
 
 
 def put(out: bytearray, number: int) -> None:
@@ -47,28 +51,34 @@ class Reader:
 
     def curve(self, count: int) -> list[int]:
         """The next `count` numbers that `put_curve` put; CodecError where one has more than 10 bytes."""
-        numbers = []
-        last = step = 0
+        first = min(count, HEADS)
+        bends = [self._bend() for _ in range(first)]
+        rest = self._data[self._at : self._at + count - first]
+        if rest.isascii() and len(rest) == count - first:  # a byte each, as of all that keeps a steady pace
+            self._at += len(rest)
+            bends += map(SIGNED.__getitem__, rest)
+        else:
+            bends += [self._bend() for _ in range(count - first)]
+        return list(accumulate(accumulate(bends)))
+
+    def _bend(self) -> int:
+        """The next signed number, of 10 bytes at most."""
         data, at = self._data, self._at
         try:
-            for _ in range(count):
-                bend = byte = data[at]
+            bend = byte = data[at]
+            at += 1
+            shift = 7
+            while byte > 0x7F:
+                byte = data[at]
                 at += 1
-                shift = 7
-                while byte > 0x7F:
-                    byte = data[at]
-                    at += 1
-                    bend += (byte - 1) << shift  # the mark of the byte before counts for 1 in this one
-                    shift += 7
-                    if shift > 70:
-                        raise CodecError(f"a number of more than 10 bytes before byte {at}")
-                step += -(bend >> 1) if bend & 1 else bend >> 1
-                last += step
-                numbers.append(last)
+                bend += (byte - 1) << shift  # the mark of the byte before counts for 1 in this one
+                shift += 7
+                if shift > 70:
+                    raise CodecError(f"a number of more than 10 bytes before byte {at}")
         except IndexError:
             raise CodecError(f"truncated at byte {len(data)}") from None
         self._at = at
-        return numbers
+        return -(bend >> 1) if bend & 1 else bend >> 1
 
     def bytes(self, count: int) -> bytes:
         if self._at + count > len(self._data):
