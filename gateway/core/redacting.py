@@ -83,11 +83,13 @@ def filled(document: Document, present: Document, path: Path = ()) -> Document:
 
 
 def _like(entry: Document, at: int, present: Document) -> Document:
-    """The entry of the list `present` that has the same name, or else the same place."""
+    """The entry of the list `present` that has the same name, as it is told, or else the same place."""
     try:
-        wanted, known = Document([entry], "").named(), present.named()
+        wanted, told, known = Document([entry], "").named(), redacted(present).named(), present.named()
     except ConfigError:
-        wanted = known = None
+        wanted = told = known = None
+    if told is not None and known is not None:
+        known = dict(zip(told, known.values(), strict=True))
     if wanted and known is not None:
         return known.get(next(iter(wanted)), Document(None, present.place))
     has = isinstance(present.content, list) and at < len(present.content)
