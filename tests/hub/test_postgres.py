@@ -18,6 +18,8 @@ from tests.needs import lacks
 from tests.sync.parts import site, synced, syncing
 from tests.values import METER, power
 
+PARALLEL = {"parallel_setup_cost": "0", "parallel_tuple_cost": "0", "min_parallel_table_scan_size": "0"}
+
 
 @pytest.fixture
 async def where(request: pytest.FixtureRequest) -> str:
@@ -25,8 +27,8 @@ async def where(request: pytest.FixtureRequest) -> str:
 
 
 async def ask(where: str, query: str, *parameters: object) -> list[tuple[object, ...]]:
-    """As a person's tool would."""
-    connection = await asyncpg.connect(where)
+    """As a person's tool would, of a database that takes every question for a large one."""
+    connection = await asyncpg.connect(where, server_settings=PARALLEL)
     try:
         return [tuple(row) for row in await connection.fetch(query, *parameters)]
     finally:
