@@ -19,7 +19,7 @@ from tests.hub.postgres import Databases
 from tests.hub.stores import KINDS, nodes, opened
 from tests.values import METER, power
 
-HOUR = 1_800_000_000_000 // HOUR_MS * HOUR_MS
+HOUR = 1_700_000_000_000 // HOUR_MS * HOUR_MS
 TIMES = [HOUR, HOUR + 1, HOUR + HOUR_MS]
 ROWS = [(1, ts, 0, power(ts, 7).row) for ts in TIMES]
 OLD = {"sqlite": ("0001.sql", "0002.sql", "0003.sql"), "postgresql": ("0001.sql",)}
