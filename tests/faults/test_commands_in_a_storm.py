@@ -19,7 +19,7 @@ from tests.faults.impostors import Forgetful
 from tests.faults.proxy import WELL, Fault, Proxy
 from tests.faults.storm import FAULTS, storm
 
-KINDS = ("RESTART", "RESEND") * 3
+KINDS = ("RESTART", "RESEND") * 2
 # What falls silent costs a minute of patience, and is left to the storms with readings.
 LOUD = [name for name, fault in FAULTS.items() if fault.end != "silence" and not fault.away]
 
