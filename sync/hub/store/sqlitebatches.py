@@ -61,7 +61,7 @@ class Batches:
             if batch in self.waiting:  # cancelled before its turn, or in it
                 self.waiting.remove(batch)
         if batch.taken is None:
-            raise batch.error or StorageError("the batch was not kept")
+            raise batch.error or StorageError("the batch was not kept", hint="the node sends it again")
         return batch.taken
 
     async def _take_some(self) -> None:

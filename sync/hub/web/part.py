@@ -15,7 +15,7 @@ class Part:
         return ()
 
     def pages(self) -> Sequence[Page[Any]]:
-        """Those with a name in the menu stand there in the order of the parts."""
+        """The menu orders those that have a name in it: `sync.hub.web.shell.ENTRIES`."""
         return ()
 
     def chores(self) -> Sequence[Chore]:
